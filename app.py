@@ -1,0 +1,15 @@
+"""Start the comparison app; nothing else.
+
+``python app.py`` serves the checkpoints beside this file, or in ``$BRAINSEG_CHECKPOINTS``, at
+http://127.0.0.1:7860. ``$GRADIO_SERVER_NAME`` and ``$GRADIO_SERVER_PORT`` say otherwise.
+"""
+
+import os
+from pathlib import Path
+
+from brainseg.ui.page import LAUNCH, build
+
+demo = build(os.environ.get("BRAINSEG_CHECKPOINTS") or Path(__file__).parent / "checkpoints")
+
+if __name__ == "__main__":
+    demo.launch(**LAUNCH)

@@ -1,0 +1,35 @@
+"""brainseg: train, ensemble and compare brain-tumour segmentation models on MRI."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+# Names are fetched on first use, so that `import brainseg` stays cheap.
+_HOMES = {
+    "read_scan": "brainseg.scan",
+    "read_mask": "brainseg.scan",
+    "read_sequences": "brainseg.scan",
+    "write_mask": "brainseg.scan",
+    "Scan": "brainseg.scan",
+    "ScanError": "brainseg.scan",
+    "load": "brainseg.inference",
+    "compare": "brainseg.inference",
+    "Predictor": "brainseg.inference",
+    "Comparison": "brainseg.inference",
+    "Result": "brainseg.inference",
+    "create_model": "brainseg.models",
+    "list_models": "brainseg.models",
+}
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'brainseg' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,164 @@
+"""``python -m brainseg``: evaluate and predict from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status. Bad input gives one sentence, no traceback."""
+    args = _parser().parse_args(argv)
+    try:
+        return args.command(args)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m brainseg", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("evaluate", help="score checkpoints per patient")
+    command.set_defaults(command=_evaluate)
+    command.add_argument("--dataset", default="lgg", help="data set (default: %(default)s)")
+    command.add_argument("--data", type=Path, help="its folder (default: $BRAINSEG_DATA or data/)")
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--patients", type=Path, metavar="FILE", help="one patient id a line")
+    which.add_argument("--fold", type=int, choices=range(5), help="patients of this fold (default: 0)")
+    which.add_argument("--all", action="store_true", help="every patient, training patients too")
+    command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
+                         help="folder of checkpoints (default: %(default)s)")  # fmt: skip
+    command.add_argument("--slicewise", action="store_true",
+                         help="score each slice as if it had been uploaded alone")  # fmt: skip
+    command.add_argument("--out", type=Path, required=True, help="folder for the results")
+
+    command = commands.add_parser("predict", help="segment scans")
+    command.set_defaults(command=_predict)
+    command.add_argument("scans", nargs="*", type=Path, metavar="SCAN",
+                         help="scans, or folders of them")  # fmt: skip
+    for key, name in (("flair", "FLAIR"), ("t1", "T1"), ("t1c", "post-contrast T1")):
+        command.add_argument(f"--{key}", type=Path, metavar="FILE",
+                             help=f"the {name} volume of one scan, instead of SCAN")  # fmt: skip
+    command.add_argument("--truth", type=Path, metavar="MASK", help="true mask, with one scan")
+    command.add_argument("--as-volume", action="store_true",
+                         help="a folder's pictures are the slices of one scan")  # fmt: skip
+    command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
+                         help="folder of checkpoints (default: %(default)s)")  # fmt: skip
+    command.add_argument("--out", type=Path, required=True, help="folder for the results")
+    return parser
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from brainseg.data import load_dataset
+    from brainseg.data.splits import role_of
+    from brainseg.evaluation.evaluate import evaluate, report, select_patients, summary
+    from brainseg.evaluation.evaluate import write_results
+
+    refs = load_dataset(args.dataset, args.data)
+    patients = None
+    fold = None
+    if args.patients:
+        lines = args.patients.read_text(encoding="utf-8").splitlines()
+        patients = [line.strip() for line in lines if line.strip()]
+        selection = f"listed in {args.patients.name}"
+    elif args.all:
+        selection = "all"
+    else:
+        fold = args.fold or 0
+        selection = f"fold {fold}"
+    refs = select_patients(refs, fold=fold, patients=patients)
+    if not refs:
+        raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
+    predictors = _load_predictors(args.checkpoints)
+    seen = [
+        label
+        for label, predictor in predictors.items()
+        if predictor.checkpoint.settings["dataset"] == args.dataset
+        and any(role_of(r.patient_id, predictor.checkpoint.settings["fold"]) != "test" for r in refs)
+    ]
+    notes = []
+    if args.dataset == "figshare":
+        from brainseg.data.figshare import NOTE
+
+        notes.append(NOTE)
+    if seen:
+        notes.append(
+            f"Not a fair test of {', '.join(seen)}: some of these patients were trained or "
+            "validated on."
+        )
+    description = {
+        "dataset": args.dataset,
+        "selection": selection,
+        "patients": len({ref.patient_id for ref in refs}),
+        "slicewise": args.slicewise,
+        "note": " ".join(notes),
+    }
+    rows = evaluate(predictors, refs, slicewise=args.slicewise)
+    write_results(rows, args.out, description)
+    print(report(summary(rows), description))
+    print(f"written to {args.out}: per_patient.csv, summary.json, report.md")
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from brainseg.predict import describe, expand, predict_to_folder
+    from brainseg.scan import ScanError, read_mask, read_scan, read_sequences
+
+    sequences = {k: getattr(args, k) for k in ("flair", "t1", "t1c") if getattr(args, k)}
+    if bool(args.scans) == bool(sequences):
+        raise ValueError("Give either SCAN files or --flair, --t1, --t1c of one scan.")
+    paths = [next(iter(sequences.values()))] if sequences else None
+    if paths is None:
+        paths = expand(args.scans, as_volume=args.as_volume)
+    if args.truth and len(paths) > 1:
+        raise ValueError(f"--truth goes with one scan, and {len(paths)} were given.")
+    predictors = _load_predictors(args.checkpoints)
+    failed = 0
+    for path in paths:
+        try:
+            scan = read_sequences(**sequences) if sequences else read_scan(path)
+            truth = read_mask(args.truth, scan) if args.truth else None
+        except ScanError as error:  # the other scans of a folder are still wanted
+            print(f"error: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        out = args.out / path.name.removesuffix(".gz").removesuffix(path.suffix)
+        comparison = predict_to_folder(scan, truth, predictors, _unused(out))
+        print("\n".join([f"{path}:", *describe(comparison)]))
+    return 1 if failed else 0
+
+
+_given_out: set[Path] = set()
+
+
+def _unused(folder: Path) -> Path:
+    """Two scans of one name in one call must not overwrite each other's results."""
+    candidate, number = folder, 2
+    while candidate in _given_out:
+        candidate, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    _given_out.add(candidate)
+    return candidate
+
+
+def _load_predictors(checkpoints: Path) -> dict:
+    from brainseg.inference import load_all
+
+    predictors, skipped = load_all(checkpoints)
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    if not predictors:
+        raise ValueError(
+            f"{checkpoints} has no usable checkpoint: train one with train.py, or give "
+            "--checkpoints."
+        )
+    return predictors
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Prepared slices in memory-mapped files, decoded once and shared by all runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from brainseg import preprocessing
+from brainseg.data.case import CaseRef, DataError
+
+_FORMAT = "1"
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSet:
+    """All slices of a data set, in the order of its cases.
+
+    images: uint8 (n, size, size, 3), memory-mapped.
+    masks: uint8 0/1 (n, size, size), memory-mapped.
+    statistics, slice_statistics: float32 (n, 3, 2), see ``preprocessing.Prepared``.
+    patients: patient id of each slice, (n,) str.
+    tumour: whether the slice has tumour, (n,) bool.
+    """
+
+    folder: Path
+    images: np.ndarray
+    masks: np.ndarray
+    statistics: np.ndarray
+    slice_statistics: np.ndarray
+    patients: np.ndarray
+    tumour: np.ndarray
+
+    def rows(self, patient_ids: Sequence[str]) -> np.ndarray:
+        """Indices of all slices of these patients."""
+        return np.flatnonzero(np.isin(self.patients, list(patient_ids)))
+
+
+def default_cache() -> Path:
+    """``$BRAINSEG_CACHE`` or else ``~/.cache/brainseg``."""
+    return Path(os.environ.get("BRAINSEG_CACHE") or Path.home() / ".cache" / "brainseg")
+
+
+def prepared_set(refs: Sequence[CaseRef], size: int, cache: Path | None = None) -> PreparedSet:
+    """Open the prepared slices of these cases, building them first if they are not there.
+
+    The key covers the files' content and the preprocessing, so a changed file or version builds
+    anew. A build is written aside and renamed at the end: a killed one leaves nothing broken.
+    """
+    if not refs:
+        raise DataError("The data set has no cases.")
+    cache = cache or default_cache()
+    folder = cache / f"{_dataset_label(refs)}-{size}px-{_key(refs, size)}"
+    if not (folder / "index.json").is_file():
+        _build(refs, size, folder)
+    return _open(folder, size)
+
+
+def _dataset_label(refs: Sequence[CaseRef]) -> str:
+    return f"{len(refs)}cases"
+
+
+def _key(refs: Sequence[CaseRef], size: int) -> str:
+    digest = hashlib.sha256(f"{_FORMAT} {preprocessing.VERSION} {size}".encode())
+    for ref in refs:
+        digest.update(f"\n{ref.patient_id} {ref.name} {ref.version}".encode())
+        for file in ref.files:
+            with open(file, "rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _build(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
+    try:
+        _write(refs, size, aside)
+        try:
+            aside.rename(folder)
+        except OSError:  # another process finished the same build first
+            if not (folder / "index.json").is_file():
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
+    patients: list[str] = []
+    statistics, slice_statistics = [], []
+    # Appended case by case, so that a set larger than the memory can be prepared.
+    with open(folder / "images.u8", "wb") as images, open(folder / "masks.u8", "wb") as masks:
+        for ref in tqdm(refs, desc="preparing", unit="case", leave=False):
+            case = ref.read()
+            prepared = preprocessing.prepare(case.scan.pixels, size)
+            images.write(prepared.images.tobytes())
+            masks.write(preprocessing.prepare_mask(case.mask, size).tobytes())
+            patients += [case.patient_id] * len(prepared.images)
+            statistics.append(prepared.statistics)
+            slice_statistics.append(prepared.slice_statistics)
+    np.save(folder / "statistics.npy", np.concatenate(statistics))
+    np.save(folder / "slice_statistics.npy", np.concatenate(slice_statistics))
+    (folder / "index.json").write_text(json.dumps({"size": size, "patients": patients}))
+
+
+def _open(folder: Path, size: int) -> PreparedSet:
+    patients = json.loads((folder / "index.json").read_text())["patients"]
+    n = len(patients)
+    # Copy-on-write only because torch warns about read-only arrays; nothing writes to them.
+    images = np.memmap(folder / "images.u8", np.uint8, "c", shape=(n, size, size, 3))
+    masks = np.memmap(folder / "masks.u8", np.uint8, "c", shape=(n, size, size))
+    return PreparedSet(
+        folder,
+        images,
+        masks,
+        np.load(folder / "statistics.npy"),
+        np.load(folder / "slice_statistics.npy"),
+        np.array(patients),
+        np.array([bool(chunk.any()) for chunk in _chunks(masks)]),
+    )
+
+
+def _chunks(masks: np.ndarray) -> Iterator[np.ndarray]:
+    yield from masks

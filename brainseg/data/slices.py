@@ -1,0 +1,51 @@
+"""Cases whose slices and masks lie in one picture file each; shared by the picture data sets."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from brainseg.data.case import Case, CaseRef, DataError
+from brainseg.scan import Scan, ScanError, read_mask, read_scan
+
+
+def slices_ref(
+    patient_id: str, dataset: str, pairs: list[tuple[Path, Path]], name: str = ""
+) -> CaseRef:
+    """A reference to one case of (image, mask) files. A missing mask is reported at once."""
+    for image, mask in pairs:
+        if not mask.is_file():
+            raise DataError(f"{image} has no mask: expected {mask}.")
+    files = tuple(file for pair in pairs for file in pair)
+    read = partial(read_slices, patient_id, dataset, tuple(pairs))
+    return CaseRef(patient_id, name or patient_id, files, read)
+
+
+def read_slices(
+    patient_id: str, dataset: str, pairs: tuple[tuple[Path, Path], ...]
+) -> Case:
+    """Stack (image, mask) picture pairs, in the order given, into one case.
+
+    Raises DataError naming the file when a file can't be read, a mask is of another size or
+    not binary, or the slices differ in size.
+    """
+    images, masks = [], []
+    for image_path, mask_path in pairs:
+        try:
+            scan = read_scan(image_path)
+            mask = read_mask(mask_path, scan)
+        except ScanError as error:
+            raise DataError(str(error)) from error
+        if images and scan.pixels.shape != images[0].shape:
+            raise DataError(
+                f"{image_path} is {scan.pixels.shape[1:]} (height, width, channels), but the "
+                f"patient's first slice is {images[0].shape[1:]}: all slices of one patient must "
+                "agree."
+            )
+        images.append(scan.pixels)
+        masks.append(mask)
+    source = str(pairs[0][0].parent)
+    pixels = np.concatenate(images)
+    return Case(patient_id, dataset, Scan(pixels, None, None, source), np.concatenate(masks))

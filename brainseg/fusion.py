@@ -1,0 +1,44 @@
+"""Fusions that learn nothing: the yardsticks a trained ensemble has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def mean(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of probability maps, float32 in [0, 1], all of one shape."""
+    return np.mean(probabilities, axis=0, dtype=np.float32)
+
+
+def vote(masks: Sequence[np.ndarray]) -> np.ndarray:
+    """The share of bool masks that mark a pixel, float32 in [0, 1].
+
+    A majority is a share above 0.5: of two masks, both.
+    """
+    return np.mean(np.asarray(masks, np.float32), axis=0)
+
+
+def staple(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[float]]:
+    """STAPLE (Warfield et al. 2004, as in SimpleITK) over bool masks (slices, height, width).
+
+    Returns the probability of tumour per pixel, float32 in [0, 1], and each mask's estimated
+    sensitivity and specificity. Where no mask marks anything there is nothing to estimate: the
+    map is 0 and the estimates are NaN.
+    """
+    import SimpleITK as sitk
+
+    masks = [np.asarray(mask, np.uint8) for mask in masks]
+    unknown = [float("nan")] * len(masks)
+    if not any(mask.any() for mask in masks):
+        return np.zeros(masks[0].shape, np.float32), unknown, unknown
+    staple_filter = sitk.STAPLEImageFilter()
+    staple_filter.SetForegroundValue(1)
+    fused = staple_filter.Execute([sitk.GetImageFromArray(mask) for mask in masks])
+    probabilities = np.nan_to_num(sitk.GetArrayFromImage(fused).astype(np.float32))
+    return (
+        probabilities.clip(0, 1),
+        list(staple_filter.GetSensitivity()),
+        list(staple_filter.GetSpecificity()),
+    )

@@ -1,0 +1,218 @@
+"""Runs: one configuration trained, scored and saved, or the whole grid, bases before stacks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from brainseg.card import model_card
+from brainseg.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+    replacing,
+)
+from brainseg.config import Config, ConfigError
+from brainseg.data import load_dataset
+from brainseg.data.cache import PreparedSet, prepared_set
+from brainseg.data.case import CaseRef
+from brainseg.losses import LOSSES
+from brainseg.models import MODELS, STACKS
+from brainseg.stacking import base_maps
+from brainseg.training import STATE, TrainingError, read_state_config, train
+
+
+@dataclass
+class Workplace:
+    """Where runs read and write, and how they go about existing ones; shared by a whole grid."""
+
+    accelerator: Accelerator
+    data: Path | None
+    cache: Path | None
+    runs: Path
+    resume: bool = False
+    overwrite: bool = False
+    initial: Path | None = None  # checkpoint to start from
+    tracker: Callable[[Path], Callable[[dict], None]] = lambda folder: lambda row: None
+    _loaded: dict | None = None
+
+    def dataset(self, config: Config) -> tuple[list[CaseRef], PreparedSet]:
+        key = (config.dataset, config.size, config.limit_patients)
+        if self._loaded is None or self._loaded["key"] != key:
+            refs = load_dataset(config.dataset, self.data)
+            if config.limit_patients:
+                kept = sorted({ref.patient_id for ref in refs})[: config.limit_patients]
+                refs = [ref for ref in refs if ref.patient_id in kept]
+            with self.accelerator.main_process_first():
+                prepared = prepared_set(refs, config.size, self.cache)
+            self._loaded = {"key": key, "value": (refs, prepared)}
+        return self._loaded["value"]
+
+
+def combinations(models: list[str], losses: list[str]) -> list[tuple[str, str]]:
+    """All (model, loss) pairs, bases before stacks; ``["all"]`` stands for every name."""
+    models = list(MODELS) if "all" in models else models
+    losses = list(LOSSES) if "all" in losses else losses
+    return [(m, loss) for m in sorted(models, key=lambda m: m in STACKS) for loss in losses]
+
+
+def run(config: Config, place: Workplace) -> Checkpoint:
+    """The finished run of ``config``: found in the runs folder, or trained and scored there."""
+    say = place.accelerator.print
+    folder = config.run_folder(place.runs)
+    if found := finished(config, folder):
+        say(f"{folder} is finished already: nothing to do.")
+        return found
+    resume = _may_continue(config, folder, place)
+    say(f"\n=== {config.name} on {config.dataset}, fold {config.fold}, in {folder}")
+    say(json.dumps(config.to_json(), indent=2))
+    refs, prepared = place.dataset(config)
+    settings: dict = {}
+    maps = initial = None
+    if config.model in STACKS:
+        bases = [_base_run(name, config, place) for name in config.bases]
+        settings["bases"] = [{"name": base.name, "sha256": base.sha256()} for base in bases]
+        helpers = lambda c: run(c, replace(place, overwrite=False))  # noqa: E731
+        maps = base_maps(config, bases, prepared, helpers, place.accelerator, folder)
+    elif config.init_from:
+        initial = _initial_weights(config, place)
+    checkpoint = train(
+        config,
+        prepared,
+        folder,
+        accelerator=place.accelerator,
+        settings={**settings, **_provenance()},
+        maps=maps,
+        initial=initial,
+        resume=resume,
+        track=place.tracker(folder),
+    )
+    if place.accelerator.is_main_process:
+        describe(checkpoint, refs, score=config.held_out_block is None)
+    place.accelerator.wait_for_everyone()
+    return checkpoint
+
+
+def finished(config: Config, folder: Path) -> Checkpoint | None:
+    """The checkpoint in ``folder`` if it is complete and has the same configuration."""
+    if not (folder / CONFIG).is_file():
+        return None
+    checkpoint = read_checkpoint(folder)
+    if checkpoint.settings.get("interrupted") or checkpoint.settings["run_hash"] != config.hash:
+        return None
+    return checkpoint
+
+
+def describe(checkpoint: Checkpoint, refs: list[CaseRef], *, score: bool) -> None:
+    """Add the test fold's scores to ``metrics.json`` and write the model card."""
+    path = checkpoint.folder / "metrics.json"
+    metrics = json.loads(path.read_text())
+    if score:
+        from brainseg.evaluation.evaluate import score_test_fold
+
+        metrics["test"] = score_test_fold(checkpoint, refs)
+    for file, text in (
+        (path, json.dumps(metrics, indent=2)),
+        (checkpoint.folder / "README.md", model_card(checkpoint.settings, metrics)),
+    ):
+        with replacing(file) as aside:
+            aside.write_text(text, encoding="utf-8")
+
+
+def _may_continue(config: Config, folder: Path, place: Workplace) -> bool:
+    """Whether to resume. Refuses to replace another configuration's run without --overwrite."""
+    if place.overwrite:
+        if place.accelerator.is_main_process:
+            for name in (CONFIG, STATE):
+                (folder / name).unlink(missing_ok=True)
+        place.accelerator.wait_for_everyone()
+        return False
+    from brainseg.config import from_json
+
+    there = None
+    if (folder / STATE).is_file():
+        there = from_json(read_state_config(folder / STATE))
+    elif (folder / CONFIG).is_file():
+        there = from_json(read_checkpoint(folder).settings["run"])
+    if there is None:
+        return False
+    if there != config:
+        raise ConfigError(
+            f"{folder} holds a run with another configuration ({there.differences(config)}): "
+            "--overwrite replaces it, --runs puts the new one elsewhere."
+        )
+    if not place.resume and config.held_out_block is None:
+        raise ConfigError(
+            f"{folder} holds an unfinished run of this configuration: --resume continues it, "
+            "--overwrite starts it anew."
+        )
+    return True
+
+
+def _base_run(name: str, stack: Config, place: Workplace) -> Checkpoint:
+    """The finished run of a stack's base, trained first if it is missing."""
+    model, encoder, loss = parse_name(name)
+    wanted = replace(
+        stack, model=model, encoder=encoder, loss=loss, stack_inputs="predictions",
+        stack_folds=3, bases=Config.bases, init_from=None,
+    )  # fmt: skip
+    folder = wanted.run_folder(place.runs)
+    if (folder / CONFIG).is_file():
+        found = read_checkpoint(folder)
+        if not found.settings.get("interrupted"):
+            return found
+    place.accelerator.print(f"{stack.name} reads {name}, which is not trained yet: training it.")
+    return run(wanted, replace(place, overwrite=False, resume=True))
+
+
+def parse_name(name: str) -> tuple[str, str | None, str]:
+    """(model, encoder or None, loss) of a checkpoint's name."""
+    model, _, rest = name.partition("-")
+    encoder, _, loss = rest.rpartition("-")
+    if model not in MODELS or loss not in LOSSES:
+        raise ConfigError(
+            f"{name!r} is no checkpoint name: expected <model>[-<encoder>]-<loss>, such as "
+            "unet_resnet34-bce."
+        )
+    return model, encoder or None, loss
+
+
+def _initial_weights(config: Config, place: Workplace) -> dict:
+    from safetensors.torch import load_file
+
+    weights = place.initial / WEIGHTS if place.initial.is_dir() else place.initial
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if digest != config.init_from:
+        raise ConfigError(f"{weights} is not the file this run began with: give the same one.")
+    return {k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()}
+
+
+def _provenance() -> dict:
+    """Package versions and the git revision, for the checkpoint's configuration."""
+    import subprocess
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for package in ("torch", "segmentation-models-pytorch", "numpy", "opencv-python-headless"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {"versions": versions, "git_revision": done.stdout.strip() or None}
+
+
+__all__ = ["CheckpointError", "TrainingError", "Workplace", "combinations", "finished", "run"]

@@ -1,0 +1,150 @@
+"""From a scan to what a network reads, and back. Training and inference share this one road.
+
+Two steps, both numpy:
+
+1. ``prepare`` pads each slice to a square, resizes it and stores it as uint8. This is what the
+   training cache holds.
+2. ``normalise`` subtracts a mean and divides by a standard deviation per channel, taken over the
+   head (not the background) of the whole volume, or of each slice alone. A picture uploaded alone
+   is a volume of one slice, for which the two are the same.
+
+z-scores ignore any linear change of the intensities, so it makes no difference whether a file
+stores 0-255, 0-4095 or values around zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+VERSION = "1"  # part of the cache key: raise it when prepared pixels or statistics change
+SIZE = 192
+CLIP = 5.0  # z-scores beyond this are artefacts; clipping keeps them from ruling a convolution
+_BACKGROUND_MARGIN = 12  # grey levels of 255 that separate the head from the background
+_MIN_STD = 8.0  # a nearly empty slice must not have its noise blown up to tissue
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan ready for a network.
+
+    images: uint8, (slices, size, size, 3), channels (T1, FLAIR, T1c).
+    statistics: float32, (slices, 3, 2): mean and standard deviation of each slice's volume.
+    slice_statistics: float32, (slices, 3, 2): the same of each slice alone.
+    """
+
+    images: np.ndarray
+    statistics: np.ndarray
+    slice_statistics: np.ndarray
+
+
+def prepare(pixels: np.ndarray, size: int = SIZE, *, slicewise: bool = False) -> Prepared:
+    """Pad, resize and quantise ``pixels`` (slices, height, width, 1 or 3), any real dtype.
+
+    ``slicewise`` treats every slice as if it had been uploaded alone.
+    """
+    if slicewise and len(pixels) > 1:
+        alone = [prepare(pixels[i : i + 1], size) for i in range(len(pixels))]
+        parts = [(one.images, one.statistics, one.slice_statistics) for one in alone]
+        return Prepared(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    stored = _to_bytes(pixels)
+    images = np.stack([_resize(_pad_square(image), size) for image in stored])
+    histograms = np.stack([_histograms(image) for image in images])
+    borders = np.stack([_histograms(_border(image)) for image in images])
+    volume = _statistics(histograms.sum(0), borders.sum(0))
+    alone = np.stack([_statistics(h, b) for h, b in zip(histograms, borders, strict=True)])
+    return Prepared(images, np.broadcast_to(volume, alone.shape).copy(), alone)
+
+
+def normalise(images: np.ndarray, statistics: np.ndarray) -> np.ndarray:
+    """uint8 (n, size, size, 3) and (n, 3, 2) to float32 z-scores (n, 3, size, size)."""
+    mean, std = statistics[:, None, None, :, 0], statistics[:, None, None, :, 1]
+    z = (images.astype(np.float32) - mean) / std
+    return np.ascontiguousarray(z.clip(-CLIP, CLIP).transpose(0, 3, 1, 2))
+
+
+def prepare_mask(mask: np.ndarray, size: int = SIZE) -> np.ndarray:
+    """bool (slices, height, width) to uint8 0/1 (slices, size, size), on the grid of ``prepare``."""
+    resized = [_resize(_pad_square(m.astype(np.uint8) * 255), size) for m in mask]
+    return (np.stack(resized) > 127).astype(np.uint8)
+
+
+def restore(probabilities: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Undo padding and resizing: float32 (slices, size, size) to (slices, height, width)."""
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    square = np.stack([_resize(p, side) for p in probabilities.astype(np.float32)])
+    return np.ascontiguousarray(square[:, top : top + height, left : left + width])
+
+
+def _to_bytes(pixels: np.ndarray) -> np.ndarray:
+    """(slices, height, width, c) to uint8 with three channels; uint8 stays as it is."""
+    if pixels.dtype != np.uint8:
+        channels = [_window(pixels[..., c]) for c in range(pixels.shape[-1])]
+        pixels = np.stack(channels, -1)
+    return np.repeat(pixels, 3, -1) if pixels.shape[-1] == 1 else pixels
+
+
+def _window(values: np.ndarray) -> np.ndarray:
+    """One channel of a volume to uint8, from its minimum to its 99.9th percentile."""
+    values = values.astype(np.float32)
+    low, background = values.min(), np.median(_border(values[..., None]))
+    # Standardised volumes put their background at 0, in the middle of the tissue's range. One
+    # constant that fills a fifth of the volume, its edges included, is background: make it dark.
+    if background > low and (same := values == background).mean() > 0.2:
+        values = np.where(same, low, values)
+    high = np.percentile(values[:: max(1, len(values) // 40)], 99.9)
+    high = max(high, low + (values.max() - low) * 0.05)  # a few bright pixels on black
+    scale = 255 / (high - low) if high > low else 0.0
+    return ((values - low) * scale + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def _pad_square(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    if height == width:
+        return image
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    padded = np.zeros((side, side, *image.shape[2:]), image.dtype)
+    padded[top : top + height, left : left + width] = image
+    return padded
+
+
+def _resize(image: np.ndarray, size: int) -> np.ndarray:
+    if image.shape[0] == size:
+        return image
+    shrink = image.shape[0] > size
+    return cv2.resize(
+        image, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    )
+
+
+def _border(images: np.ndarray) -> np.ndarray:
+    """The outermost pixels of (..., height, width, c), as (n, c)."""
+    edges = (images[..., 0, :, :], images[..., -1, :, :], images[..., :, 0, :], images[..., :, -1, :])
+    return np.concatenate([edge.reshape(-1, images.shape[-1]) for edge in edges])
+
+
+def _histograms(image: np.ndarray) -> np.ndarray:
+    """Counts of the 256 grey levels per channel of uint8 (..., 3), as (3, 256)."""
+    flat = image.reshape(-1, 3)
+    return np.stack([np.bincount(flat[:, c], minlength=256) for c in range(3)])
+
+
+def _statistics(histograms: np.ndarray, borders: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of the head, (3, 2), from (3, 256) counts."""
+    levels = np.arange(256)
+    result = np.empty((3, 2), np.float32)
+    for channel, (counts, border) in enumerate(zip(histograms, borders, strict=True)):
+        background = int(np.searchsorted(border.cumsum(), border.sum() / 2))
+        head = np.where(np.abs(levels - background) > _BACKGROUND_MARGIN, counts, 0)
+        if head.sum() < 0.01 * counts.sum():
+            head = counts
+        share = head.cumsum() / head.sum()
+        values = levels.clip(np.searchsorted(share, 0.01), np.searchsorted(share, 0.99))
+        mean = np.average(values, weights=head)
+        std = np.sqrt(np.average((values - mean) ** 2, weights=head))
+        result[channel] = mean, max(std, _MIN_STD)
+    return result

@@ -1,0 +1,98 @@
+"""What a stack is fitted on: base predictions for patients the predicting base never saw.
+
+For validation and test patients the shipped bases predict. For training patients helpers do: each
+is trained like its base but without one block of the training patients, and predicts that block.
+In use the stack reads the shipped bases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from brainseg.checkpoint import Checkpoint, load_module, replacing
+from brainseg.config import Config, from_json
+from brainseg.data.cache import PreparedSet
+from brainseg.data.splits import block_of, split
+from brainseg.training import Batches
+
+
+def base_maps(
+    config: Config,
+    bases: list[Checkpoint],
+    data: PreparedSet,
+    train_helper: Callable[[Config], Checkpoint],
+    accelerator: Accelerator,
+    folder: Path,
+) -> np.ndarray:
+    """Base probabilities for all slices, float16 (n, bases, size, size), kept in ``folder``.
+
+    train_helper: gives the finished run of a configuration, training it if need be.
+    """
+    helpers = [
+        [train_helper(helper_config(base, block, config)) for block in range(config.stack_folds)]
+        for base in bases
+    ]
+    sources = " ".join(c.sha256() for c in [*bases, *(h for row in helpers for h in row)])
+    path, stamp = folder / "base_maps.npy", folder / "base_maps.txt"
+    stamp_text = f"{data.folder.name} {sources}"
+    if accelerator.is_main_process and not (
+        path.is_file() and stamp.is_file() and stamp.read_text() == stamp_text
+    ):
+        roles = split(data.patients, config.fold)
+        dealt = block_of(roles["train"], config.stack_folds)
+        unseen = data.rows([*roles["val"], *roles["test"]])
+        with replacing(path) as aside:
+            maps = np.lib.format.open_memmap(
+                aside, "w+", np.float16, (len(data.images), len(bases), *data.images.shape[1:3])
+            )
+            for column, (base, row) in enumerate(zip(bases, helpers, strict=True)):
+                _predict(base, config, data, unseen, maps[:, column], accelerator)
+                for block, helper in enumerate(row):
+                    rows = data.rows([p for p, b in dealt.items() if b == block])
+                    _predict(helper, config, data, rows, maps[:, column], accelerator)
+            maps.flush()
+            del maps
+        with replacing(stamp) as aside:
+            aside.write_text(stamp_text)
+    accelerator.wait_for_everyone()
+    return np.load(path, mmap_mode="r")
+
+
+def helper_config(base: Checkpoint, block: int, stack: Config) -> Config:
+    """The base's own configuration, less one block of the training patients."""
+    return replace(
+        from_json(base.settings["run"]), held_out_block=(block, stack.stack_folds)
+    )
+
+
+@torch.inference_mode()
+def _predict(
+    checkpoint: Checkpoint,
+    config: Config,
+    data: PreparedSet,
+    rows: np.ndarray,
+    out: np.ndarray,
+    accelerator: Accelerator,
+) -> None:
+    base_config = from_json(checkpoint.settings["run"])
+    if base_config.size != config.size:
+        raise ValueError(
+            f"{checkpoint.folder} was trained at {base_config.size} px and the stack at "
+            f"{config.size} px: give both the same --size."
+        )
+    model = load_module(checkpoint).to(accelerator.device)
+    batches = Batches(base_config, data, None, accelerator.device)
+    for start in tqdm(
+        range(0, len(rows), config.batch_size), desc=f"{checkpoint.name} predicts", leave=False
+    ):
+        batch = rows[start : start + config.batch_size]
+        with accelerator.autocast():
+            logits = model(batches.plain(batch)[0])
+        out[batch] = torch.sigmoid(logits.float())[:, 0].half().cpu().numpy()

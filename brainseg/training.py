@@ -1,0 +1,451 @@
+"""The training loop: one configuration in, one checkpoint folder out.
+
+Every random choice is derived from (seed, epoch, step), never carried along, so that a run resumed
+at an epoch's end continues as if it had not been interrupted.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from brainseg import augmentation, preprocessing
+from brainseg.allocator import keep_freed_memory
+from brainseg.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    architecture_json,
+    read_checkpoint,
+    replacing,
+    save_checkpoint,
+)
+from brainseg.config import Config
+from brainseg.data.cache import PreparedSet
+from brainseg.data.splits import block_of, split
+from brainseg.losses import create_loss
+from brainseg.models import CHANNELS_LAST, STACKS, create_model
+
+STATE, BEST = "state.safetensors", "best.safetensors"
+THRESHOLDS = np.arange(1, 100) / 100
+_BINS = 100
+
+
+class TrainingError(RuntimeError):
+    """Training can't start or go on; the message says why and what to do."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C. ``checkpoint`` is what the finished epochs gave, None if there were none."""
+
+    def __init__(self, checkpoint: Checkpoint | None) -> None:
+        super().__init__("interrupted")
+        self.checkpoint = checkpoint
+
+
+@dataclass
+class Progress:
+    """What a run knows about itself between two epochs."""
+
+    epochs_done: int = 0
+    best_epoch: int = 0
+    best_dice: float = -1.0
+    history: list[dict] = field(default_factory=list)
+
+
+def make_accelerator(precision: str = "auto", cpu: bool = False) -> Accelerator:
+    """🤗 Accelerate for device, precision and processes. ``auto`` is bf16 where hardware has it."""
+    if precision == "auto":
+        precision = "bf16" if _has_bf16(cpu) else "no"
+    keep_freed_memory()
+    return Accelerator(mixed_precision=precision, cpu=cpu)
+
+
+def _has_bf16(cpu: bool) -> bool:
+    if torch.cuda.is_available() and not cpu:
+        return torch.cuda.is_bf16_supported()
+    return torch.backends.cpu.get_cpu_capability() == "AVX512" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
+
+
+def train(
+    config: Config,
+    data: PreparedSet,
+    folder: Path,
+    *,
+    accelerator: Accelerator,
+    settings: dict | None = None,
+    maps: np.ndarray | None = None,
+    initial: dict[str, torch.Tensor] | None = None,
+    resume: bool = False,
+    track: Callable[[dict], None] = lambda row: None,
+) -> Checkpoint:
+    """Train one model and write its checkpoint into ``folder``.
+
+    settings: further entries for the checkpoint's configuration.
+    maps: base probabilities for a stack, float16 (n, bases, size, size), rows as in ``data``.
+    initial: weights to start from; tensors that do not fit by name and shape are left out.
+    resume: continue from the state in ``folder``, if there is one.
+
+    Raises TrainingError for NaN losses or no usable slices, Interrupted on Ctrl-C.
+    """
+    roles = split(data.patients, config.fold)
+    rows = _training_rows(config, data, roles["train"])
+    torch.manual_seed(config.seed)
+    model = create_model(
+        config.model,
+        encoder=config.encoder,
+        encoder_weights=config.encoder_weights,
+        stack_inputs=config.stack_inputs,
+        bases=config.bases,
+    )
+    architecture = architecture_json(model)
+    if initial is not None:
+        _load_matching(model, initial)
+    if CHANNELS_LAST[config.model]:
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.lr, weight_decay=config.weight_decay
+    )
+    model, optimizer = accelerator.prepare(model, optimizer)
+    bare = accelerator.unwrap_model(model)
+    loss_function = create_loss(config.loss)
+    batches = Batches(config, data, maps, accelerator.device)
+
+    progress = Progress()
+    if resume and (folder / STATE).is_file():
+        progress = _load_state(folder / STATE, config, bare, optimizer)
+        accelerator.print(f"resuming after epoch {progress.epochs_done}")
+
+    steps = len(_epoch_rows(config, rows, data.tumour, 0)) // config.batch_size
+    if steps == 0:
+        raise TrainingError(
+            f"One epoch has fewer slices than one batch of {config.batch_size}: lower --batch-size "
+            "or give more patients."
+        )
+    share = slice(accelerator.process_index, None, accelerator.num_processes)
+    try:
+        for epoch in range(progress.epochs_done, config.epochs):
+            if epoch - progress.best_epoch >= config.patience:
+                accelerator.print(f"no better validation Dice for {config.patience} epochs: stop")
+                break
+            torch.manual_seed(_seed(config.seed, epoch, accelerator.process_index))  # dropout
+            order = _epoch_rows(config, rows, data.tumour, epoch)
+            model.train()
+            losses = []
+            bar = tqdm(
+                range(steps),
+                desc=f"epoch {epoch + 1}/{config.epochs}",
+                disable=not accelerator.is_main_process,
+                leave=False,
+            )
+            for step in bar:
+                batch = order[step * config.batch_size : (step + 1) * config.batch_size][share]
+                lr = _set_lr(optimizer, config, epoch * steps + step, config.epochs * steps)
+                x, y = batches.augmented(batch, _seed(config.seed, epoch, step, share.start))
+                with accelerator.autocast():
+                    logits = model(x)
+                loss = loss_function(logits.float(), y)
+                if not torch.isfinite(loss):
+                    raise TrainingError(
+                        f"The loss became {loss.item()} in epoch {epoch + 1}, step {step + 1}, at "
+                        f"learning rate {lr:.2g}: lower --lr. The last good epoch is kept in "
+                        f"{folder}; --resume continues from there."
+                    )
+                optimizer.zero_grad(set_to_none=True)
+                accelerator.backward(loss)
+                accelerator.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                losses.append(loss.detach())
+                if step % 10 == 0:
+                    dice = progress.history[-1]["val_dice"] if progress.history else math.nan
+                    bar.set_postfix(loss=f"{loss.item():.3f}", val_dice=f"{dice:.3f}")
+
+            counts = validate(model, config, batches, roles["val"], accelerator)
+            row = {
+                "epoch": epoch + 1,
+                "lr": lr,
+                "train_loss": float(accelerator.reduce(torch.stack(losses).mean(), "mean")),
+                "val_dice": _mean_dice(counts)[int(np.argmin(abs(THRESHOLDS - 0.5)))],
+            }
+            progress.history.append(row)
+            progress.epochs_done = epoch + 1
+            if row["val_dice"] > progress.best_dice or not (folder / BEST).is_file():
+                progress.best_dice, progress.best_epoch = row["val_dice"], epoch + 1
+                if accelerator.is_main_process:
+                    _save_best(folder / BEST, bare)
+            if accelerator.is_main_process:
+                _save_state(folder / STATE, config, progress, bare, optimizer)
+            accelerator.print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
+            track(row)
+    except KeyboardInterrupt:
+        done = None
+        if progress.epochs_done:
+            done = _finish(
+                config, architecture, data, folder, bare, batches, roles, progress, accelerator,
+                {**(settings or {}), "interrupted": True},
+            )  # fmt: skip
+        raise Interrupted(done) from None
+    accelerator.wait_for_everyone()
+    return _finish(
+        config, architecture, data, folder, bare, batches, roles, progress, accelerator,
+        settings or {},
+    )  # fmt: skip
+
+
+class Batches:
+    """Network inputs and masks from rows of a prepared set, on the device."""
+
+    def __init__(self, config: Config, data: PreparedSet, maps: np.ndarray | None, device) -> None:
+        self.config, self.data, self.maps, self.device = config, data, maps, device
+        self.is_stack = config.model in STACKS
+        self.with_image = not self.is_stack or config.stack_inputs == "predictions+image"
+        if self.is_stack and maps is None:
+            raise TrainingError(f"{config.model} reads base predictions, and none were given.")
+
+    def plain(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and masks, float32 (n, c, size, size), as inference sees them."""
+        images, masks, maps = self._read(rows)
+        return self._join(self._normalise(images, self.data.statistics[rows]), maps), masks
+
+    def augmented(self, rows: np.ndarray, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same with seeded augmentation, and some samples as if uploaded alone or in grey."""
+        config, n = self.config, len(rows)
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.Generator(self.device).manual_seed(seed)
+        images, masks, maps = self._read(rows)
+        planes = augmentation.geometry(torch.cat([images, masks, maps], 1), generator)
+        images, masks, maps = planes[:, :3], (planes[:, 3:4] > 0.5).float(), planes[:, 4:]
+
+        alone = torch.rand(n, generator=generator).numpy() < config.slice_share
+        statistics = np.where(
+            alone[:, None, None], self.data.slice_statistics[rows], self.data.statistics[rows]
+        )
+        grey = torch.rand(n, generator=generator) < config.grey_share
+        # Mostly FLAIR, where the tumour shows best, sometimes one of the T1 images.
+        channel = torch.tensor([1, 1, 0, 2])[torch.randint(4, (n,), generator=generator)]
+        images = augmentation.gamma(images, generator)
+        z = augmentation.grey_only(self._normalise(images, statistics), grey, channel)
+        z = augmentation.intensity(z, generator, noise)
+        return self._join(z, maps), masks
+
+    def _read(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        images = torch.from_numpy(np.asarray(self.data.images[rows])).to(self.device)
+        masks = torch.from_numpy(np.asarray(self.data.masks[rows])).to(self.device)
+        images, masks = images.permute(0, 3, 1, 2).float(), masks[:, None].float()
+        if not self.is_stack:
+            return images, masks, images[:, :0]
+        return images, masks, torch.from_numpy(np.asarray(self.maps[rows])).to(images)
+
+    def _normalise(self, images: torch.Tensor, statistics: np.ndarray) -> torch.Tensor:
+        values = torch.from_numpy(statistics).to(images)
+        z = (images - values[:, :, 0, None, None]) / values[:, :, 1, None, None]
+        return z.clamp(-preprocessing.CLIP, preprocessing.CLIP)
+
+    def _join(self, z: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([maps, z], 1) if self.with_image else maps
+        layout = torch.channels_last if CHANNELS_LAST[self.config.model] else torch.contiguous_format
+        return x.contiguous(memory_format=layout)
+
+
+@torch.inference_mode()
+def validate(
+    model, config: Config, batches: Batches, patients: list[str], accelerator: Accelerator
+) -> np.ndarray:
+    """Histograms of the predicted probabilities, int64 (patients, 2, 100): of the pixels without
+    and with tumour. Sums over all processes, so that their number does not matter."""
+    model.eval()
+    rows = batches.data.rows(patients)[accelerator.process_index :: accelerator.num_processes]
+    index = {patient: i for i, patient in enumerate(patients)}
+    counts = torch.zeros(len(patients) * 2 * _BINS, dtype=torch.int64, device=accelerator.device)
+    for start in range(0, len(rows), config.batch_size):
+        batch = rows[start : start + config.batch_size]
+        x, y = batches.plain(batch)
+        with accelerator.autocast():
+            logits = model(x)
+        bins = (torch.sigmoid(logits.float()) * _BINS).long().clamp_max(_BINS - 1)
+        owner = torch.tensor([index[p] for p in batches.data.patients[batch]], device=bins.device)
+        flat = (owner[:, None, None, None] * 2 + y.long()) * _BINS + bins
+        counts += torch.bincount(flat.flatten(), minlength=len(counts))
+    return accelerator.reduce(counts).cpu().numpy().reshape(len(patients), 2, _BINS)
+
+
+def _mean_dice(counts: np.ndarray) -> np.ndarray:
+    """Mean Dice over patients with tumour, at each of THRESHOLDS, from ``validate``'s counts."""
+    above = counts[:, :, ::-1].cumsum(-1)[:, :, ::-1][:, :, 1:]  # pixels at or above a threshold
+    fp, tp = above[:, 0], above[:, 1]
+    truth = counts[:, 1].sum(-1)
+    sick = truth > 0
+    if not sick.any():
+        return np.zeros(len(THRESHOLDS))
+    return (2 * tp[sick] / (tp[sick] + fp[sick] + truth[sick, None])).mean(0)
+
+
+def _training_rows(config: Config, data: PreparedSet, patients: list[str]) -> np.ndarray:
+    if config.held_out_block:
+        block, blocks = config.held_out_block
+        dealt = block_of(patients, blocks)
+        patients = [p for p in patients if dealt[p] != block]
+    rows = data.rows(patients)
+    if not data.tumour[rows].any():
+        raise TrainingError(
+            f"No training patient of fold {config.fold} has tumour: give more patients."
+        )
+    return rows
+
+
+def _epoch_rows(config: Config, rows: np.ndarray, tumour: np.ndarray, epoch: int) -> np.ndarray:
+    """Every tumour slice once, and a share of empty ones drawn anew each epoch, shuffled."""
+    rng = np.random.default_rng([config.seed, epoch])
+    sick, empty = rows[tumour[rows]], rows[~tumour[rows]]
+    chosen = rng.permutation(empty)[: round(config.empty_share * len(sick))]
+    return rng.permutation(np.concatenate([sick, chosen]))
+
+
+def _set_lr(optimizer, config: Config, step: int, steps: int) -> float:
+    """One cycle: up linearly over the first tenth, then down to almost nothing as a cosine."""
+    warmup = max(1, steps // 10)
+    if step < warmup:
+        factor = (step + 1) / warmup
+    else:
+        factor = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    lr = config.lr * max(factor, 1e-3)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    return lr
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence([int(p) for p in parts]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _load_matching(model, initial: dict[str, torch.Tensor]) -> None:
+    own = model.state_dict()
+    fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}
+    if not fitting:
+        raise TrainingError("--init-from has no tensor that fits this model: choose a kindred one.")
+    model.load_state_dict(fitting, strict=False)
+
+
+def _save_best(path: Path, model) -> None:
+    with replacing(path) as aside:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, aside)
+
+
+def _save_state(path: Path, config: Config, progress: Progress, model, optimizer) -> None:
+    tensors = {f"model/{k}": v.contiguous() for k, v in model.state_dict().items()}
+    for index, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{k}": v.contiguous() for k, v in slots.items()}
+    metadata = {
+        "config": json.dumps(config.to_json()),
+        "progress": json.dumps(vars(progress)),
+    }
+    with replacing(path) as aside:
+        save_file(tensors, aside, metadata=metadata)
+
+
+def read_state_config(path: Path) -> dict:
+    """The configuration a resume state was written with. Raises CheckpointError if damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads(file.metadata()["config"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is no resume state of this program ({error}): start anew with --overwrite."
+        ) from error
+
+
+def _load_state(path: Path, config: Config, model, optimizer) -> Progress:
+    saved = read_state_config(path)
+    if saved != json.loads(json.dumps(config.to_json())):
+        raise TrainingError(f"{path} belongs to another configuration: start with --overwrite.")
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        progress = Progress(**json.loads(file.metadata()["progress"]))
+    model.load_state_dict(
+        {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
+    )
+    slots: dict[int, dict] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer/"):
+            _, index, slot = key.split("/")
+            slots.setdefault(int(index), {})[slot] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    return progress
+
+
+def _finish(
+    config: Config,
+    architecture: dict,
+    data: PreparedSet,
+    folder: Path,
+    model,
+    batches: Batches,
+    roles: dict[str, list[str]],
+    progress: Progress,
+    accelerator: Accelerator,
+    settings: dict,
+) -> Checkpoint:
+    """Choose the threshold on the validation fold with the weights as stored, and save."""
+    accelerator.wait_for_everyone()
+    best = load_file(folder / BEST)
+    # What is shipped is fp16, so that is what the threshold is chosen for.
+    best = {k: v.half().float() if v.is_floating_point() else v for k, v in best.items()}
+    model.load_state_dict(best)
+    dice = _mean_dice(validate(model, config, batches, roles["val"], accelerator))
+    allowed = (THRESHOLDS >= 0.1) & (THRESHOLDS <= 0.9)
+    chosen = int(np.argmax(np.where(allowed, dice, -1)))
+    settings = {
+        "name": config.name,
+        "model": config.model,
+        "loss": config.loss,
+        "encoder": config.encoder,
+        "stack_inputs": config.stack_inputs,
+        "preprocessing": {
+            "version": preprocessing.VERSION,
+            "size": config.size,
+            "channels": ["T1", "FLAIR", "T1c"],
+        },
+        "threshold": float(THRESHOLDS[chosen]),
+        "dataset": config.dataset,
+        "fold": config.fold,
+        "patients": {role: len(patients) for role, patients in roles.items()},
+        "epochs_done": progress.epochs_done,
+        "best_epoch": progress.best_epoch,
+        "run": config.to_json(),
+        "run_hash": config.hash,
+        **settings,
+    }
+    metrics = {
+        "validation": {
+            "fold": (config.fold + 1) % 5,
+            "patients": len(roles["val"]),
+            "mean_dice": float(dice[chosen]),
+            "threshold": float(THRESHOLDS[chosen]),
+        }
+    }
+    texts = {"metrics.json": json.dumps(metrics, indent=2), "history.csv": _csv(progress.history)}
+    if accelerator.is_main_process:
+        save_checkpoint(folder, best, architecture, settings, texts)
+    accelerator.wait_for_everyone()
+    return read_checkpoint(folder)
+
+
+def _csv(rows: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["epoch"])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,207 @@
+"""Train one combination of model and loss, or the whole grid. See --help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from brainseg.config import Config, ConfigError, from_json
+
+MODELS = ("unet", "unet_resnet34", "deeplabv3plus", "unetpp", "all")
+LOSSES = ("bce", "dice", "hybrid", "all")
+DATASETS = ("lgg", "figshare", "brats", "folder", "phantom")
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    default = Config()
+    parser = argparse.ArgumentParser(
+        description="Train brain-tumour segmentation models on MRI.",
+        epilog="Examples: train.py --model unet --loss bce --data DIR | "
+        "train.py --model all --loss all --dataset phantom --encoder-weights none",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    # Defaults of what belongs to the configuration are None, to tell "not given" from "given".
+    group = parser.add_argument_group("what to train")
+    add = group.add_argument
+    add("--model", nargs="+", choices=MODELS, default=["unet_resnet34"], help="one or several")
+    add("--loss", nargs="+", choices=LOSSES, default=["bce"], help="hybrid: 0.7 BCE + 0.3 Dice")
+    add("--encoder", metavar="NAME", help="any smp or timm (tu-...) encoder; not for unet")
+    add("--encoder-weights", choices=("imagenet", "none"), help="what encoders start from")
+    add("--init-from", type=Path, metavar="CHECKPOINT", help="folder or file of weights to start "
+        "from; tensors that don't fit are left out")  # fmt: skip
+    add("--stack-inputs", choices=("predictions", "predictions+image"), help="what unetpp reads")
+    add("--stack-folds", type=int, metavar="N", help="blocks of training patients for the "
+        "out-of-fold predictions unetpp is fitted on")  # fmt: skip
+    add("--bases", nargs="+", metavar="NAME", help="checkpoints whose predictions unetpp reads")
+
+    add = parser.add_argument_group("data").add_argument
+    add("--dataset", choices=DATASETS, help="which data set")
+    add("--data", type=Path, metavar="DIR", help="its folder (default: $BRAINSEG_DATA or data/)")
+    add("--limit-patients", type=int, metavar="N", help="use only the first N patients (a trial)")
+    add("--fold", type=int, choices=range(5), help="test on this fold, validate on the next")
+    add("--size", type=int, metavar="PIXELS", help="side of the square network input")
+
+    add = parser.add_argument_group("optimisation").add_argument
+    add("--epochs", type=int, metavar="N", help="every tumour slice once an epoch")
+    add("--batch-size", type=int, metavar="SLICES", help="lower it when memory is short")
+    add("--lr", type=float, metavar="RATE", help="peak learning rate of AdamW, one cycle")
+    add("--weight-decay", type=float, metavar="RATE", help="of AdamW")
+    add("--patience", type=int, metavar="EPOCHS", help="stop after so many without a better "
+        "validation Dice")  # fmt: skip
+    add("--empty-share", type=float, metavar="SHARE", help="slices without tumour an epoch, as a "
+        "share of those with")  # fmt: skip
+    add("--slice-share", type=float, metavar="SHARE", help="samples normalised as if uploaded alone")
+    add("--grey-share", type=float, metavar="SHARE", help="samples reduced to one sequence")
+    add("--seed", type=int, metavar="N", help="of every random choice")
+
+    add = parser.add_argument_group("runs and hardware").add_argument
+    add("--runs", type=Path, metavar="DIR", default=Path("runs"), help="where runs live")
+    add("--out", type=Path, metavar="DIR", help="also copy finished checkpoints to DIR/<name>")
+    add("--cache", type=Path, metavar="DIR", help="prepared slices (default: $BRAINSEG_CACHE or "
+        "~/.cache/brainseg)")  # fmt: skip
+    add("--resume", action="store_true", help="continue an unfinished run from its last epoch")
+    add("--overwrite", action="store_true", help="start anew where a run exists")
+    add("--config", type=Path, metavar="FILE", help="repeat the run of a checkpoint's config.json; "
+        "flags given beside it win")  # fmt: skip
+    add("--precision", choices=("auto", "bf16", "fp16", "no"), help="auto: bf16 where the hardware "
+        "has it")  # fmt: skip
+    add("--cpu", action="store_true", help="do not use a GPU")
+    add("--track", choices=("none", "tensorboard", "trackio"), default="none", help="log the epochs")
+    for action in parser._actions:
+        if action.default is None and hasattr(default, action.dest):
+            value = getattr(default, action.dest)
+            shown = " ".join(value) if isinstance(value, tuple) else value
+            action.help += f" (default: {shown})" if shown is not None else ""
+    return parser.parse_args(argv)
+
+
+def resolve(args: argparse.Namespace) -> list[Config]:
+    """The configurations the command line asks for, bases before stacks."""
+    base, combinations_asked = Config(), None
+    if args.config:
+        base = read_config(args.config)
+        given = {a.split("=")[0] for a in sys.argv[1:]}
+        if not given & {"--model", "--loss"}:
+            combinations_asked = [(base.model, base.loss)]
+    keys = (
+        "encoder", "encoder_weights", "stack_inputs", "stack_folds", "bases", "dataset",
+        "limit_patients", "fold", "size", "epochs", "batch_size", "lr", "weight_decay", "patience",
+        "empty_share", "slice_share", "grey_share", "seed", "precision",
+    )  # fmt: skip
+    given = {key: getattr(args, key) for key in keys if getattr(args, key) is not None}
+    if given.get("encoder_weights") == "none":
+        given["encoder_weights"] = None
+    if "bases" in given:
+        given["bases"] = tuple(given["bases"])
+    if args.init_from:
+        given["init_from"] = weights_sha256(args.init_from)
+    from brainseg.grid import combinations
+
+    chosen = combinations_asked or combinations(args.model, args.loss)
+    if args.encoder and len(chosen) > 1:
+        raise ConfigError("--encoder goes with one model: give one --model beside it.")
+    return [replace(base, **given, model=model, loss=loss) for model, loss in chosen]
+
+
+def read_config(path: Path) -> Config:
+    """The configuration in a checkpoint's ``config.json``."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return from_json(values["brainseg"]["run"] if "brainseg" in values else values)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"--config {path} can't be read ({error}): expected a checkpoint's config.json."
+        ) from error
+
+
+def weights_sha256(path: Path) -> str:
+    import hashlib
+
+    file = path / "model.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise ConfigError(f"--init-from {path}: expected a checkpoint folder or weights file.")
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def make_tracker(kind: str):
+    """From a run's folder to a function that logs one epoch's row."""
+
+    def tracker(folder: Path):
+        if kind == "tensorboard":
+            from torch.utils.tensorboard import SummaryWriter
+
+            writer = SummaryWriter(folder / "tensorboard")
+
+            def log(row: dict) -> None:
+                for key, value in row.items():
+                    writer.add_scalar(key, value, row["epoch"])
+                writer.flush()
+
+            return log
+        if kind == "trackio":
+            try:
+                import trackio
+            except ImportError as error:
+                raise ConfigError("--track trackio needs it: pip install trackio") from error
+            trackio.init(project="brainseg", name="-".join(folder.parts[-2:]))
+            return trackio.log
+        return lambda row: None
+
+    return tracker
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    try:
+        configs = resolve(args)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    from brainseg.checkpoint import copy_checkpoint
+    from brainseg.grid import Workplace, run
+    from brainseg.training import Interrupted, TrainingError, make_accelerator
+
+    accelerator = make_accelerator(configs[0].precision, args.cpu)
+    place = Workplace(
+        accelerator,
+        args.data,
+        args.cache,
+        args.runs,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        initial=args.init_from,
+        tracker=make_tracker(args.track),
+    )
+    failed = []
+    for config in configs:
+        try:
+            checkpoint = run(config, place)
+            if args.out and accelerator.is_main_process:
+                copy_checkpoint(checkpoint, args.out / checkpoint.name)
+            accelerator.print(f"{config.name}: {checkpoint.folder}")
+        except Interrupted as stop:
+            kept = f"the best epoch so far is in {stop.checkpoint.folder}" if stop.checkpoint else (
+                "no epoch was finished, so there is no checkpoint"
+            )  # fmt: skip
+            print(f"\ninterrupted: {kept}; --resume continues.", file=sys.stderr)
+            return 130
+        except (ValueError, TrainingError, OSError) as error:
+            failed.append(config.name)
+            print(f"error: {config.name}: {error}", file=sys.stderr)
+    if failed:
+        print(
+            f"{len(failed)} of {len(configs)} runs failed: {', '.join(failed)}", file=sys.stderr
+        )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
