@@ -5,6 +5,8 @@ http://127.0.0.1:7860. ``$GRADIO_SERVER_NAME`` and ``$GRADIO_SERVER_PORT`` say o
 """
 
 import os
+import signal
+import sys
 from pathlib import Path
 
 from brainseg.ui.page import LAUNCH, build
@@ -12,4 +14,5 @@ from brainseg.ui.page import LAUNCH, build
 demo = build(os.environ.get("BRAINSEG_CHECKPOINTS") or Path(__file__).parent / "checkpoints")
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # a clean exit deletes what was uploaded
     demo.launch(**LAUNCH)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,8 +27,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     # Defaults of what belongs to the configuration are None, to tell "not given" from "given".
     group = parser.add_argument_group("what to train")
     add = group.add_argument
-    add("--model", nargs="+", choices=MODELS, default=["unet_resnet34"], help="one or several")
-    add("--loss", nargs="+", choices=LOSSES, default=["bce"], help="hybrid: 0.7 BCE + 0.3 Dice")
+    add("--model", nargs="+", choices=MODELS, help="one or several")
+    add("--loss", nargs="+", choices=LOSSES, help="hybrid: 0.7 BCE + 0.3 Dice")
     add("--encoder", metavar="NAME", help="any smp or timm (tu-...) encoder; not for unet")
     add("--encoder-weights", choices=("imagenet", "none"), help="what encoders start from")
     add("--init-from", type=Path, metavar="CHECKPOINT", help="folder or file of weights to start "
@@ -54,7 +54,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "validation Dice")  # fmt: skip
     add("--empty-share", type=float, metavar="SHARE", help="slices without tumour an epoch, as a "
         "share of those with")  # fmt: skip
-    add("--slice-share", type=float, metavar="SHARE", help="samples normalised as if uploaded alone")
+    add(
+        "--slice-share", type=float, metavar="SHARE", help="samples normalised as if uploaded alone"
+    )
     add("--grey-share", type=float, metavar="SHARE", help="samples reduced to one sequence")
     add("--seed", type=int, metavar="N", help="of every random choice")
 
@@ -70,7 +72,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--precision", choices=("auto", "bf16", "fp16", "no"), help="auto: bf16 where the hardware "
         "has it")  # fmt: skip
     add("--cpu", action="store_true", help="do not use a GPU")
-    add("--track", choices=("none", "tensorboard", "trackio"), default="none", help="log the epochs")
+    add(
+        "--track", choices=("none", "tensorboard", "trackio"), default="none", help="log the epochs"
+    )
     for action in parser._actions:
         if action.default is None and hasattr(default, action.dest):
             value = getattr(default, action.dest)
@@ -81,12 +85,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def resolve(args: argparse.Namespace) -> list[Config]:
     """The configurations the command line asks for, bases before stacks."""
-    base, combinations_asked = Config(), None
-    if args.config:
-        base = read_config(args.config)
-        given = {a.split("=")[0] for a in sys.argv[1:]}
-        if not given & {"--model", "--loss"}:
-            combinations_asked = [(base.model, base.loss)]
+    base = read_config(args.config) if args.config else Config()
     keys = (
         "encoder", "encoder_weights", "stack_inputs", "stack_folds", "bases", "dataset",
         "limit_patients", "fold", "size", "epochs", "batch_size", "lr", "weight_decay", "patience",
@@ -101,7 +100,7 @@ def resolve(args: argparse.Namespace) -> list[Config]:
         given["init_from"] = weights_sha256(args.init_from)
     from brainseg.grid import combinations
 
-    chosen = combinations_asked or combinations(args.model, args.loss)
+    chosen = combinations(args.model or [base.model], args.loss or [base.loss])
     if args.encoder and len(chosen) > 1:
         raise ConfigError("--encoder goes with one model: give one --model beside it.")
     return [replace(base, **given, model=model, loss=loss) for model, loss in chosen]
@@ -164,7 +163,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     from brainseg.checkpoint import copy_checkpoint
     from brainseg.grid import Workplace, run
     from brainseg.training import Interrupted, TrainingError, make_accelerator
@@ -196,10 +194,11 @@ def main(argv: list[str] | None = None) -> int:
         except (ValueError, TrainingError, OSError) as error:
             failed.append(config.name)
             print(f"error: {config.name}: {error}", file=sys.stderr)
+        except Exception:  # a fault of ours: told in full, and the other runs still go on
+            failed.append(config.name)
+            traceback.print_exc()
     if failed:
-        print(
-            f"{len(failed)} of {len(configs)} runs failed: {', '.join(failed)}", file=sys.stderr
-        )
+        print(f"{len(failed)} of {len(configs)} runs failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 

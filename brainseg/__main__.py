@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", type=Path, help="its folder (default: $BRAINSEG_DATA or data/)")
     which = command.add_mutually_exclusive_group()
     which.add_argument("--patients", type=Path, metavar="FILE", help="one patient id a line")
-    which.add_argument("--fold", type=int, choices=range(5), help="patients of this fold (default: 0)")
+    which.add_argument("--fold", type=int, choices=range(5), help="this fold (default: 0)")
     which.add_argument("--all", action="store_true", help="every patient, training patients too")
     command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
                          help="folder of checkpoints (default: %(default)s)")  # fmt: skip
@@ -57,8 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 def _evaluate(args: argparse.Namespace) -> int:
     from brainseg.data import load_dataset
     from brainseg.data.splits import role_of
-    from brainseg.evaluation.evaluate import evaluate, report, select_patients, summary
-    from brainseg.evaluation.evaluate import write_results
+    from brainseg.evaluation import evaluate as scoring
 
     refs = load_dataset(args.dataset, args.data)
     patients = None
@@ -72,15 +71,16 @@ def _evaluate(args: argparse.Namespace) -> int:
     else:
         fold = args.fold or 0
         selection = f"fold {fold}"
-    refs = select_patients(refs, fold=fold, patients=patients)
+    refs = scoring.select_patients(refs, fold=fold, patients=patients)
     if not refs:
         raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
     predictors = _load_predictors(args.checkpoints)
+    patient_ids = {ref.patient_id for ref in refs}
     seen = [
         label
         for label, predictor in predictors.items()
         if predictor.checkpoint.settings["dataset"] == args.dataset
-        and any(role_of(r.patient_id, predictor.checkpoint.settings["fold"]) != "test" for r in refs)
+        and any(role_of(p, predictor.checkpoint.settings["fold"]) != "test" for p in patient_ids)
     ]
     notes = []
     if args.dataset == "figshare":
@@ -95,13 +95,13 @@ def _evaluate(args: argparse.Namespace) -> int:
     description = {
         "dataset": args.dataset,
         "selection": selection,
-        "patients": len({ref.patient_id for ref in refs}),
+        "patients": len(patient_ids),
         "slicewise": args.slicewise,
         "note": " ".join(notes),
     }
-    rows = evaluate(predictors, refs, slicewise=args.slicewise)
-    write_results(rows, args.out, description)
-    print(report(summary(rows), description))
+    rows = scoring.evaluate(predictors, refs, slicewise=args.slicewise)
+    scoring.write_results(rows, args.out, description)
+    print(scoring.report(scoring.summary(rows), description))
     print(f"written to {args.out}: per_patient.csv, summary.json, report.md")
     return 0
 

@@ -1,9 +1,9 @@
 """The checkpoint folder: saved in one piece or not at all, loaded without running foreign code.
 
 ``<name>/model.safetensors``  weights, fp16 (normalisation counters keep their type)
-``<name>/config.json``        all that is needed to rebuild and use the model. smp models keep smp's
-                              own keys at the top level, so ``smp.from_pretrained`` loads the folder;
-                              ours lie under ``brainseg``
+``<name>/config.json``        all that is needed to rebuild and use the model. smp models keep
+                              smp's own keys at the top level, so ``smp.from_pretrained`` loads
+                              the folder; ours lie under ``brainseg``
 ``<name>/metrics.json``       scores on the validation and the test fold
 ``<name>/history.csv``        one row per epoch
 ``<name>/README.md``          the model card
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold", "run")
 FORMAT = 1
 
@@ -87,7 +87,7 @@ def find_checkpoints(root: str | Path) -> tuple[list[Checkpoint], list[str]]:
     left out, one sentence each."""
     root = Path(root)
     if not root.is_dir():
-        raise CheckpointError(f"{root} is not a folder: expected one that holds checkpoint folders.")
+        raise CheckpointError(f"{root} is not a folder: expected a folder of checkpoints.")
     folders = sorted(path.parent for path in root.rglob(CONFIG))
     found, skipped = [], []
     for folder in folders:
@@ -104,7 +104,10 @@ def find_base(stack: Checkpoint, base: dict) -> Checkpoint:
     Raises CheckpointError if it isn't there or is not the one the stack was fitted on.
     """
     run = stack.folder.name.removesuffix("-image")
-    candidates = [stack.folder.parent / base["name"], stack.folder.parent.parent / base["name"] / run]
+    candidates = [
+        stack.folder.parent / base["name"],
+        stack.folder.parent.parent / base["name"] / run,
+    ]
     for folder in candidates:
         if (folder / CONFIG).is_file():
             found = read_checkpoint(folder)
@@ -208,7 +211,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def copy_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
     """Copy a checkpoint's files, without resume state, replacing what ``target`` holds."""
-    names = [WEIGHTS, CONFIG, "metrics.json", "history.csv", "README.md"]
+    names = [WEIGHTS, CONFIG, "metrics.json", "history.csv", CARD]
     names = [name for name in names if (checkpoint.folder / name).is_file()]
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

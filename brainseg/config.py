@@ -81,7 +81,9 @@ class Config:
         """``"epochs 20 instead of 10, ..."``: what this one has where ``other`` differs."""
         mine, theirs = self.to_json(), other.to_json()
         return ", ".join(
-            f"{key} {theirs[key]} instead of {mine[key]}" for key in mine if mine[key] != theirs[key]
+            f"{key} {theirs[key]} instead of {mine[key]}"
+            for key in mine
+            if mine[key] != theirs[key]
         )
 
     @property

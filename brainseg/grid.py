@@ -12,21 +12,21 @@ from accelerate import Accelerator
 
 from brainseg.card import model_card
 from brainseg.checkpoint import (
+    CARD,
     CONFIG,
     WEIGHTS,
     Checkpoint,
-    CheckpointError,
     read_checkpoint,
     replacing,
 )
-from brainseg.config import Config, ConfigError
+from brainseg.config import Config, ConfigError, from_json
 from brainseg.data import load_dataset
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef
 from brainseg.losses import LOSSES
 from brainseg.models import MODELS, STACKS
 from brainseg.stacking import base_maps
-from brainseg.training import STATE, TrainingError, read_state_config, train
+from brainseg.training import STATE, read_state_config, train
 
 
 @dataclass
@@ -79,8 +79,8 @@ def run(config: Config, place: Workplace) -> Checkpoint:
     if config.model in STACKS:
         bases = [_base_run(name, config, place) for name in config.bases]
         settings["bases"] = [{"name": base.name, "sha256": base.sha256()} for base in bases]
-        helpers = lambda c: run(c, replace(place, overwrite=False))  # noqa: E731
-        maps = base_maps(config, bases, prepared, helpers, place.accelerator, folder)
+        here = replace(place, overwrite=False)
+        maps = base_maps(config, bases, prepared, lambda c: run(c, here), place.accelerator, folder)
     elif config.init_from:
         initial = _initial_weights(config, place)
     checkpoint = train(
@@ -102,7 +102,7 @@ def run(config: Config, place: Workplace) -> Checkpoint:
 
 def finished(config: Config, folder: Path) -> Checkpoint | None:
     """The checkpoint in ``folder`` if it is complete and has the same configuration."""
-    if not (folder / CONFIG).is_file():
+    if not ((folder / CONFIG).is_file() and (folder / CARD).is_file()):
         return None
     checkpoint = read_checkpoint(folder)
     if checkpoint.settings.get("interrupted") or checkpoint.settings["run_hash"] != config.hash:
@@ -120,7 +120,7 @@ def describe(checkpoint: Checkpoint, refs: list[CaseRef], *, score: bool) -> Non
         metrics["test"] = score_test_fold(checkpoint, refs)
     for file, text in (
         (path, json.dumps(metrics, indent=2)),
-        (checkpoint.folder / "README.md", model_card(checkpoint.settings, metrics)),
+        (checkpoint.folder / CARD, model_card(checkpoint.settings, metrics)),
     ):
         with replacing(file) as aside:
             aside.write_text(text, encoding="utf-8")
@@ -130,12 +130,10 @@ def _may_continue(config: Config, folder: Path, place: Workplace) -> bool:
     """Whether to resume. Refuses to replace another configuration's run without --overwrite."""
     if place.overwrite:
         if place.accelerator.is_main_process:
-            for name in (CONFIG, STATE):
+            for name in (CONFIG, CARD, STATE):
                 (folder / name).unlink(missing_ok=True)
         place.accelerator.wait_for_everyone()
         return False
-    from brainseg.config import from_json
-
     there = None
     if (folder / STATE).is_file():
         there = from_json(read_state_config(folder / STATE))
@@ -164,7 +162,7 @@ def _base_run(name: str, stack: Config, place: Workplace) -> Checkpoint:
         stack_folds=3, bases=Config.bases, init_from=None,
     )  # fmt: skip
     folder = wanted.run_folder(place.runs)
-    if (folder / CONFIG).is_file():
+    if (folder / CARD).is_file():
         found = read_checkpoint(folder)
         if not found.settings.get("interrupted"):
             return found
@@ -213,6 +211,3 @@ def _provenance() -> dict:
         check=False,
     )
     return {"versions": versions, "git_revision": done.stdout.strip() or None}
-
-
-__all__ = ["CheckpointError", "TrainingError", "Workplace", "combinations", "finished", "run"]

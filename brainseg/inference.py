@@ -152,7 +152,7 @@ class Comparison:
                 "agreement": self.agreement(name),
                 **(self.scores(name) or {}),
             }
-            entries[name] = {k: None if v != v else v for k, v in entry.items()}
+            entries[name] = {k: None if _is_nan(v) else v for k, v in entry.items()}
         return {
             "source": self.scan.source,
             "slices": len(self.scan.pixels),
@@ -267,6 +267,10 @@ def _fuse(results: list[Result]) -> Iterator[Result]:
     yield Result("fusion_mean", "fusion", average, threshold)
     yield Result("fusion_vote", "fusion", fusion.vote(masks), 0.5)
     yield Result("fusion_staple", "fusion", fusion.staple(masks)[0], 0.5)
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and np.isnan(value)
 
 
 def _predictor(checkpoint: Checkpoint) -> Predictor:

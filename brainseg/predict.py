@@ -29,7 +29,9 @@ def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
         if not path.is_dir() or as_volume:
             scans.append(path)
             continue
-        files = sorted((f for f in path.iterdir() if f.is_file()), key=lambda f: natural_key(f.name))
+        files = sorted(
+            (f for f in path.iterdir() if f.is_file()), key=lambda f: natural_key(f.name)
+        )
         kinds = {file: sniff(file) for file in files if not file.name.startswith(".")}
         if "dicom" in kinds.values():
             scans.append(path)

@@ -123,7 +123,12 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
 
 def _border(images: np.ndarray) -> np.ndarray:
     """The outermost pixels of (..., height, width, c), as (n, c)."""
-    edges = (images[..., 0, :, :], images[..., -1, :, :], images[..., :, 0, :], images[..., :, -1, :])
+    edges = (
+        images[..., 0, :, :],
+        images[..., -1, :, :],
+        images[..., :, 0, :],
+        images[..., :, -1, :],
+    )
     return np.concatenate([edge.reshape(-1, images.shape[-1]) for edge in edges])
 
 

@@ -34,8 +34,18 @@ from brainseg.scan_formats import (
     sniff,
 )
 
-__all__ = ["MAX_PIXELS", "MAX_UNPACKED_BYTES", "Scan", "ScanError", "mask_suffix", "natural_key",
-           "read_mask", "read_scan", "read_sequences", "write_mask"]
+__all__ = [
+    "MAX_PIXELS",
+    "MAX_UNPACKED_BYTES",
+    "Scan",
+    "ScanError",
+    "mask_suffix",
+    "natural_key",
+    "read_mask",
+    "read_scan",
+    "read_sequences",
+    "write_mask",
+]
 
 MAX_UNPACKED_BYTES = 8 * MAX_PIXELS
 """Largest total size of the files in a .zip."""
@@ -67,8 +77,10 @@ class Scan:
 
 def natural_key(name) -> list:
     """Sort key that puts `slice_2` before `slice_10`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part.lower())
-            for part in re.split(r"(\d+)", str(name))]
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part.lower())
+        for part in re.split(r"(\d+)", str(name))
+    ]
 
 
 def read_scan(path) -> Scan:
@@ -107,8 +119,9 @@ def read_sequences(*, flair=None, t1=None, t1c=None) -> Scan:
     planes = {key: _on_grid(scan, reference) for key, scan in scans.items()}
     first = next(iter(planes.values()))
     pixels = np.stack([planes.get(key, first) for key in ("t1", "flair", "t1c")], axis=-1)
-    return replace(reference, pixels=pixels,
-                   source=", ".join(scan.source for scan in scans.values()))
+    return replace(
+        reference, pixels=pixels, source=", ".join(scan.source for scan in scans.values())
+    )
 
 
 def read_mask(path, scan: Scan) -> np.ndarray:
@@ -123,21 +136,27 @@ def read_mask(path, scan: Scan) -> np.ndarray:
     mask = read_scan(path)
     found, expected = mask.pixels.shape[:3], scan.pixels.shape[:3]
     if found != expected:
-        raise ScanError(f"{mask.source} has size {found} (slices, height, width), but the scan "
-                        f"{scan.source} has {expected}. Give the mask drawn on this scan.")
+        raise ScanError(
+            f"{mask.source} has size {found} (slices, height, width), but the scan "
+            f"{scan.source} has {expected}. Give the mask drawn on this scan."
+        )
     if mask.affine is not None and scan.affine is not None:
         apart_mm = _apart_mm(mask.affine, scan.affine, expected)
         if apart_mm > max(scan.spacing_mm):
-            raise ScanError(f"{mask.source} lies up to {apart_mm:.1f} mm away from the scan "
-                            f"{scan.source}. Resample the mask onto the scan, or copy the scan's "
-                            "geometry into its header.")
+            raise ScanError(
+                f"{mask.source} lies up to {apart_mm:.1f} mm away from the scan "
+                f"{scan.source}. Resample the mask onto the scan, or copy the scan's "
+                "geometry into its header."
+            )
     values = mask.pixels.max(axis=-1)
     if mask.format not in PICTURES:
         return values > 0
     if _looks_grey(values):
-        raise ScanError(f"{mask.source} is not a mask: it holds {len(np.unique(values))} grey "
-                        "values, expected 0 and one other. Save it with tumour white and the "
-                        "rest black.")
+        raise ScanError(
+            f"{mask.source} is not a mask: it holds {len(np.unique(values))} grey "
+            "values, expected 0 and one other. Save it with tumour white and the "
+            "rest black."
+        )
     return values > values.max() / 2
 
 
@@ -154,27 +173,36 @@ def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
     mask, path = np.asarray(mask), Path(path)
     suffix = next((s for s in _MASK_SUFFIXES if path.name.lower().endswith(s)), None)
     if mask.dtype != bool:
-        raise ScanError(f"The mask for {path.name} holds {mask.dtype}, expected bool. "
-                        "Threshold it first.")
+        raise ScanError(
+            f"The mask for {path.name} holds {mask.dtype}, expected bool. Threshold it first."
+        )
     if mask.shape != scan.pixels.shape[:3]:
-        raise ScanError(f"The mask for {path.name} has shape {mask.shape}, but the scan "
-                        f"{scan.source} has {scan.pixels.shape[:3]}. Give a mask of that shape.")
+        raise ScanError(
+            f"The mask for {path.name} has shape {mask.shape}, but the scan "
+            f"{scan.source} has {scan.pixels.shape[:3]}. Give a mask of that shape."
+        )
     if suffix is None:
-        raise ScanError(f"{path.name} has no suffix a mask can be written to. "
-                        f"Use one of {', '.join(_MASK_SUFFIXES)}.")
+        raise ScanError(
+            f"{path.name} has no suffix a mask can be written to. "
+            f"Use one of {', '.join(_MASK_SUFFIXES)}."
+        )
     if suffix == ".png" and len(mask) > 1:
-        raise ScanError(f"{path.name} can hold one slice, the mask has {len(mask)}. "
-                        "Use .tif or a volume format.")
+        raise ScanError(
+            f"{path.name} can hold one slice, the mask has {len(mask)}. "
+            "Use .tif or a volume format."
+        )
     if not path.parent.is_dir():
-        raise ScanError(f"{path.name} cannot be written: there is no folder {path.parent}. "
-                        "Create it first.")
+        raise ScanError(
+            f"{path.name} cannot be written: there is no folder {path.parent}. Create it first."
+        )
     temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
         _write(mask, scan, temporary, suffix)
         temporary.replace(path)  # atomic
     except (OSError, RuntimeError) as error:
-        raise ScanError(f"{path.name} could not be written ({error}). "
-                        "Check the folder's rights and free space.") from error
+        raise ScanError(
+            f"{path.name} could not be written ({error}). Check the folder's rights and free space."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return path
@@ -201,10 +229,14 @@ def _decoding(path: Path):
         raise ScanError(f"{name} may not be read by this user. Check its rights.") from error
     except Exception as error:  # Pillow, SimpleITK, zlib and numpy raise nearly every type
         if "ortho" in str(error):
-            raise ScanError(f"{name} has a sheared voxel grid, expected right angles. "
-                            "Resample it to a regular grid.") from error
-        raise ScanError(f"{name} cannot be decoded: it is truncated, damaged or of a variant that "
-                        "is not supported. Copy, download or export it again.") from error
+            raise ScanError(
+                f"{name} has a sheared voxel grid, expected right angles. "
+                "Resample it to a regular grid."
+            ) from error
+        raise ScanError(
+            f"{name} cannot be decoded: it is truncated, damaged or of a variant that "
+            "is not supported. Copy, download or export it again."
+        ) from error
 
 
 def _read(path: Path, name: str) -> Scan:
@@ -225,8 +257,10 @@ def _read_file(path: Path, name: str, kind: str) -> Scan:
         return _checked(read_npy(path, name), name, kind)
     if kind == "zip":
         raise ScanError(f"{name} is an archive within another. Unpack it first.")
-    raise ScanError(f"{name} {describe(path)}, expected {READABLE}. Give the scan itself, "
-                    "exported in one of these formats.")
+    raise ScanError(
+        f"{name} {describe(path)}, expected {READABLE}. Give the scan itself, "
+        "exported in one of these formats."
+    )
 
 
 def _volume_parts(files: list[Path], name: str, kind: str) -> tuple:
@@ -237,13 +271,17 @@ def _volume_parts(files: list[Path], name: str, kind: str) -> tuple:
 def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
     """The Scan of decoded pixels, or the ScanError that says why they are no scan."""
     if pixels.dtype.kind not in "biuf":
-        raise ScanError(f"{name} holds values of type {pixels.dtype}, expected real numbers. "
-                        "Save its magnitude as integers or floats.")
+        raise ScanError(
+            f"{name} holds values of type {pixels.dtype}, expected real numbers. "
+            "Save its magnitude as integers or floats."
+        )
     if pixels.size == 0:
         raise ScanError(f"{name} has no pixels (size {pixels.shape}). Export it again.")
     if pixels.shape[-1] not in (1, 3, 4):
-        raise ScanError(f"{name} has {pixels.shape[-1]} channels, expected 1, 3 or 4. "
-                        "Save one sequence per file.")
+        raise ScanError(
+            f"{name} has {pixels.shape[-1]} channels, expected 1, 3 or 4. "
+            "Save one sequence per file."
+        )
     if pixels.dtype.kind == "f":
         check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
     pixels = pixels[..., :3] if pixels.shape[-1] == 4 else pixels
@@ -255,24 +293,28 @@ def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
 
 
 def _read_folder(folder: Path, name: str) -> Scan:
-    files = sorted((file for file in folder.iterdir()
-                    if file.is_file() and not file.name.startswith(".")),
-                   key=lambda file: natural_key(file.name))
+    files = sorted(
+        (file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")),
+        key=lambda file: natural_key(file.name),
+    )
     kinds = {file: sniff(file) for file in files}
     if "dicom" in kinds.values():
         return _checked(*_volume_parts(series_files(folder, name), name, "dicom"))
     scans = [file for file in files if kinds[file] in (*VOLUMES, *PICTURES, "npy", "zip")]
     pictures = [file for file in scans if kinds[file] in PICTURES]
     if not scans:
-        raise ScanError(f"{name} holds no scan among its {len(files)} files, expected {READABLE}. "
-                        "Give the folder or archive that directly holds the files.")
+        raise ScanError(
+            f"{name} holds no scan among its {len(files)} files, expected {READABLE}. "
+            "Give the folder or archive that directly holds the files."
+        )
     if len(scans) == 1:
         inner = f"{name}/{scans[0].name}"
         return replace(_read_file(scans[0], inner, kinds[scans[0]]), source=name)
     if len(pictures) < len(scans):
         listed = ", ".join(file.name for file in scans[:8]) + (", ..." if len(scans) > 8 else "")
-        raise ScanError(f"{name} holds {len(scans)} scans, expected one: {listed}. "
-                        "Give one of them.")
+        raise ScanError(
+            f"{name} holds {len(scans)} scans, expected one: {listed}. Give one of them."
+        )
     return _read_slices(pictures, kinds, name)
 
 
@@ -284,9 +326,11 @@ def _read_slices(pictures: list[Path], kinds: dict, name: str) -> Scan:
         samples += slices[-1].size
         check_size(samples, name)
         if slices[-1].shape[1:] != slices[0].shape[1:]:
-            raise ScanError(f"{name} holds pictures of different sizes: {pictures[0].name} "
-                            f"{slices[0].shape[1:]}, {file.name} {slices[-1].shape[1:]}. "
-                            "Give the slices of one scan.")
+            raise ScanError(
+                f"{name} holds pictures of different sizes: {pictures[0].name} "
+                f"{slices[0].shape[1:]}, {file.name} {slices[-1].shape[1:]}. "
+                "Give the slices of one scan."
+            )
     return _checked(np.concatenate(slices), name, kinds[pictures[0]])
 
 
@@ -296,11 +340,15 @@ def _read_zip(path: Path, name: str) -> Scan:
         for entry in entries:
             _check_entry(entry, name)
         if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
-            raise ScanError(f"{name} unpacks to more than the {MAX_UNPACKED_BYTES:,} bytes that "
-                            "are read. Put one scan into it only.")
+            raise ScanError(
+                f"{name} unpacks to more than the {MAX_UNPACKED_BYTES:,} bytes that "
+                "are read. Put one scan into it only."
+            )
         if path.suffix.lower() == ".npz" or any(e.filename.endswith(".npy") for e in entries):
-            raise ScanError(f"{name} is a .npz archive of arrays, expected one array. "
-                            "Save the scan's pixels with numpy.save as .npy.")
+            raise ScanError(
+                f"{name} is a .npz archive of arrays, expected one array. "
+                "Save the scan's pixels with numpy.save as .npy."
+            )
         left = MAX_UNPACKED_BYTES
         entries.sort(key=lambda entry: natural_key(entry.filename))
         for number, entry in enumerate(entries):
@@ -319,11 +367,14 @@ def _read_zip(path: Path, name: str) -> Scan:
 def _check_entry(entry: zipfile.ZipInfo, name: str) -> None:
     inner = entry.filename.replace("\\", "/")
     if inner.startswith("/") or ".." in inner.split("/") or re.match(r"[A-Za-z]:", inner):
-        raise ScanError(f"{name} holds an entry with an unsafe path ({entry.filename}). "
-                        "Pack the scan's files again, without parent or absolute paths.")
+        raise ScanError(
+            f"{name} holds an entry with an unsafe path ({entry.filename}). "
+            "Pack the scan's files again, without parent or absolute paths."
+        )
     if stat.S_ISLNK(entry.external_attr >> 16):
-        raise ScanError(f"{name} holds a symbolic link ({entry.filename}). "
-                        "Pack the files themselves.")
+        raise ScanError(
+            f"{name} holds a symbolic link ({entry.filename}). Pack the files themselves."
+        )
     if entry.flag_bits & 1:
         raise ScanError(f"{name} is protected by a password. Pack it without one.")
 
@@ -344,14 +395,18 @@ def _on_grid(scan: Scan, reference: Scan) -> np.ndarray:
     """The single channel (slices, height, width) of a scan on the reference's grid."""
     plane = scan.pixels[..., 0]
     if (scan.pixels != plane[..., None]).any():
-        raise ScanError(f"{scan.source} has {scan.pixels.shape[-1]} different channels, expected "
-                        "one sequence. Read it on its own with read_scan.")
+        raise ScanError(
+            f"{scan.source} has {scan.pixels.shape[-1]} different channels, expected "
+            "one sequence. Read it on its own with read_scan."
+        )
     shape, expected = plane.shape, reference.pixels.shape[:3]
     if scan.affine is None or reference.affine is None:
         if shape != expected:
-            raise ScanError(f"{scan.source} has size {shape} (slices, height, width), but "
-                            f"{reference.source} has {expected}. Give sequences of one size, or "
-                            "volumes that state their geometry.")
+            raise ScanError(
+                f"{scan.source} has size {shape} (slices, height, width), but "
+                f"{reference.source} has {expected}. Give sequences of one size, or "
+                "volumes that state their geometry."
+            )
         return plane
     if shape == expected:
         apart_mm = _apart_mm(scan.affine, reference.affine, expected)
@@ -366,11 +421,14 @@ def _resample(scan: Scan, plane: np.ndarray, reference: Scan) -> np.ndarray:
     moving = as_image(plane.astype(np.float32), scan.affine)
     grid = as_image(np.zeros(reference.pixels.shape[:3], np.uint8), reference.affine)
     moved = sitk.GetArrayFromImage(
-        sitk.Resample(moving, grid, sitk.Transform(), sitk.sitkLinear, float("nan")))
+        sitk.Resample(moving, grid, sitk.Transform(), sitk.sitkLinear, float("nan"))
+    )
     outside = np.isnan(moved)
     if outside.all():
-        raise ScanError(f"{scan.source} and {reference.source} do not overlap in space. "
-                        "Give sequences of one examination with their original headers.")
+        raise ScanError(
+            f"{scan.source} and {reference.source} do not overlap in space. "
+            "Give sequences of one examination with their original headers."
+        )
     moved[outside] = plane.min()
     return moved
 
@@ -388,8 +446,12 @@ def _looks_grey(values: np.ndarray) -> bool:
     between = (values > 0.15 * top) & (values < 0.85 * top)
     core = values[:, 1:-1, 1:-1]
     label = between[:, 1:-1, 1:-1]  # an even patch, which noise and edges do not have
-    for neighbour in (values[:, :-2, 1:-1], values[:, 2:, 1:-1],
-                      values[:, 1:-1, :-2], values[:, 1:-1, 2:]):
+    for neighbour in (
+        values[:, :-2, 1:-1],
+        values[:, 2:, 1:-1],
+        values[:, 1:-1, :-2],
+        values[:, 1:-1, 2:],
+    ):
         label = label & (core == neighbour)
     return bool(between.mean() > 0.02 or label.any())
 

@@ -19,13 +19,25 @@ MAX_PIXELS = 512 * 512 * 1024
 """Largest number of samples (slices x height x width x channels) that is read from one source."""
 
 PICTURES = ("png", "jpeg", "tiff", "bmp", "webp")
-VOLUMES = {"nifti": "NiftiImageIO", "dicom": "GDCMImageIO", "mha": "MetaImageIO",
-           "nrrd": "NrrdImageIO"}
+VOLUMES = {
+    "nifti": "NiftiImageIO",
+    "dicom": "GDCMImageIO",
+    "mha": "MetaImageIO",
+    "nrrd": "NrrdImageIO",
+}
 READABLE = "PNG, JPEG, TIFF, BMP, WebP, NIfTI, DICOM, MHA, NRRD or .npy"
 _MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"BM", "bmp"),
-    (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"),
-    (b"\x93NUMPY", "npy"), (b"NRRD000", "nrrd"), (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"BM", "bmp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"\x93NUMPY", "npy"),
+    (b"NRRD000", "nrrd"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
     (b"\x08\0", "dicom"),  # a DICOM file without preamble starts at group 0008
 )
 _DETACHED = "{} keeps its voxels in another file. Save it as one file (.nii.gz or .mha)."
@@ -70,15 +82,19 @@ def describe(file: Path) -> str:
 def check_size(samples: int, name: str) -> None:
     """Raise ScanError when a source states more samples than MAX_PIXELS."""
     if samples > MAX_PIXELS:
-        raise ScanError(f"{name} states {samples:,} samples, more than the {MAX_PIXELS:,} that are "
-                        "read. Crop it or reduce its resolution.")
+        raise ScanError(
+            f"{name} states {samples:,} samples, more than the {MAX_PIXELS:,} that are "
+            "read. Crop it or reduce its resolution."
+        )
 
 
 def check_finite(bad: int, name: str) -> None:
     """Raise ScanError when some values of a source are NaN or infinite."""
     if bad:
-        raise ScanError(f"{name} holds {bad} values that are NaN or infinite. Replace them, for "
-                        "example by 0, and save it again.")
+        raise ScanError(
+            f"{name} holds {bad} values that are NaN or infinite. Replace them, for "
+            "example by 0, and save it again."
+        )
 
 
 def read_picture(file: Path, name: str, kind: str) -> np.ndarray:
@@ -105,8 +121,10 @@ def read_npy(file: Path, name: str) -> np.ndarray:
         stored = np.load(file, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         if "Python objects" in str(error):
-            raise ScanError(f"{name} holds Python objects, expected numbers. "
-                            "Save a plain numeric array with numpy.save.") from error
+            raise ScanError(
+                f"{name} holds Python objects, expected numbers. "
+                "Save a plain numeric array with numpy.save."
+            ) from error
         raise
     check_size(stored.size, name)
     if stored.ndim == 2:
@@ -115,8 +133,10 @@ def read_npy(file: Path, name: str) -> np.ndarray:
         return np.array(stored)[None] if stored.shape[-1] in (3, 4) else np.array(stored)[..., None]
     if stored.ndim == 4:
         return np.array(stored)
-    raise ScanError(f"{name} holds an array of shape {stored.shape}, expected (height, width), "
-                    "(slices, height, width) or (slices, height, width, channels). Reshape it.")
+    raise ScanError(
+        f"{name} holds an array of shape {stored.shape}, expected (height, width), "
+        "(slices, height, width) or (slices, height, width, channels). Reshape it."
+    )
 
 
 def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np.ndarray, dict]:
@@ -136,12 +156,15 @@ def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np
         size = reader.GetSize()
         check_size(math.prod(size) * reader.GetNumberOfComponents() * len(files), name)
         if len(size) > 4 or (len(size) == 4 and size[3] > 4):
-            raise ScanError(f"{name} has size {size}: it looks like a time series, expected one "
-                            "volume. Save a single time point as 3-D.")
+            raise ScanError(
+                f"{name} has size {size}: it looks like a time series, expected one "
+                "volume. Save a single time point as 3-D."
+            )
         pixel_type = sitk.GetPixelIDValueAsString(reader.GetPixelID())
         if "complex" in pixel_type:
-            raise ScanError(f"{name} holds {pixel_type} values, expected real numbers. "
-                            "Save its magnitude.")
+            raise ScanError(
+                f"{name} holds {pixel_type} values, expected real numbers. Save its magnitude."
+            )
         _check_content(first, name, kind)
         image = reader.Execute() if len(files) == 1 else _read_series(files, name)
     return _to_patient_axes(image)
@@ -182,16 +205,22 @@ def series_files(folder: Path, name: str) -> list[Path]:
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageSeriesReader
-    series = [reader.GetGDCMSeriesFileNames(str(folder), uid)
-              for uid in reader.GetGDCMSeriesIDs(str(folder))]
+    series = [
+        reader.GetGDCMSeriesFileNames(str(folder), uid)
+        for uid in reader.GetGDCMSeriesIDs(str(folder))
+    ]
     if not series:
-        raise ScanError(f"{name} holds DICOM files without an image series. "
-                        "Give the files of one MR series.")
+        raise ScanError(
+            f"{name} holds DICOM files without an image series. Give the files of one MR series."
+        )
     if len(series) > 1:
-        found = "; ".join(sorted(f"{_description(files[0])} ({len(files)} slices)"
-                                 for files in series))
-        raise ScanError(f"{name} holds {len(series)} DICOM series, expected one: {found}. "
-                        "Give the files of one series only.")
+        found = "; ".join(
+            sorted(f"{_description(files[0])} ({len(files)} slices)" for files in series)
+        )
+        raise ScanError(
+            f"{name} holds {len(series)} DICOM series, expected one: {found}. "
+            "Give the files of one series only."
+        )
     return [Path(file) for file in series[0]]
 
 
@@ -217,8 +246,10 @@ def _pillow_frames(file: Path, name: str, first_only: bool = False) -> list[np.n
                 return [_pillow_array(ImageOps.exif_transpose(frame)) for frame in frames]
         except Image.DecompressionBombError as error:
             most = 2 * Image.MAX_IMAGE_PIXELS
-            raise ScanError(f"{name} states more than the {most:,} pixels that one picture may "
-                            "have. Crop it or reduce its resolution.") from error
+            raise ScanError(
+                f"{name} states more than the {most:,} pixels that one picture may "
+                "have. Crop it or reduce its resolution."
+            ) from error
 
 
 def _pillow_array(picture) -> np.ndarray:
@@ -243,17 +274,27 @@ def _read_tiff(file: Path, name: str) -> np.ndarray:
     if all(page["bits"] <= 8 and page["format"] == 1 for page in pages):
         return _stack(_pillow_frames(file, name), name)
     # OpenCV misreads these layouts without a word.
-    if any(page["samples"] == 2 or (page["planes"] == 2 and page["samples"] > 1)
-           or page["photometric"] not in (0, 1, 2) for page in pages):
-        raise ScanError(f"{name} is a TIFF with more than 8 bits in a layout that is not read "
-                        "(grey with alpha, separate planes, or palette). Save it as plain grey "
-                        "or RGB.")
+    if any(
+        page["samples"] == 2
+        or (page["planes"] == 2 and page["samples"] > 1)
+        or page["photometric"] not in (0, 1, 2)
+        for page in pages
+    ):
+        raise ScanError(
+            f"{name} is a TIFF with more than 8 bits in a layout that is not read "
+            "(grey with alpha, separate planes, or palette). Save it as plain grey "
+            "or RGB."
+        )
     frames = _opencv_frames(file)
     if len(frames) != len(pages):
-        raise ScanError(f"{name} states {len(pages)} pages, of which {len(frames)} can be "
-                        "decoded. It may be truncated; export it again.")
-    frames = [~frame if page["photometric"] == 0 and frame.dtype.kind in "iu" else frame
-              for frame, page in zip(frames, pages, strict=True)]  # 0: white is zero
+        raise ScanError(
+            f"{name} states {len(pages)} pages, of which {len(frames)} can be "
+            "decoded. It may be truncated; export it again."
+        )
+    frames = [
+        ~frame if page["photometric"] == 0 and frame.dtype.kind in "iu" else frame
+        for frame, page in zip(frames, pages, strict=True)
+    ]  # 0: white is zero
     return _stack(frames, name)
 
 
@@ -269,9 +310,17 @@ def _tiff_pages(file: Path) -> list[dict]:
             seen.add(tags.next)
             stream.seek(tags.next)
             tags.load(stream)
-            pages.append({"width": tags[256], "height": tags[257], "samples": tags.get(277, 1),
-                          "bits": max(tags.get(258, (1,))), "format": max(tags.get(339, (1,))),
-                          "planes": tags.get(284, 1), "photometric": tags.get(262, 1)})
+            pages.append(
+                {
+                    "width": tags[256],
+                    "height": tags[257],
+                    "samples": tags.get(277, 1),
+                    "bits": max(tags.get(258, (1,))),
+                    "format": max(tags.get(339, (1,))),
+                    "planes": tags.get(284, 1),
+                    "photometric": tags.get(262, 1),
+                }
+            )
     return pages
 
 
@@ -279,8 +328,10 @@ def _stack(frames: list[np.ndarray], name: str) -> np.ndarray:
     frames = [frame if frame.ndim == 3 else frame[..., None] for frame in frames]
     shapes = sorted({frame.shape for frame in frames})
     if len(shapes) > 1:
-        raise ScanError(f"{name} holds pages of different shapes {shapes}, expected one size. "
-                        "Save the slices of one scan with the same size and channels.")
+        raise ScanError(
+            f"{name} holds pages of different shapes {shapes}, expected one size. "
+            "Save the slices of one scan with the same size and channels."
+        )
     return np.stack(frames)
 
 
@@ -331,10 +382,11 @@ def _check_nifti(file: Path, name: str) -> None:
         else:
             magic, places = head[344:346], ((70, "h"), (72, "h"), (108, "f"), (40, "8h"))
         (code,), (bits,), (offset,), dims = (
-            struct.unpack_from(order + form, head, place) for place, form in places)
+            struct.unpack_from(order + form, head, place) for place, form in places
+        )
         if magic != b"n+":
             raise ScanError(_DETACHED.format(name))
-        need = int(offset) + math.prod(max(1, n) for n in dims[1:dims[0] + 1]) * bits // 8
+        need = int(offset) + math.prod(max(1, n) for n in dims[1 : dims[0] + 1]) * bits // 8
         if not 0 <= offset < 2**26:
             raise ValueError(f"voxel offset {offset}")
         found = len(head) + len(stream.read(max(0, int(offset) - len(head))))
@@ -342,14 +394,16 @@ def _check_nifti(file: Path, name: str) -> None:
         bad = 0
         # To the end, so that gzip compares its checksum; not much further, it may be a bomb.
         while found < need + 2**24 and (chunk := stream.read(2**20)):
-            voxels = chunk[:max(0, need - found)]
+            voxels = chunk[: max(0, need - found)]
             if dtype:
                 count = len(voxels) * 8 // bits
                 bad += count - int(np.isfinite(np.frombuffer(voxels, dtype, count)).sum())
             found += len(chunk)
     if found < need:
-        raise ScanError(f"{name} is truncated: {found:,} of {need:,} bytes are there. "
-                        "Copy, download or export it again.")
+        raise ScanError(
+            f"{name} is truncated: {found:,} of {need:,} bytes are there. "
+            "Copy, download or export it again."
+        )
     check_finite(bad, name)
 
 
@@ -367,9 +421,11 @@ def _read_series(files: list[Path], name: str):
         normal = np.reshape(image.GetDirection(), (3, 3))[:, 2]
         steps_mm = np.diff(np.array(places, float) @ normal)
         if np.ptp(steps_mm) > 0.1 * abs(steps_mm.mean()) or not steps_mm.all():
-            raise ScanError(f"{name} has unevenly spaced slices (steps of {steps_mm.min():.3g} to "
-                            f"{steps_mm.max():.3g} mm): slices are missing or several time "
-                            "points are mixed. Give one complete series.")
+            raise ScanError(
+                f"{name} has unevenly spaced slices (steps of {steps_mm.min():.3g} to "
+                f"{steps_mm.max():.3g} mm): slices are missing or several time "
+                "points are mixed. Give one complete series."
+            )
     return image
 
 
@@ -391,8 +447,12 @@ def _to_patient_axes(image) -> tuple[np.ndarray, np.ndarray, dict]:
     parts = [image]
     if image.GetDimension() == 4:
         parts = [image[:, :, :, channel] for channel in range(image.GetSize()[3])]
-    grid = {"size": parts[0].GetSize(), "spacing": parts[0].GetSpacing(),
-            "origin": parts[0].GetOrigin(), "direction": parts[0].GetDirection()}
+    grid = {
+        "size": parts[0].GetSize(),
+        "spacing": parts[0].GetSpacing(),
+        "origin": parts[0].GetOrigin(),
+        "direction": parts[0].GetDirection(),
+    }
     if image.GetDimension() == 2:
         parts = [sitk.JoinSeries(image)]
     cosines = parts[0].GetDirection()

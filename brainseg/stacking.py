@@ -67,9 +67,7 @@ def base_maps(
 
 def helper_config(base: Checkpoint, block: int, stack: Config) -> Config:
     """The base's own configuration, less one block of the training patients."""
-    return replace(
-        from_json(base.settings["run"]), held_out_block=(block, stack.stack_folds)
-    )
+    return replace(from_json(base.settings["run"]), held_out_block=(block, stack.stack_folds))
 
 
 @torch.inference_mode()

@@ -256,7 +256,9 @@ class Batches:
 
     def _join(self, z: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         x = torch.cat([maps, z], 1) if self.with_image else maps
-        layout = torch.channels_last if CHANNELS_LAST[self.config.model] else torch.contiguous_format
+        layout = (
+            torch.channels_last if CHANNELS_LAST[self.config.model] else torch.contiguous_format
+        )
         return x.contiguous(memory_format=layout)
 
 

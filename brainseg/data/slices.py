@@ -23,9 +23,7 @@ def slices_ref(
     return CaseRef(patient_id, name or patient_id, files, read)
 
 
-def read_slices(
-    patient_id: str, dataset: str, pairs: tuple[tuple[Path, Path], ...]
-) -> Case:
+def read_slices(patient_id: str, dataset: str, pairs: tuple[tuple[Path, Path], ...]) -> Case:
     """Stack (image, mask) picture pairs, in the order given, into one case.
 
     Raises DataError naming the file when a file can't be read, a mask is of another size or

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import segmentation_models_pytorch as smp
+from huggingface_hub.utils import logging as hub_logging
+from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
 from brainseg.models.unet import UNet
@@ -96,18 +99,27 @@ def create_model(
     if name in STACKS:
         in_channels = len(bases) + (3 if stack_inputs == "predictions+image" else 0)
     try:
-        return MODELS[name](encoder, encoder_weights, in_channels)
+        with _quiet_hub():
+            return MODELS[name](encoder, encoder_weights, in_channels)
     except ModelError:
         raise
-    except Exception as error:
+    except Exception as error:  # a wrong encoder and a failed download come in every type
         raise _explain(error, encoder, encoder_weights) from error
 
 
-def _explain(error: Exception, encoder: str | None, weights: str | None) -> ModelError:
-    # Downloads fail in a dozen ways (DNS, proxy, HTTP status, hub cache), each its own exception.
-    # An encoder that builds without weights is a good one: then the weights were the trouble.
-    from segmentation_models_pytorch.encoders import get_encoder
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Keep the Hub client from logging each of its retries: one sentence follows if all fail."""
+    level = hub_logging.get_verbosity()
+    hub_logging.set_verbosity(hub_logging.CRITICAL)
+    try:
+        yield
+    finally:
+        hub_logging.set_verbosity(level)
 
+
+def _explain(error: Exception, encoder: str | None, weights: str | None) -> ModelError:
+    # An encoder that builds without weights is a good one: then the weights were the trouble.
     try:
         get_encoder(encoder, weights=None)
     except Exception:

@@ -65,7 +65,7 @@ def _swatch(text: str, colour: tuple[int, int, int], style: str = "") -> str:
 def _card(card: Card, slice_number: int) -> str:
     # The pictures travel inside the page: none of a visitor's scan is written to a served file.
     source = base64.b64encode(rendering.png(card.image)).decode()
-    badge = "" if card.kind == "model" else f'<span class="badge">{escape(card.kind)}</span>'
+    badge = "" if card.kind == "model" else f' <span class="badge">{escape(card.kind)}</span>'
     alt = f"Slice {slice_number} with what {card.name} marks as tumour: {card.caption}"
     return (
         f'<li><figure><img src="data:image/png;base64,{source}" alt="{escape(alt)}">'

@@ -69,7 +69,7 @@ def build(checkpoints: str | Path) -> gr.Blocks:
                 new = handlers.make_view(compare(*arguments, checkpoints))
             except Exception as error:
                 sentence = explain(error)
-                gr.Warning(escape(sentence), title="Not compared", duration=None)
+                gr.Warning(escape(sentence))
                 hidden = gr.Column(visible=False)
                 return {status: markup.notice(sentence), view: None, results: hidden}
             slices, number = len(new.images), new.start + 1

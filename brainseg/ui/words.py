@@ -5,8 +5,8 @@ from __future__ import annotations
 KIND_ORDER = ("ensemble", "model", "fusion")
 # Why a figure isn't there. Nothing marked on a healthy scan is right, so it must not look like 0.
 _UNDEFINED = {
-    "dice": "none marked, none in truth",
-    "iou": "none marked, none in truth",
+    "dice": "both empty",
+    "iou": "both empty",
     "precision": "none marked",
     "recall": "none in truth",
     "agreement": "nothing to agree on",
@@ -55,7 +55,7 @@ def table(report: dict) -> tuple[list[str], list[list[str]]]:
         columns.remove("volume_ml")
     headings = ["Name", "Kind", *(_HEADINGS[column] for column in columns)]
     rows = [
-        [name, entry["kind"], *(_cell(column, entry[column]) for column in columns)]
+        [name, entry["kind"], *(_cell(column, entry) for column in columns)]
         for name, entry in entries
     ]
     return headings, rows
@@ -85,7 +85,10 @@ def _among_models(name: str, report: dict) -> str:
     return f"agreement {entry['agreement']:.2f}"
 
 
-def _cell(column: str, value: float | None) -> str:
+def _cell(column: str, entry: dict) -> str:
+    value = entry[column]
+    if column == "agreement" and not entry["area_px"]:
+        return "none marked"  # 0 would read as a fault where the others are wrong
     if value is None:
         return _UNDEFINED[column]
     if column == "area_px":

@@ -1,0 +1,193 @@
+"""Runs and the grid on tiny phantoms: order, isolation, what is skipped and what is refused."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train
+from brainseg import grid, stacking
+from brainseg.checkpoint import find_checkpoints, load_module, read_checkpoint
+from brainseg.config import Config, ConfigError, from_json
+from brainseg.data import phantom
+from brainseg.data.cache import prepared_set
+from brainseg.data.splits import block_of, split
+from brainseg.inference import load_all
+from brainseg.training import make_accelerator
+
+FLAGS = [
+    "--dataset", "phantom", "--encoder-weights", "none", "--size", "32", "--epochs", "1",
+    "--batch-size", "4", "--stack-folds", "2", "--limit-patients", "10", "--cpu",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def small_phantoms(monkeypatch):
+    load = phantom.load
+    monkeypatch.setattr(phantom, "load", lambda path=None: load(path, size=32, slices=6))
+
+
+def main(tmp_path, *flags) -> int:
+    here = ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    return train.main([*FLAGS, *here, *flags])
+
+
+def test_combinations_put_bases_before_stacks():
+    pairs = grid.combinations(["unetpp", "unet"], ["all"])
+    assert pairs == [(m, loss) for m in ("unet", "unetpp") for loss in ("bce", "dice", "hybrid")]
+    assert len(grid.combinations(["all"], ["all"])) == 12
+
+
+def test_names_and_folders():
+    config = Config(
+        model="unetpp", loss="dice", encoder="resnet18", stack_inputs="predictions+image"
+    )
+    assert config.name == "unetpp-resnet18-dice"
+    assert grid.parse_name(config.name) == ("unetpp", "resnet18", "dice")
+    assert grid.parse_name("unet-bce") == ("unet", None, "bce")
+    folder = config.run_folder(Path("runs"))
+    assert folder == Path("runs/lgg/unetpp-resnet18-dice/fold0-seed0-image")
+    with pytest.raises(ConfigError, match="no checkpoint name"):
+        grid.parse_name("resnet-focal")
+
+
+def test_a_stack_trains_its_missing_bases_first_and_is_found_finished(tmp_path, capsys):
+    small = ("--bases", "unet_resnet34-resnet18-bce", "unet-bce")
+    assert main(tmp_path, "--model", "unetpp", "--out", str(tmp_path / "ck"), *small) == 0
+    told = capsys.readouterr().out
+    assert "unetpp-bce reads unet-bce, which is not trained yet" in told
+    stack = read_checkpoint(tmp_path / "runs/phantom/unetpp-bce/fold0-seed0")
+    assert [base["name"] for base in stack.bases] == list(small[1:])
+    helpers = sorted((tmp_path / "runs/phantom/unet-bce").iterdir())
+    assert [h.name for h in helpers] == [
+        "fold0-seed0", "fold0-seed0-without0of2", "fold0-seed0-without1of2",
+    ]  # fmt: skip
+    assert {p.name for p in (tmp_path / "ck").iterdir()} == {"unetpp-bce"}
+    metrics = json.loads((stack.folder / "metrics.json").read_text())
+    assert {"validation", "test"} <= metrics.keys()
+    predictors, skipped = load_all(tmp_path / "runs")
+    assert skipped == [] and len(predictors) == 3  # helpers are not for use
+
+    weights = (stack.folder / "model.safetensors").stat().st_mtime_ns
+    assert main(tmp_path, "--model", "unetpp", *small) == 0
+    assert (stack.folder / "model.safetensors").stat().st_mtime_ns == weights
+
+
+def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
+    """Every training patient is predicted by the helper that never saw it, others by the base."""
+    config = Config(model="unet", encoder_weights=None, dataset="phantom", size=32, epochs=1,
+                    batch_size=4, precision="no")  # fmt: skip
+    place = grid.Workplace(make_accelerator("no", cpu=True), None, tmp_path / "c", tmp_path / "r")
+    base = grid.run(config, place)
+    data = prepared_set(phantom.load(), 32, tmp_path / "c")
+    stack = Config(model="unetpp", bases=("unet-bce",), stack_folds=2, dataset="phantom", size=32)
+    folder = tmp_path / "stack"
+    maps = stacking.base_maps(
+        stack, [base], data, lambda c: grid.run(c, place), place.accelerator, folder
+    )
+    assert maps.shape == (len(data.images), 1, 32, 32)
+    roles = split(data.patients, 0)
+    dealt = block_of(roles["train"], 2)
+    helpers = [grid.run(stacking.helper_config(base, block, stack), place) for block in range(2)]
+    from brainseg.inference import Predictor
+    from brainseg.preprocessing import Prepared
+
+    for patient in [*roles["train"][:2], roles["val"][0], roles["test"][0]]:
+        expert = helpers[dealt[patient]] if patient in dealt else base
+        rows = data.rows([patient])
+        prepared = Prepared(data.images[rows], data.statistics[rows], data.slice_statistics[rows])
+        expected = Predictor(expert).probabilities(prepared, [])
+        np.testing.assert_allclose(maps[rows, 0], expected, atol=2e-3)
+
+
+def test_one_failing_combination_does_not_stop_the_others(tmp_path, capsys, monkeypatch):
+    def broken(name):
+        raise ValueError("this loss is broken")
+
+    from brainseg import training
+
+    original = training.create_loss
+    monkeypatch.setattr(
+        training, "create_loss", lambda name: broken(name) if name == "dice" else original(name)
+    )
+    assert main(tmp_path, "--model", "unet", "--loss", "bce", "dice", "hybrid") == 1
+    captured = capsys.readouterr()
+    assert "1 of 3 runs failed: unet-dice" in captured.err and "this loss is broken" in captured.err
+    found, _ = find_checkpoints(tmp_path / "runs")
+    assert [c.name for c in found] == ["unet-bce", "unet-hybrid"]
+
+
+def test_another_configuration_is_not_replaced_without_overwrite(tmp_path, capsys):
+    assert main(tmp_path, "--model", "unet") == 0
+    assert main(tmp_path, "--model", "unet", "--lr", "0.01") == 1
+    assert "lr 0.01 instead of 0.001): --overwrite replaces it" in capsys.readouterr().err
+    assert main(tmp_path, "--model", "unet", "--lr", "0.01", "--overwrite") == 0
+    run = read_checkpoint(tmp_path / "runs/phantom/unet-bce/fold0-seed0").settings["run"]
+    assert run["lr"] == 0.01
+
+
+def test_config_repeats_a_run(tmp_path):
+    assert main(tmp_path, "--model", "unet", "--loss", "hybrid", "--lr", "0.002") == 0
+    config = tmp_path / "runs/phantom/unet-hybrid/fold0-seed0/config.json"
+    (again,) = train.resolve(train.parse(["--config", str(config)]))
+    assert from_json(read_checkpoint(config.parent).settings["run"]) == again
+    text = json.loads(config.read_text())
+    text["brainseg"]["run"]["epoch"] = 3
+    config.write_text(json.dumps(text))
+    assert train.main(["--config", str(config)]) == 2
+
+
+def test_init_from_starts_from_the_given_weights(tmp_path, capsys):
+    assert main(tmp_path, "--model", "unet") == 0
+    start = tmp_path / "runs/phantom/unet-bce/fold0-seed0"
+    flags = ("--model", "unet", "--loss", "hybrid", "--lr", "1e-12", "--init-from", str(start))
+    assert main(tmp_path, *flags) == 0
+    done = read_checkpoint(tmp_path / "runs/phantom/unet-hybrid/fold0-seed0")
+    one, other = load_module(read_checkpoint(start)), load_module(done)
+    for (key, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
+        np.testing.assert_allclose(a.detach(), b.detach(), atol=1e-4, err_msg=key)
+
+
+def test_encoder_with_unet_is_refused_in_a_sentence(tmp_path, capsys):
+    assert main(tmp_path, "--model", "unet", "--encoder", "resnet18") == 1
+    assert "does not go with unet" in capsys.readouterr().err
+
+
+def test_missing_data_names_the_offline_way(tmp_path, capsys):
+    flags = ["--dataset", "lgg", "--data", str(tmp_path / "nowhere"), "--runs", str(tmp_path)]
+    assert train.main([*flags, "--model", "unet"]) == 1
+    assert "--dataset phantom --encoder-weights none" in capsys.readouterr().err
+
+
+def test_help_is_quick_and_imports_no_torch():
+    code = (
+        "import sys, train\n"
+        "try: train.parse(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'gradio', 'SimpleITK'} & set(sys.modules), 'heavy import'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "hybrid: 0.7 BCE + 0.3 Dice" in done.stdout and "default: 20" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_whole_grid(tmp_path):
+    """All twelve combinations in one command; each writes a checkpoint that loads."""
+    here = ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    command = [sys.executable, "train.py", *FLAGS, *here, "--model", "all", "--loss", "all"]
+    subprocess.run(
+        [*command, "--out", str(tmp_path / "checkpoints")], check=True, env=dict(os.environ)
+    )
+    predictors, skipped = load_all(tmp_path / "checkpoints")
+    assert skipped == [] and len(predictors) == 12
+    scan = phantom.make_case(3, size=64, slices=2).scan
+    from brainseg.inference import predict_all
+
+    results = {r.name: r for r in predict_all(scan, predictors)}
+    assert len(results) == 15
+    assert all(np.isfinite(r.probabilities).all() for r in results.values())

@@ -1,0 +1,80 @@
+"""The contract that every model keeps, and what is particular to each."""
+
+import pytest
+import torch
+
+from brainseg import models
+from brainseg.models import DEFAULT_ENCODERS, ModelError, create_model, list_models
+
+CHANNELS = {"unet": 3, "unet_resnet34": 3, "deeplabv3plus": 3, "unetpp": 2}
+
+
+def parameters(model) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_the_four_models_of_the_study_are_listed():
+    assert list_models() == ["unet", "unet_resnet34", "deeplabv3plus", "unetpp"]
+    assert set(models.CHANNELS_LAST) == set(DEFAULT_ENCODERS) == set(list_models())
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_contract(name):
+    torch.manual_seed(0)
+    model = create_model(name)
+    x = torch.randn(2, CHANNELS[name], 64, 96)
+    logits = model(x)
+    assert logits.shape == (2, 1, 64, 96) and logits.dtype == torch.float32
+    assert logits.min() < 0 < logits.max()  # logits, not probabilities
+    logits.square().mean().backward()
+    idle = [key for key, p in model.named_parameters() if p.grad is None]
+    assert not idle, f"parameters that nothing reads: {idle}"
+    model.eval()
+    with torch.inference_mode():
+        assert torch.equal(model(x), model(x))
+        alone, together = model(x[:1]), model(x)[:1]
+    torch.testing.assert_close(alone, together, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["unet_resnet34", "deeplabv3plus", "unetpp"])
+@pytest.mark.parametrize("encoder", ["efficientnet-b0", "densenet121", "tu-resnet10t"])
+def test_other_encoders(name, encoder):
+    model = create_model(name, encoder=encoder).eval()
+    with torch.inference_mode():
+        assert model(torch.randn(1, CHANNELS[name], 64, 64)).shape == (1, 1, 64, 64)
+
+
+def test_sizes():
+    assert parameters(create_model("unet")) == pytest.approx(7.8e6, rel=0.01)
+    assert parameters(create_model("unetpp")) < 12e6
+    assert parameters(create_model("unetpp", stack_inputs="predictions+image")) < 12e6
+
+
+def test_stack_reads_one_map_per_base_and_the_image_if_asked():
+    with_image = create_model("unetpp", stack_inputs="predictions+image", bases=("a", "b", "c"))
+    with torch.inference_mode():
+        assert with_image.eval()(torch.rand(1, 6, 32, 32)).shape == (1, 1, 32, 32)
+
+
+def test_unknown_model_lists_the_known():
+    with pytest.raises(ModelError, match="'unet3d'.*unet, unet_resnet34, deeplabv3plus, unetpp"):
+        create_model("unet3d")
+
+
+def test_unet_takes_no_encoder():
+    with pytest.raises(ModelError, match="--encoder resnet18 does not go with unet"):
+        create_model("unet", encoder="resnet18")
+
+
+def test_unknown_encoder_is_told_from_missing_weights():
+    with pytest.raises(ModelError, match=r"Unknown encoder 'resnet7'.*resnet34"):
+        create_model("unet_resnet34", encoder="resnet7")
+
+
+def test_weights_without_a_network_name_the_remedy(monkeypatch):
+    def offline(encoder, weights, in_channels):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setitem(models.MODELS, "unet_resnet34", offline)
+    with pytest.raises(ModelError, match="--encoder-weights none"):
+        create_model("unet_resnet34", encoder_weights="imagenet")

@@ -1,0 +1,195 @@
+"""The loop on tiny phantoms: it learns, resumes bit for bit, stops cleanly, refuses what it must."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from brainseg import training
+from brainseg.checkpoint import read_checkpoint
+from brainseg.config import Config, ConfigError, from_json
+from brainseg.data.cache import prepared_set
+from brainseg.data.phantom import load
+from brainseg.training import Batches, TrainingError, make_accelerator, train
+
+TINY = Config(
+    model="unet", encoder_weights=None, dataset="phantom", size=32, epochs=3, batch_size=4,
+    precision="no",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    refs = load(None, patients=12, size=32, slices=6)
+    return prepared_set(refs, 32, tmp_path_factory.mktemp("cache"))
+
+
+def run(config, data, folder, **kwargs):
+    return train(config, data, folder, accelerator=make_accelerator("no", cpu=True), **kwargs)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(data, tmp_path):
+    one = load_file(run(TINY, data, tmp_path / "a").folder / "model.safetensors")
+    same = load_file(run(TINY, data, tmp_path / "b").folder / "model.safetensors")
+    other = load_file(run(replace(TINY, seed=1), data, tmp_path / "c").folder / "model.safetensors")
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_resumed_run_ends_bit_identical(data, tmp_path, monkeypatch):
+    whole = run(TINY, data, tmp_path / "whole")
+    save = training._save_state
+
+    def save_and_die(path, config, progress, *rest):
+        save(path, config, progress, *rest)
+        if progress.epochs_done == 1:
+            raise RuntimeError("killed")
+
+    monkeypatch.setattr(training, "_save_state", save_and_die)
+    with pytest.raises(RuntimeError, match="killed"):
+        run(TINY, data, tmp_path / "parts")
+    monkeypatch.setattr(training, "_save_state", save)
+    parts = run(TINY, data, tmp_path / "parts", resume=True)
+    for name in ("model.safetensors", "history.csv"):
+        assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_loss_falls_on_a_set_it_can_learn(data, tmp_path):
+    checkpoint = run(replace(TINY, epochs=12, patience=12, lr=3e-3), data, tmp_path / "run")
+    with open(checkpoint.folder / "history.csv", newline="") as stream:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(stream)]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_interrupt_keeps_the_finished_epochs(data, tmp_path):
+    def stop(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(training.Interrupted) as caught:
+        run(TINY, data, tmp_path / "run", track=stop)
+    checkpoint = caught.value.checkpoint
+    assert checkpoint.settings["interrupted"] and checkpoint.settings["epochs_done"] == 2
+
+
+def test_interrupt_before_the_first_epoch_ends_leaves_no_checkpoint(data, tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Batches, "augmented", interrupt)
+    with pytest.raises(training.Interrupted) as caught:
+        run(TINY, data, tmp_path / "run")
+    assert caught.value.checkpoint is None
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_nan_loss_names_step_and_learning_rate(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        training, "create_loss", lambda name: lambda logits, mask: logits.mean() * float("nan")
+    )
+    with pytest.raises(TrainingError, match=r"epoch 1, step 1, at learning rate .* lower --lr"):
+        run(TINY, data, tmp_path / "run")
+
+
+def test_state_of_another_configuration_is_refused(data, tmp_path):
+    run(replace(TINY, epochs=1), data, tmp_path / "run")
+    with pytest.raises(TrainingError, match="another configuration"):
+        run(TINY, data, tmp_path / "run", resume=True)
+
+
+def test_mask_and_maps_move_with_the_image(data):
+    maps = np.repeat(data.masks[:, None].astype(np.float16), 2, axis=1)
+    batches = Batches(replace(TINY, model="unetpp"), data, maps, torch.device("cpu"))
+    rows = np.flatnonzero(data.tumour)[:8]
+    x, y = batches.augmented(rows, seed=3)
+    assert x.shape == (8, 2, 32, 32)
+    # The maps here are the masks, so after the same move they agree but for soft edges.
+    assert ((x[:, :1] > 0.5) == (y > 0.5)).float().mean() > 0.999
+    assert not torch.equal(y, torch.from_numpy(data.masks[rows])[:, None].float())
+
+
+def test_plain_batches_equal_what_inference_prepares(data):
+    from brainseg.preprocessing import normalise, prepare
+
+    case = load(None, patients=12, size=32, slices=6)[0].read()
+    prepared = prepare(case.scan.pixels, 32)
+    rows = data.rows([case.patient_id])
+    x, _ = Batches(TINY, data, None, torch.device("cpu")).plain(rows)
+    expected = normalise(prepared.images, prepared.statistics)
+    np.testing.assert_allclose(x.numpy(), expected, atol=1e-5)
+
+
+def test_every_epoch_has_all_tumour_slices_and_the_share_of_empty_ones(data):
+    rows = np.arange(len(data.images))
+    order = training._epoch_rows(TINY, rows, data.tumour, epoch=0)
+    sick = set(np.flatnonzero(data.tumour))
+    assert sick <= set(order) and len(order) == len(set(order))
+    available = len(rows) - len(sick)
+    assert len(order) - len(sick) == min(available, round(0.6 * len(sick)))
+    assert list(order) != list(training._epoch_rows(TINY, rows, data.tumour, epoch=1))
+
+
+def test_mean_dice_from_histograms_is_the_dice_of_the_masks():
+    rng = np.random.default_rng(0)
+    probabilities = rng.integers(0, 100, (3, 50)) / 100 + 0.005
+    truth = rng.random((3, 50)) < 0.4
+    counts = np.zeros((3, 2, 100), int)
+    for patient in range(3):
+        for p, t in zip(probabilities[patient], truth[patient], strict=True):
+            counts[patient, int(t), int(p * 100)] += 1
+    found = training._mean_dice(counts)
+    for index, threshold in enumerate(training.THRESHOLDS):
+        masks = probabilities > threshold
+        dice = 2 * (masks & truth).sum(1) / (masks.sum(1) + truth.sum(1))
+        assert found[index] == pytest.approx(dice.mean())
+
+
+def test_helper_never_sees_its_block(data):
+    from brainseg.data.splits import block_of, split
+
+    train_patients = split(data.patients, 0)["train"]
+    dealt = block_of(train_patients, 2)
+    rows = training._training_rows(replace(TINY, held_out_block=(0, 2)), data, train_patients)
+    assert {dealt[p] for p in data.patients[rows]} == {1}
+
+
+def test_unknown_configuration_key_and_bad_values():
+    with pytest.raises(ConfigError, match="Unknown configuration key 'epoch'"):
+        from_json({"epoch": 3})
+    with pytest.raises(ConfigError, match="size is 100: expected a multiple of 32"):
+        Config(size=100)
+    assert from_json(json.loads(json.dumps(TINY.to_json()))) == TINY
+
+
+@pytest.mark.slow
+def test_ctrl_c_then_resume_on_the_command_line(tmp_path):
+    command = [
+        sys.executable, "train.py", "--model", "unet", "--dataset", "phantom", "--size", "32",
+        "--epochs", "40", "--patience", "40", "--limit-patients", "10", "--batch-size", "8", "--cpu",
+        "--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"),
+    ]  # fmt: skip
+    folder = tmp_path / "runs" / "phantom" / "unet-bce" / "fold0-seed0"
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (folder / "state.safetensors").is_file():
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "--resume continues" in errors and "Traceback" not in errors
+    assert read_checkpoint(folder).settings["interrupted"]
+
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode == 1 and "--resume continues it" in refused.stderr
+    subprocess.run([*command, "--resume"], check=True)
+    assert "interrupted" not in read_checkpoint(folder).settings
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "finished already" in again.stdout
