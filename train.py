@@ -54,9 +54,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "validation Dice")  # fmt: skip
     add("--empty-share", type=float, metavar="SHARE", help="slices without tumour an epoch, as a "
         "share of those with")  # fmt: skip
-    add(
-        "--slice-share", type=float, metavar="SHARE", help="samples normalised as if uploaded alone"
-    )
+    add("--slice-share", type=float, metavar="SHARE", help="samples normalised as single slices")
     add("--grey-share", type=float, metavar="SHARE", help="samples reduced to one sequence")
     add("--seed", type=int, metavar="N", help="of every random choice")
 

@@ -97,7 +97,7 @@ def from_json(values: dict) -> Config:
     known = {field.name for field in dataclasses.fields(Config)}
     if unknown := sorted(set(values) - known):
         raise ConfigError(
-            f"Unknown configuration key {unknown[0]!r}: expected some of {', '.join(sorted(known))}."
+            f"Unknown configuration key {unknown[0]!r}: known are {', '.join(sorted(known))}."
         )
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     try:

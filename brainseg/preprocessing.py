@@ -66,7 +66,7 @@ def normalise(images: np.ndarray, statistics: np.ndarray) -> np.ndarray:
 
 
 def prepare_mask(mask: np.ndarray, size: int = SIZE) -> np.ndarray:
-    """bool (slices, height, width) to uint8 0/1 (slices, size, size), on the grid of ``prepare``."""
+    """bool (slices, height, width) to uint8 0/1 (slices, size, size), as ``prepare``."""
     resized = [_resize(_pad_square(m.astype(np.uint8) * 255), size) for m in mask]
     return (np.stack(resized) > 127).astype(np.uint8)
 
@@ -123,12 +123,7 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
 
 def _border(images: np.ndarray) -> np.ndarray:
     """The outermost pixels of (..., height, width, c), as (n, c)."""
-    edges = (
-        images[..., 0, :, :],
-        images[..., -1, :, :],
-        images[..., :, 0, :],
-        images[..., :, -1, :],
-    )
+    edges = (images[..., [0, -1], :, :], images[..., :, [0, -1], :])
     return np.concatenate([edge.reshape(-1, images.shape[-1]) for edge in edges])
 
 

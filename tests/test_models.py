@@ -57,7 +57,7 @@ def test_stack_reads_one_map_per_base_and_the_image_if_asked():
 
 
 def test_unknown_model_lists_the_known():
-    with pytest.raises(ModelError, match="'unet3d'.*unet, unet_resnet34, deeplabv3plus, unetpp"):
+    with pytest.raises(ModelError, match=r"'unet3d'.*unet, unet_resnet34, deeplabv3plus, unetpp"):
         create_model("unet3d")
 
 

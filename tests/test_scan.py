@@ -40,8 +40,15 @@ def direction_of(code):
     return sitk.DICOMOrientImageFilter.GetDirectionCosinesFromOrientation(code)
 
 
-def volume(path, array, code="LPS", spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0),
-           direction=None, vector=False):
+def volume(
+    path,
+    array,
+    code="LPS",
+    spacing=(1.0, 1.0, 1.0),
+    origin=(0.0, 0.0, 0.0),
+    direction=None,
+    vector=False,
+):
     image = sitk.GetImageFromArray(array, isVector=vector)
     if image.GetDimension() == 3:
         image.SetSpacing(spacing)
@@ -58,8 +65,18 @@ def rotation(degrees_z, degrees_x):
     return turn_z @ turn_x
 
 
-def dicom_series(folder, slices, uid="1.2.3", heights=None, description="T1", names=None,
-                 rows_columns=(1, 0, 0, 0, 1, 0), normal=(0, 0, 1), patch=None, tags=None):
+def dicom_series(
+    folder,
+    slices,
+    uid="1.2.3",
+    heights=None,
+    description="T1",
+    names=None,
+    rows_columns=(1, 0, 0, 0, 1, 0),
+    normal=(0, 0, 1),
+    patch=None,
+    tags=None,
+):
     folder.mkdir(exist_ok=True)
     writer = sitk.ImageFileWriter()
     writer.SetImageIO("GDCMImageIO")
@@ -72,8 +89,13 @@ def dicom_series(folder, slices, uid="1.2.3", heights=None, description="T1", na
         across, down = np.reshape(rows_columns, (2, 3))
         image.SetDirection(np.array([across, down, normal], float).T.ravel().tolist())
         for key, value in {
-            "0008|0018": f"{uid}.{number + 1}", "0008|0060": "MR", "0008|103e": description,
-            "0018|0050": "3", "0020|000d": "1.2", "0020|000e": uid, **(tags or {}),
+            "0008|0018": f"{uid}.{number + 1}",
+            "0008|0060": "MR",
+            "0008|103e": description,
+            "0018|0050": "3",
+            "0020|000d": "1.2",
+            "0020|000e": uid,
+            **(tags or {}),
         }.items():
             image.SetMetaData(key, value)
         file = folder / (names[number] if names else f"IM{number}.dcm")
@@ -95,10 +117,17 @@ def tiff(path, array, photometric, planar=1, kind=1):
     first = start + 2 * shorts + (8 * strips if strips > 1 else 0)
     out = b""
     for tag, code, values in [
-        (256, 4, [width]), (257, 4, [height]), (258, 3, [bits] * channels), (259, 3, [1]),
-        (262, 3, [photometric]), (273, 4, [first + i * strip for i in range(strips)]),
-        (277, 3, [channels]), (278, 4, [height]), (279, 4, [strip] * strips),
-        (284, 3, [planar]), (339, 3, [kind] * channels),
+        (256, 4, [width]),
+        (257, 4, [height]),
+        (258, 3, [bits] * channels),
+        (259, 3, [1]),
+        (262, 3, [photometric]),
+        (273, 4, [first + i * strip for i in range(strips)]),
+        (277, 3, [channels]),
+        (278, 4, [height]),
+        (279, 4, [strip] * strips),
+        (284, 3, [planar]),
+        (339, 3, [kind] * channels),
     ]:
         packed = struct.pack(f"<{len(values)}{'H' if code == 3 else 'I'}", *values)
         if len(packed) > 4:
@@ -156,16 +185,19 @@ def test_16_bit_pictures_keep_their_depth(tmp_path, suffix, channels):
 
 def test_16_bit_grey_with_alpha_png(tmp_path):
     grey = np.array([[1, 60000], [300, 4]], np.uint16)
-    rows = b"".join(b"\0" + np.stack([row, row * 0 + 9], 1).astype(">u2").tobytes()
-                    for row in grey)
+    rows = b"".join(b"\0" + np.stack([row, row * 0 + 9], 1).astype(">u2").tobytes() for row in grey)
 
     def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(
-            ">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     (tmp_path / "a.png").write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 4, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 4, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
     assert np.array_equal(read_scan(tmp_path / "a.png").pixels[0, ..., 0], grey)
 
 
@@ -177,8 +209,9 @@ def test_alpha_palette_and_bilevel(tmp_path):
     assert np.array_equal(read_scan(tmp_path / "la.png").pixels[0], rgb[..., :1])
     palette = Image.fromarray(rgb).convert("P", palette=Image.Palette.ADAPTIVE)
     palette.save(tmp_path / "p.png")
-    assert np.array_equal(read_scan(tmp_path / "p.png").pixels[0],
-                          np.asarray(palette.convert("RGB")))
+    assert np.array_equal(
+        read_scan(tmp_path / "p.png").pixels[0], np.asarray(palette.convert("RGB"))
+    )
     Image.fromarray(rgb[..., 0] > 100).save(tmp_path / "one.png")
     scan = read_scan(tmp_path / "one.png")
     assert scan.pixels.dtype == np.uint8
@@ -236,22 +269,31 @@ def test_big_tiff_and_odd_names(tmp_path):
 
 def test_tiff_pages_of_two_sizes(tmp_path):
     path = tmp_path / "a.tif"
-    Image.fromarray(noise(4, 4)).save(path, save_all=True,
-                                      append_images=[Image.fromarray(noise(2, 2))])
+    Image.fromarray(noise(4, 4)).save(
+        path, save_all=True, append_images=[Image.fromarray(noise(2, 2))]
+    )
     refused(path, "different shapes", "same size")
 
 
-@pytest.mark.parametrize("shape, expected", [
-    ((4, 6), (1, 4, 6, 1)), ((5, 4, 6), (5, 4, 6, 1)), ((4, 6, 3), (1, 4, 6, 3)),
-    ((4, 6, 4), (1, 4, 6, 3)), ((2, 4, 6, 3), (2, 4, 6, 3)), ((2, 4, 6, 1), (2, 4, 6, 1)),
-])
+@pytest.mark.parametrize(
+    "shape, expected",
+    [
+        ((4, 6), (1, 4, 6, 1)),
+        ((5, 4, 6), (5, 4, 6, 1)),
+        ((4, 6, 3), (1, 4, 6, 3)),
+        ((4, 6, 4), (1, 4, 6, 3)),
+        ((2, 4, 6, 3), (2, 4, 6, 3)),
+        ((2, 4, 6, 1), (2, 4, 6, 1)),
+    ],
+)
 def test_npy_shapes(tmp_path, shape, expected):
     array = noise(*shape)
     np.save(tmp_path / "a.npy", array)
     scan = read_scan(tmp_path / "a.npy")
     assert scan.pixels.shape == expected and mask_suffix(scan) == ".npy"
-    assert np.array_equal(scan.pixels.ravel(), array.reshape(*expected[:3], -1)[
-        ..., :expected[3]].ravel())
+    assert np.array_equal(
+        scan.pixels.ravel(), array.reshape(*expected[:3], -1)[..., : expected[3]].ravel()
+    )
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int8", ">i2", "uint16", ">f4", "float16", "float64"])
@@ -286,10 +328,16 @@ def test_orientation_of_one_bright_voxel(tmp_path, code, suffix):
     path = tmp_path / f"a{suffix}"
     image = volume(path, array, code, spacing=(1.0, 2.0, 3.0), origin=(-20.0, 30.0, 5.0))
     position = np.array(image.TransformIndexToPhysicalPoint((2, 4, 1)))
-    corners = np.array([image.TransformIndexToPhysicalPoint((int(x), int(y), int(z)))
-                        for x in (0, 6) for y in (0, 5) for z in (0, 4)])
+    corners = np.array(
+        [
+            image.TransformIndexToPhysicalPoint((int(x), int(y), int(z)))
+            for x in (0, 6)
+            for y in (0, 5)
+            for z in (0, 4)
+        ]
+    )
     scan = read_scan(path)
-    (z, y, x, _), = np.argwhere(scan.pixels)
+    ((z, y, x, _),) = np.argwhere(scan.pixels)
     # Index 0 is rightmost, frontmost and lowest: the smallest L, P and S coordinates.
     steps = (position - corners.min(axis=0)) / scan.spacing_mm[::-1]
     assert (x, y, z) == tuple(np.rint(steps).astype(int))
@@ -308,7 +356,8 @@ def test_hand_worked_ras(tmp_path):
     array = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
     volume(tmp_path / "a.nii", array, "RAS", spacing=(1.0, 2.0, 3.0))
     code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(
-        sitk.ReadImage(str(tmp_path / "a.nii")).GetDirection())
+        sitk.ReadImage(str(tmp_path / "a.nii")).GetDirection()
+    )
     assert code == "RAS"
     scan = read_scan(tmp_path / "a.nii")
     assert np.array_equal(scan.pixels[..., 0], array[:, ::-1, ::-1])
@@ -319,8 +368,13 @@ def test_hand_worked_ras(tmp_path):
 def test_oblique_volumes_overlay_their_source(tmp_path, code, degrees):
     direction = rotation(*degrees) @ np.reshape(direction_of(code), (3, 3))
     path = tmp_path / "a.nii.gz"
-    volume(path, noise(4, 5, 6, dtype=np.int16), spacing=(0.9, 1.1, 3.0),
-           origin=(-71.3, 12.7, 103.9), direction=direction.ravel().tolist())
+    volume(
+        path,
+        noise(4, 5, 6, dtype=np.int16),
+        spacing=(0.9, 1.1, 3.0),
+        origin=(-71.3, 12.7, 103.9),
+        direction=direction.ravel().tolist(),
+    )
     source, scan = sitk.ReadImage(str(path)), read_scan(path)
     tumour = scan.pixels[..., 0] > 125
     for suffix in VOLUME_SUFFIXES:
@@ -413,8 +467,9 @@ def test_single_dicom_file_of_any_name(tmp_path):
 
 def test_single_sagittal_slice_keeps_its_plane(tmp_path):
     array = noise(1, 5, 6, dtype=np.uint16)
-    folder = dicom_series(tmp_path / "s", array, rows_columns=(0, 1, 0, 0, 0, -1),
-                          normal=(-1, 0, 0))
+    folder = dicom_series(
+        tmp_path / "s", array, rows_columns=(0, 1, 0, 0, 0, -1), normal=(-1, 0, 0)
+    )
     scan = read_scan(folder)
     assert np.array_equal(scan.pixels[..., 0], array)
     mask = sitk.ReadImage(str(write_mask(array > 9, scan, tmp_path / "m.nii.gz")))
@@ -426,15 +481,17 @@ def test_dicom_rescale_and_monochrome1(tmp_path):
     folder = dicom_series(tmp_path / "m", array, patch=(b"MONOCHROME2 ", b"MONOCHROME1 "))
     assert np.array_equal(read_scan(folder).pixels[..., 0], 65535 - array)
     stored = 2 * (array // 4) - 10.0
-    folder = dicom_series(tmp_path / "r", stored.astype(np.int32),
-                          tags={"0028|1053": "2", "0028|1052": "-10"})
+    folder = dicom_series(
+        tmp_path / "r", stored.astype(np.int32), tags={"0028|1053": "2", "0028|1052": "-10"}
+    )
     assert np.array_equal(read_scan(folder).pixels[..., 0], stored)
 
 
 def test_several_dicom_series_are_listed(tmp_path):
     folder = dicom_series(tmp_path / "s", noise(3, 4, 4, dtype=np.int16), description="T1 ax")
-    dicom_series(folder, noise(2, 4, 4, dtype=np.int16), uid="1.2.4", description="FLAIR",
-                 names=["x1", "x2"])
+    dicom_series(
+        folder, noise(2, 4, 4, dtype=np.int16), uid="1.2.4", description="FLAIR", names=["x1", "x2"]
+    )
     refused(folder, "FLAIR (2 slices)", "T1 ax (3 slices)", "one series")
 
 
@@ -477,8 +534,10 @@ def test_zip_of_a_series_or_of_one_file(tmp_path):
     scan = read_scan(archive(tmp_path / "s.zip", {**files, "__MACOSX/._IM0.dcm": b"x"}))
     assert np.array_equal(scan.pixels[..., 0], array) and scan.source == "s.zip"
     volume(tmp_path / "a.nii.gz", array)
-    path = archive(tmp_path / "one.zip", {"a.nii.gz": (tmp_path / "a.nii.gz").read_bytes(),
-                                          "license.txt": b"free"})
+    path = archive(
+        tmp_path / "one.zip",
+        {"a.nii.gz": (tmp_path / "a.nii.gz").read_bytes(), "license.txt": b"free"},
+    )
     scan = read_scan(path)
     assert np.array_equal(scan.pixels[..., 0], array) and scan.source == "one.zip"
 
@@ -502,12 +561,17 @@ def test_bad_zips(tmp_path, monkeypatch):
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     refused(archive(tmp_path / "l.zip", {link: b"/etc/passwd"}), "symbolic link")
     refused(archive(tmp_path / "e.zip", {}), "no scan")
-    refused(archive(tmp_path / "z.zip", {"b.zip": (tmp_path / "e.zip").read_bytes()}),
-            "within another")
+    refused(
+        archive(tmp_path / "z.zip", {"b.zip": (tmp_path / "e.zip").read_bytes()}), "within another"
+    )
     np.savez(tmp_path / "a.npz", noise(3, 3))
     refused(tmp_path / "a.npz", ".npz", "numpy.save")
-    refused(archive(tmp_path / "two.zip", {"a.mha": b"ObjectType = Image", "b.mha": b"NDims = 3"}),
-            "2 scans", "a.mha", "Give one")
+    refused(
+        archive(tmp_path / "two.zip", {"a.mha": b"ObjectType = Image", "b.mha": b"NDims = 3"}),
+        "2 scans",
+        "a.mha",
+        "Give one",
+    )
     big = archive(tmp_path / "bomb.zip", {"a.nii": bytes(10**6)})
     (tmp_path / "cut.zip").write_bytes(big.read_bytes()[:-30])
     refused(tmp_path / "cut.zip", "truncated")
@@ -523,7 +587,8 @@ def test_bad_zips(tmp_path, monkeypatch):
 def test_what_is_no_scan(tmp_path):
     refused(tmp_path / "none.png", "does not exist", "Check the path")
     for name, content, words in [
-        ("a.png", b"hello", "plain text"), ("b.nii.gz", b"", "empty (0 bytes)"),
+        ("a.png", b"hello", "plain text"),
+        ("b.nii.gz", b"", "empty (0 bytes)"),
         ("c.png", bytes(range(9, 60)), "unknown data"),
         ("d.nii.gz", gzip.compress(b"hello"), "gzip data that is not NIfTI"),
         ("e.dcm", b"<html>", "plain text"),
@@ -549,7 +614,7 @@ def test_truncated_files(tmp_path, share):
     for file in sorted(tmp_path.iterdir()):
         whole = file.read_bytes()
         assert read_scan(file).pixels.size
-        file.write_bytes(whole[:int(len(whole) * share)])
+        file.write_bytes(whole[: int(len(whole) * share)])
         refused(file)
 
 
@@ -573,12 +638,17 @@ def test_not_finite(tmp_path, value):
 
 
 def test_arrays_that_are_no_scans(tmp_path):
-    for number, (array, words) in enumerate([
-        (np.ones((3, 4), complex), "complex128"), (np.array([{}, 1], object), "Python objects"),
-        (np.zeros((0, 4, 4)), "no pixels"), (np.ones(5), "shape (5,)"),
-        (np.ones((2, 3, 4, 7)), "7 channels"), (np.ones((1, 1, 2, 2, 1)), "expected (height"),
-        (np.array([["a"]]), "<U1"),
-    ]):
+    for number, (array, words) in enumerate(
+        [
+            (np.ones((3, 4), complex), "complex128"),
+            (np.array([{}, 1], object), "Python objects"),
+            (np.zeros((0, 4, 4)), "no pixels"),
+            (np.ones(5), "shape (5,)"),
+            (np.ones((2, 3, 4, 7)), "7 channels"),
+            (np.ones((1, 1, 2, 2, 1)), "expected (height"),
+            (np.array([["a"]]), "<U1"),
+        ]
+    ):
         path = tmp_path / f"{number}.npy"
         np.save(path, array, allow_pickle=True)
         refused(path, words)
@@ -622,8 +692,9 @@ def test_headers_naming_other_files(tmp_path):
     secret.write_bytes(bytes(60))
     head = "ObjectType = Image\nNDims = 3\nDimSize = 5 4 3\nElementType = MET_UCHAR\n"
     (tmp_path / "a.mha").write_text(f"{head}ElementDataFile = {secret}\n")
-    (tmp_path / "a.nrrd").write_text("NRRD0004\ntype: uchar\ndimension: 3\nsizes: 5 4 3\n"
-                                     f"encoding: raw\ndata file: {secret}\n\n")
+    (tmp_path / "a.nrrd").write_text(
+        f"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 5 4 3\nencoding: raw\ndata file: {secret}\n\n"
+    )
     sitk.WriteImage(sitk.GetImageFromArray(noise(3, 4, 5)), str(tmp_path / "b.hdr"))
     for name in ("a.mha", "a.nrrd", "b.hdr"):
         refused(tmp_path / name, "another file", "Save it as one file")
@@ -647,8 +718,10 @@ def test_sequences_without_geometry(tmp_path):
         Image.new("L", (5, 4), value).save(tmp_path / f"{name}.png")
     flair, t1, t1c = (tmp_path / f"{name}.png" for name in ("flair", "t1", "t1c"))
     for given, expected in [
-        ({"flair": flair, "t1": t1, "t1c": t1c}, [20, 10, 30]), ({"flair": flair}, [10, 10, 10]),
-        ({"flair": flair, "t1c": t1c}, [10, 10, 30]), ({"t1": t1, "t1c": t1c}, [20, 20, 30]),
+        ({"flair": flair, "t1": t1, "t1c": t1c}, [20, 10, 30]),
+        ({"flair": flair}, [10, 10, 10]),
+        ({"flair": flair, "t1c": t1c}, [10, 10, 30]),
+        ({"t1": t1, "t1c": t1c}, [20, 20, 30]),
         ({"t1c": t1c}, [30, 30, 30]),
     ]:
         scan = read_sequences(**given)
@@ -666,11 +739,19 @@ def test_sequences_without_geometry(tmp_path):
 
 def test_sequences_are_resampled_onto_flair(tmp_path):
     """T1 rises by 1 per mm along each axis; whatever its grid, FLAIR's voxels see their own mm."""
-    volume(tmp_path / "flair.nii", np.zeros((4, 5, 6), np.int16), spacing=(1.0, 1.0, 2.0),
-           origin=(2.5, 3.0, 1.0))
+    volume(
+        tmp_path / "flair.nii",
+        np.zeros((4, 5, 6), np.int16),
+        spacing=(1.0, 1.0, 2.0),
+        origin=(2.5, 3.0, 1.0),
+    )
     z, y, x = np.mgrid[:20, :20, :20] * 1.0
-    volume(tmp_path / "t1.nii", (x + 100 * y + 1000 * z)[:, ::-1, ::-1].astype(np.float32), "RAS",
-           origin=(19.0, 19.0, 0.0))
+    volume(
+        tmp_path / "t1.nii",
+        (x + 100 * y + 1000 * z)[:, ::-1, ::-1].astype(np.float32),
+        "RAS",
+        origin=(19.0, 19.0, 0.0),
+    )
     scan = read_sequences(flair=tmp_path / "flair.nii", t1=tmp_path / "t1.nii")
     assert scan.pixels.shape == (4, 5, 6, 3) and scan.spacing_mm == (2.0, 1.0, 1.0)
     k, j, i = np.mgrid[:4, :5, :6]
@@ -711,10 +792,16 @@ def test_stack_mask_round_trip(tmp_path):
     scan = Scan(noise(3, 8, 8, 1), source="a.tif", format="tiff")
     mask = noise(3, 8, 8) > 125
     for suffix in (".tif", ".npy", ".nii.gz"):
-        assert np.array_equal(read_mask(write_mask(mask, scan, tmp_path / f"m{suffix}"), scan),
-                              mask)
-    refused(tmp_path / "m.png", "one slice", "has 3", "Use .tif",
-            read=lambda path: write_mask(mask, scan, path))
+        assert np.array_equal(
+            read_mask(write_mask(mask, scan, tmp_path / f"m{suffix}"), scan), mask
+        )
+    refused(
+        tmp_path / "m.png",
+        "one slice",
+        "has 3",
+        "Use .tif",
+        read=lambda path: write_mask(mask, scan, path),
+    )
 
 
 def test_pictures_as_masks(tmp_path):
@@ -722,28 +809,36 @@ def test_pictures_as_masks(tmp_path):
     truth = disc()
     grey = truth.astype(np.uint8)
     for name, picture in {
-        "one.png": Image.fromarray(grey), "bool.png": Image.fromarray(truth),
+        "one.png": Image.fromarray(grey),
+        "bool.png": Image.fromarray(truth),
         "deep.png": Image.fromarray(grey.astype(np.uint16) * 60000),
         "red.png": Image.fromarray(np.dstack([grey * 200, grey * 0, grey * 0])),
         "none.png": Image.new("L", (64, 64)),
     }.items():
         picture.save(tmp_path / name)
-        assert np.array_equal(read_mask(tmp_path / name, scan)[0],
-                              truth & (name != "none.png")), name
+        assert np.array_equal(read_mask(tmp_path / name, scan)[0], truth & (name != "none.png")), (
+            name
+        )
     for quality in (60, 90):
         Image.fromarray(grey * 255).save(tmp_path / "a.jpg", quality=quality)
         assert (read_mask(tmp_path / "a.jpg", scan)[0] != truth).sum() < 10
     soft = Image.fromarray(grey * 255).resize((256, 256), Image.Resampling.BILINEAR)
     soft.save(tmp_path / "soft.png")
     assert read_mask(tmp_path / "soft.png", Scan(noise(1, 256, 256, 1))).sum() == pytest.approx(
-        16 * truth.sum(), rel=0.02)
+        16 * truth.sum(), rel=0.02
+    )
     Image.fromarray(noise(64, 64)).save(tmp_path / "scan.png")
     labels = grey * 255
     labels[30:36, 30:36] = 100
     Image.fromarray(labels).save(tmp_path / "labels.png")
     for name in ("scan.png", "labels.png"):
-        refused(tmp_path / name, "not a mask", "grey values", "white",
-                read=lambda path: read_mask(path, scan))
+        refused(
+            tmp_path / name,
+            "not a mask",
+            "grey values",
+            "white",
+            read=lambda path: read_mask(path, scan),
+        )
 
 
 def test_label_volumes_and_another_size(tmp_path):
@@ -754,20 +849,27 @@ def test_label_volumes_and_another_size(tmp_path):
     mask = read_mask(tmp_path / "m.nii", scan)
     assert mask.dtype == bool and np.array_equal(mask, labels > 0)
     volume(tmp_path / "n.nii", noise(3, 4, 6))
-    refused(tmp_path / "n.nii", "(3, 4, 6)", "a.nii", "(3, 4, 5)",
-            read=lambda path: read_mask(path, scan))
+    refused(
+        tmp_path / "n.nii",
+        "(3, 4, 6)",
+        "a.nii",
+        "(3, 4, 5)",
+        read=lambda path: read_mask(path, scan),
+    )
 
 
 def test_mask_in_another_layout_and_mask_elsewhere(tmp_path):
     volume(tmp_path / "a.nii", noise(5, 5, 5))
     scan = read_scan(tmp_path / "a.nii")
     tumour = noise(5, 5, 5) > 125
-    volume(tmp_path / "ras.nii", tumour[:, ::-1, ::-1].astype(np.uint8), "RAS",
-           origin=(4.0, 4.0, 0.0))
+    volume(
+        tmp_path / "ras.nii", tumour[:, ::-1, ::-1].astype(np.uint8), "RAS", origin=(4.0, 4.0, 0.0)
+    )
     assert np.array_equal(read_mask(tmp_path / "ras.nii", scan), tumour)
     volume(tmp_path / "far.nii", tumour.astype(np.uint8), origin=(0.0, 40.0, 0.0))
-    refused(tmp_path / "far.nii", "40.0 mm away", "Resample",
-            read=lambda path: read_mask(path, scan))
+    refused(
+        tmp_path / "far.nii", "40.0 mm away", "Resample", read=lambda path: read_mask(path, scan)
+    )
 
 
 def test_write_mask_refuses(tmp_path):
@@ -792,8 +894,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, suffix):
         raise OSError("no space left")
 
     monkeypatch.setattr(scan_module, "_write", broken)
-    refused(path, "no space left",
-            read=lambda path: write_mask(np.zeros((1, 8, 8), bool), scan, path))
+    refused(
+        path, "no space left", read=lambda path: write_mask(np.zeros((1, 8, 8), bool), scan, path)
+    )
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
@@ -802,8 +905,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, suffix):
 
 def test_reading_a_png_stays_light(tmp_path):
     Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
-    code = ("import sys; from brainseg.scan import read_scan; read_scan(sys.argv[1]); "
-            "print([m for m in ('SimpleITK', 'cv2', 'torch', 'scipy') if m in sys.modules])")
-    out = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")],
-                         capture_output=True, text=True, check=True)
+    code = (
+        "import sys; from brainseg.scan import read_scan; read_scan(sys.argv[1]); "
+        "print([m for m in ('SimpleITK', 'cv2', 'torch', 'scipy') if m in sys.modules])"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.png")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert out.stdout.strip() == "[]" and out.stderr == ""

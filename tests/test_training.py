@@ -1,4 +1,4 @@
-"""The loop on tiny phantoms: it learns, resumes bit for bit, stops cleanly, refuses what it must."""
+"""The loop on tiny phantoms: it learns, resumes bit for bit, stops and refuses cleanly."""
 
 import csv
 import json
@@ -173,8 +173,8 @@ def test_unknown_configuration_key_and_bad_values():
 def test_ctrl_c_then_resume_on_the_command_line(tmp_path):
     command = [
         sys.executable, "train.py", "--model", "unet", "--dataset", "phantom", "--size", "32",
-        "--epochs", "40", "--patience", "40", "--limit-patients", "10", "--batch-size", "8", "--cpu",
-        "--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"),
+        "--epochs", "40", "--patience", "40", "--limit-patients", "10", "--batch-size", "8",
+        "--cpu", "--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"),
     ]  # fmt: skip
     folder = tmp_path / "runs" / "phantom" / "unet-bce" / "fold0-seed0"
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -1,8 +1,8 @@
 """Figshare brain tumour set (Cheng et al.): T1 post-contrast slices of three tumour types.
 
 Two layouts: the original ``*.mat`` files (HDF5), which know their patients, and the PNG copies
-(``images/N.png``, ``masks/N.png``, ``labels.csv`` with ``id,tumor_type``), which lost them. There the
-patient id is ``<type>-<N // 20>``, an approximation: say so beside every score.
+(``images/N.png``, ``masks/N.png``, ``labels.csv`` with ``id,tumor_type``), which lost them. There
+the patient id is ``<type>-<N // 20>``, an approximation: say so beside every score.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _load_pictures(path: Path) -> list[CaseRef]:
             types = {row["id"]: row["tumor_type"] for row in csv.DictReader(stream)}
     except (OSError, KeyError) as error:
         raise DataError(
-            f"{path / 'labels.csv'} can't be read: expected a table with the columns id, tumor_type."
+            f"{path / 'labels.csv'} can't be read: expected the columns id,tumor_type."
         ) from error
     blocks = defaultdict(list)
     for image in sorted((path / "images").glob("*.png"), key=lambda f: natural_key(f.name)):

@@ -29,7 +29,7 @@ SCORES = ("dice", "iou", "precision", "recall")
 def select_patients(
     refs: Sequence[CaseRef], *, fold: int | None = None, patients: Sequence[str] | None = None
 ) -> list[CaseRef]:
-    """The cases of one fold, or of the patients named, or all. Raises DataError for unknown ones."""
+    """The cases of one fold, or of the patients named, or all. DataError for unknown ones."""
     if patients is not None:
         known = {ref.patient_id for ref in refs}
         if unknown := sorted(set(patients) - known):

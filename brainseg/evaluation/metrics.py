@@ -28,9 +28,7 @@ def count(prediction: np.ndarray, truth: np.ndarray) -> Counts:
     """Counts over two bool arrays of equal shape. Raises ValueError if the shapes differ."""
     prediction, truth = np.asarray(prediction, bool), np.asarray(truth, bool)
     if prediction.shape != truth.shape:
-        raise ValueError(
-            f"prediction is {prediction.shape} and truth {truth.shape}: expected equal."
-        )
+        raise ValueError(f"prediction is {prediction.shape} and truth {truth.shape}: must agree.")
     tp = int(np.count_nonzero(prediction & truth))
     return Counts(tp, int(prediction.sum()) - tp, int(truth.sum()) - tp)
 

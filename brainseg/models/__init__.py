@@ -20,7 +20,7 @@ class ModelError(ValueError):
 def _unet(encoder: str | None, weights: str | None, in_channels: int) -> nn.Module:
     if encoder is not None:
         raise ModelError(
-            f"--encoder {encoder} does not go with unet: the self-defined U-Net has no exchangeable "
+            f"--encoder {encoder} does not go with unet: the self-defined U-Net has a fixed "
             "encoder. Leave --encoder out, or choose unet_resnet34 or deeplabv3plus."
         )
     return UNet(in_channels)

@@ -6,7 +6,7 @@ from brainseg.scan import Scan
 from brainseg.ui import rendering
 from brainseg.ui.rendering import MASK_COLOUR, TRUTH_COLOUR
 
-ORANGE, BLUE = list(MASK_COLOUR), list(TRUTH_COLOUR)
+MARKED, TRUE = list(MASK_COLOUR), list(TRUTH_COLOUR)
 
 
 def square(side, start, stop):
@@ -20,7 +20,7 @@ def test_overlay_worked_by_hand():
     picture = rendering.overlay(image, square(5, 1, 4), alpha=0.5)
     assert picture.dtype == np.uint8 and picture.shape == (5, 5, 3)
     assert picture[0, 0].tolist() == [100, 100, 100]  # outside
-    assert picture[1, 1].tolist() == picture[1, 2].tolist() == ORANGE  # outline
+    assert picture[1, 1].tolist() == picture[1, 2].tolist() == MARKED  # outline
     # Inside: (100 + 213) / 2, (100 + 94) / 2, (100 + 0) / 2, halves rounded up.
     assert picture[2, 2].tolist() == [157, 97, 50]
     assert (image == 100).all()
@@ -28,12 +28,12 @@ def test_overlay_worked_by_hand():
 
 def test_truth_is_an_outline_on_top():
     picture = rendering.overlay(np.zeros((7, 7), np.uint8), square(7, 0, 7), square(7, 2, 5))
-    assert picture[2, 2].tolist() == BLUE
-    assert picture[3, 3].tolist() not in (BLUE, ORANGE)  # the mask's fill shows through
-    assert picture[0, 0].tolist() == ORANGE
+    assert picture[2, 2].tolist() == TRUE
+    assert picture[3, 3].tolist() not in (TRUE, MARKED)  # the mask's fill shows through
+    assert picture[0, 0].tolist() == MARKED
 
 
-@pytest.mark.parametrize("alpha, inner", [(0, [9, 9, 9]), (1, ORANGE)])
+@pytest.mark.parametrize("alpha, inner", [(0, [9, 9, 9]), (1, MARKED)])
 def test_alpha_from_none_to_opaque(alpha, inner):
     picture = rendering.overlay(np.full((5, 5), 9, np.uint8), square(5, 1, 4), alpha=alpha)
     assert picture[2, 2].tolist() == inner
