@@ -56,6 +56,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "share of those with")  # fmt: skip
     add("--slice-share", type=float, metavar="SHARE", help="samples normalised as single slices")
     add("--grey-share", type=float, metavar="SHARE", help="samples reduced to one sequence")
+    add("--ema", type=float, metavar="DECAY", help="of the averaged weights; 0: none")
     add("--seed", type=int, metavar="N", help="of every random choice")
 
     add = parser.add_argument_group("runs and hardware").add_argument
@@ -87,7 +88,7 @@ def resolve(args: argparse.Namespace) -> list[Config]:
     keys = (
         "encoder", "encoder_weights", "stack_inputs", "stack_folds", "bases", "dataset",
         "limit_patients", "fold", "size", "epochs", "batch_size", "lr", "weight_decay", "patience",
-        "empty_share", "slice_share", "grey_share", "seed", "precision",
+        "empty_share", "slice_share", "grey_share", "ema", "seed", "precision",
     )  # fmt: skip
     given = {key: getattr(args, key) for key in keys if getattr(args, key) is not None}
     if given.get("encoder_weights") == "none":

@@ -38,13 +38,17 @@ def geometry(planes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return F.grid_sample(planes, grid, align_corners=False)
 
 
-def gamma(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Grey levels 0 to 255 raised to a random power per sample, (n, 3, size, size)."""
+def gamma(images: torch.Tensor, mean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Grey levels (n, 3, size, size) raised to a random power per sample, about ``mean`` (n, 3).
+
+    The mean of the head stays where it is, so that the statistics still fit the picture.
+    """
     power = torch.exp(_uniform(len(images), GAMMA, generator))
     # Half of the samples keep their intensities.
     power = torch.where(torch.rand(len(images), generator=generator) < 0.5, 1.0, power)
     power = power.to(images.device)[:, None, None, None]
-    return 255 * (images / 255).clamp_min(1e-4) ** power
+    mean = mean[:, :, None, None].clamp_min(1)
+    return mean * (images / mean).clamp_min(1e-4) ** power
 
 
 def intensity(

@@ -38,6 +38,7 @@ class Config:
     empty_share: float = 0.6
     slice_share: float = 0.25
     grey_share: float = 0.1
+    ema: float = 0.995  # of the weights' running average, which is what is scored and shipped
     seed: int = 0
     precision: str = "auto"
 
@@ -53,6 +54,7 @@ class Config:
         _check(self.empty_share >= 0, "empty_share", self.empty_share, "0 or more")
         for share in ("slice_share", "grey_share"):
             _check(0 <= getattr(self, share) <= 1, share, getattr(self, share), "0 to 1")
+        _check(0 <= self.ema < 1, "ema", self.ema, "0 (off) or more, below 1")
         _check(
             self.encoder_weights in ("imagenet", None),
             "encoder_weights",

@@ -80,6 +80,11 @@ class Predictor:
             module = module.to(memory_format=torch.channels_last)
         return module
 
+    def read_weights(self) -> None:
+        """Read the weights now, the bases' too. Raises CheckpointError if a file is damaged."""
+        for predictor in (*self.bases, self):
+            predictor.module  # noqa: B018
+
     def predict(self, scan: Scan, *, slicewise: bool = False) -> Result:
         """Segment a scan. ``slicewise`` treats each slice as if it had been uploaded alone."""
         return next(predict_all(scan, {self.name: self}, slicewise=slicewise))
@@ -108,11 +113,13 @@ class Predictor:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Every model and fusion on one scan. ``results`` by name; ``truth`` bool or None."""
+    """Every model and fusion on one scan. ``results`` by name; ``truth`` bool or None;
+    ``skipped`` says of each checkpoint that could not be used why."""
 
     scan: Scan
     truth: np.ndarray | None
     results: dict[str, Result]
+    skipped: tuple[str, ...] = ()
 
     def scores(self, name: str) -> dict[str, float] | None:
         """Dice, IoU, precision and recall against the truth, over the whole scan; None without."""
@@ -157,6 +164,7 @@ class Comparison:
             "source": self.scan.source,
             "slices": len(self.scan.pixels),
             "truth": self.truth is not None,
+            "skipped": list(self.skipped),
             "models": entries,
         }
 
@@ -215,9 +223,16 @@ def compare(
             "expected equal."
         )
     predictors, skipped = load_all(checkpoints)
+    for label, predictor in list(predictors.items()):
+        try:
+            predictor.read_weights()
+        except CheckpointError as error:  # one damaged file must not hide the other models
+            skipped.append(str(error))
+            del predictors[label]
     if not predictors:
         raise CheckpointError(" ".join([f"{checkpoints} has no usable checkpoint.", *skipped]))
-    return Comparison(scan, truth, {r.name: r for r in predict_all(scan, predictors)})
+    results = {result.name: result for result in predict_all(scan, predictors)}
+    return Comparison(scan, truth, results, tuple(skipped))
 
 
 def predict_all(

@@ -19,6 +19,7 @@ import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from brainseg import augmentation, preprocessing
@@ -121,12 +122,13 @@ def train(
     )
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model)
+    average = AveragedModel(bare, multi_avg_fn=_running_average(config.ema), use_buffers=True)
     loss_function = create_loss(config.loss)
     batches = Batches(config, data, maps, accelerator.device)
 
     progress = Progress()
     if resume and (folder / STATE).is_file():
-        progress = _load_state(folder / STATE, config, bare, optimizer)
+        progress = _load_state(folder / STATE, config, bare, average, optimizer)
         accelerator.print(f"resuming after epoch {progress.epochs_done}")
 
     steps = len(_epoch_rows(config, rows, data.tumour, 0)) // config.batch_size
@@ -168,26 +170,29 @@ def train(
                 accelerator.backward(loss)
                 accelerator.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
+                average.update_parameters(bare)
                 losses.append(loss.detach())
                 if step % 10 == 0:
                     dice = progress.history[-1]["val_dice"] if progress.history else math.nan
                     bar.set_postfix(loss=f"{loss.item():.3f}", val_dice=f"{dice:.3f}")
 
-            counts = validate(model, config, batches, roles["val"], accelerator)
+            counts = validate(average.module, config, batches, roles["val"], accelerator)
+            threshold, val_dice = _best_threshold(counts)
             row = {
                 "epoch": epoch + 1,
                 "lr": lr,
                 "train_loss": float(accelerator.reduce(torch.stack(losses).mean(), "mean")),
-                "val_dice": _mean_dice(counts)[int(np.argmin(abs(THRESHOLDS - 0.5)))],
+                "val_dice": val_dice,
+                "threshold": threshold,
             }
             progress.history.append(row)
             progress.epochs_done = epoch + 1
             if row["val_dice"] > progress.best_dice or not (folder / BEST).is_file():
                 progress.best_dice, progress.best_epoch = row["val_dice"], epoch + 1
                 if accelerator.is_main_process:
-                    _save_best(folder / BEST, bare)
+                    _save_best(folder / BEST, average.module)
             if accelerator.is_main_process:
-                _save_state(folder / STATE, config, progress, bare, optimizer)
+                _save_state(folder / STATE, config, progress, bare, average, optimizer)
             accelerator.print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
             track(row)
     except KeyboardInterrupt:
@@ -236,7 +241,9 @@ class Batches:
         grey = torch.rand(n, generator=generator) < config.grey_share
         # Mostly FLAIR, where the tumour shows best, sometimes one of the T1 images.
         channel = torch.tensor([1, 1, 0, 2])[torch.randint(4, (n,), generator=generator)]
-        images = augmentation.gamma(images, generator)
+        images = augmentation.gamma(
+            images, torch.from_numpy(statistics[..., 0]).to(images), generator
+        )
         z = augmentation.grey_only(self._normalise(images, statistics), grey, channel)
         z = augmentation.intensity(z, generator, noise)
         return self._join(z, maps), masks
@@ -295,6 +302,13 @@ def _mean_dice(counts: np.ndarray) -> np.ndarray:
     return (2 * tp[sick] / (tp[sick] + fp[sick] + truth[sick, None])).mean(0)
 
 
+def _best_threshold(counts: np.ndarray) -> tuple[float, float]:
+    """The threshold from 0.1 to 0.9 with the best mean Dice over patients, and that Dice."""
+    dice = np.where((THRESHOLDS >= 0.1) & (THRESHOLDS <= 0.9), _mean_dice(counts), -1)
+    chosen = int(np.argmax(dice))
+    return float(THRESHOLDS[chosen]), float(dice[chosen])
+
+
 def _training_rows(config: Config, data: PreparedSet, patients: list[str]) -> np.ndarray:
     if config.held_out_block:
         block, blocks = config.held_out_block
@@ -329,6 +343,20 @@ def _set_lr(optimizer, config: Config, step: int, steps: int) -> float:
     return lr
 
 
+def _running_average(decay: float):
+    """Exponential moving average that follows closely at first, when the weights move fast."""
+
+    def update(averages: list, values: list, updates: torch.Tensor) -> None:
+        weight = 1 - min(decay, (1 + updates.item()) / (10 + updates.item()))
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, values, weight)
+        else:  # counters of the normalisation layers
+            for average, value in zip(averages, values, strict=True):
+                average.copy_(value)
+
+    return update
+
+
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence([int(p) for p in parts]).generate_state(1, np.uint64)[0] >> 1)
 
@@ -346,8 +374,9 @@ def _save_best(path: Path, model) -> None:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, aside)
 
 
-def _save_state(path: Path, config: Config, progress: Progress, model, optimizer) -> None:
+def _save_state(path: Path, config: Config, progress: Progress, model, average, optimizer) -> None:
     tensors = {f"model/{k}": v.contiguous() for k, v in model.state_dict().items()}
+    tensors |= {f"average/{k}": v.contiguous() for k, v in average.state_dict().items()}
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{k}": v.contiguous() for k, v in slots.items()}
     metadata = {
@@ -369,16 +398,17 @@ def read_state_config(path: Path) -> dict:
         ) from error
 
 
-def _load_state(path: Path, config: Config, model, optimizer) -> Progress:
+def _load_state(path: Path, config: Config, model, average, optimizer) -> Progress:
     saved = read_state_config(path)
     if saved != json.loads(json.dumps(config.to_json())):
         raise TrainingError(f"{path} belongs to another configuration: start with --overwrite.")
     tensors = load_file(path)
     with safe_open(path, "pt") as file:
         progress = Progress(**json.loads(file.metadata()["progress"]))
-    model.load_state_dict(
-        {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
-    )
+    for prefix, module in (("model/", model), ("average/", average)):
+        module.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
     slots: dict[int, dict] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer/"):
@@ -406,9 +436,9 @@ def _finish(
     # What is shipped is fp16, so that is what the threshold is chosen for.
     best = {k: v.half().float() if v.is_floating_point() else v for k, v in best.items()}
     model.load_state_dict(best)
-    dice = _mean_dice(validate(model, config, batches, roles["val"], accelerator))
-    allowed = (THRESHOLDS >= 0.1) & (THRESHOLDS <= 0.9)
-    chosen = int(np.argmax(np.where(allowed, dice, -1)))
+    threshold, val_dice = _best_threshold(
+        validate(model, config, batches, roles["val"], accelerator)
+    )
     settings = {
         "name": config.name,
         "model": config.model,
@@ -420,7 +450,7 @@ def _finish(
             "size": config.size,
             "channels": ["T1", "FLAIR", "T1c"],
         },
-        "threshold": float(THRESHOLDS[chosen]),
+        "threshold": threshold,
         "dataset": config.dataset,
         "fold": config.fold,
         "patients": {role: len(patients) for role, patients in roles.items()},
@@ -434,8 +464,8 @@ def _finish(
         "validation": {
             "fold": (config.fold + 1) % 5,
             "patients": len(roles["val"]),
-            "mean_dice": float(dice[chosen]),
-            "threshold": float(THRESHOLDS[chosen]),
+            "mean_dice": val_dice,
+            "threshold": threshold,
         }
     }
     texts = {"metrics.json": json.dumps(metrics, indent=2), "history.csv": _csv(progress.history)}

@@ -89,8 +89,8 @@ def require_checkpoints(folder: str | Path) -> None:
     if not Path(folder).is_dir() or find_checkpoints(folder) == ([], []):
         raise CheckpointError(
             f"There is no trained model yet: {folder} holds no checkpoint. Train one (python "
-            "train.py --help) or download one (python -m brainseg pull --help), or name another "
-            "folder in the environment variable BRAINSEG_CHECKPOINTS."
+            "train.py --help), or name another folder in the environment variable "
+            "BRAINSEG_CHECKPOINTS."
         )
 
 

@@ -43,7 +43,8 @@ def summary(report: dict) -> str:
     count = report["slices"]
     slices = "1 slice" if count == 1 else f"{count} slices"
     truth = "with its true mask" if report["truth"] else "no true mask given"
-    return f"{report['source']}: {slices}, {truth}."
+    left_out = "".join(f" Left out: {reason}" for reason in report["skipped"])
+    return f"{report['source']}: {slices}, {truth}.{left_out}"
 
 
 def table(report: dict) -> tuple[list[str], list[list[str]]]:
