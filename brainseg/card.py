@@ -57,7 +57,7 @@ def model_card(settings: dict, metrics: dict) -> str:
         f"- Input: {settings['preprocessing']['size']} px squares of T1, FLAIR, T1c; z-scores per "
         "volume",
         f"- Start: {start}",
-        f"- {settings['epochs_done']} epochs (the best was {settings['best_epoch']}), AdamW, peak "
+        f"- {settings['epochs_done']} epochs, the best was number {settings['best_epoch']}; AdamW, peak "
         f"learning rate {run['lr']:g}, batch {run['batch_size']}, seed {run['seed']}",
     ]
     if settings.get("bases"):
@@ -91,8 +91,9 @@ def _scores(metrics: dict) -> list[str]:
     for label, key in (("test", "test"), ("test, each slice alone", "test_slicewise")):
         if (scores := metrics.get(key)) and scores.get("dice"):
             dice = scores["dice"]
+            interval = f"{dice['low']:.3f} to {dice['high']:.3f}" if dice["patients"] > 1 else ""
             lines.append(
                 f"| {label} (fold {scores['fold']}) | {dice['patients']} | {dice['mean']:.3f} | "
-                f"{dice['low']:.3f} to {dice['high']:.3f} | {dice['median']:.3f} |"
+                f"{interval} | {dice['median']:.3f} |"
             )
     return lines

@@ -452,6 +452,7 @@ def _finish(
         },
         "threshold": threshold,
         "dataset": config.dataset,
+        "data_key": data.folder.name,
         "fold": config.fold,
         "patients": {role: len(patients) for role, patients in roles.items()},
         "epochs_done": progress.epochs_done,

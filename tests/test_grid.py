@@ -10,25 +10,29 @@ import numpy as np
 import pytest
 
 import train
-from brainseg import grid, stacking
+from brainseg import grid, models, stacking
 from brainseg.checkpoint import find_checkpoints, load_module, read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data import phantom
 from brainseg.data.cache import prepared_set
 from brainseg.data.splits import block_of, split
 from brainseg.inference import load_all
+from brainseg.models.unet import UNet
 from brainseg.training import make_accelerator
 
 FLAGS = [
     "--dataset", "phantom", "--encoder-weights", "none", "--size", "32", "--epochs", "1",
     "--batch-size", "4", "--stack-folds", "2", "--limit-patients", "10", "--cpu",
+    "--precision", "no",
 ]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
-def small_phantoms(monkeypatch):
-    load = phantom.load
+def small(monkeypatch):
+    """Small phantoms and a narrow U-Net: what is tested here does not depend on either's size."""
+    load, build = phantom.load, models.MODELS["unet"]
     monkeypatch.setattr(phantom, "load", lambda path=None: load(path, size=32, slices=6))
+    monkeypatch.setitem(models.MODELS, "unet", lambda e, w, n: build(e, w, n) if e else UNet(n, 8))
 
 
 def main(tmp_path, *flags) -> int:
@@ -158,8 +162,8 @@ def test_encoder_with_unet_is_refused_in_a_sentence(tmp_path, capsys):
 
 
 def test_missing_data_names_the_offline_way(tmp_path, capsys):
-    flags = ["--dataset", "lgg", "--data", str(tmp_path / "nowhere"), "--runs", str(tmp_path)]
-    assert train.main([*flags, "--model", "unet"]) == 1
+    flags = ("--dataset", "lgg", "--data", str(tmp_path / "nowhere"))
+    assert main(tmp_path, "--model", "unet", *flags) == 1
     assert "--dataset phantom --encoder-weights none" in capsys.readouterr().err
 
 

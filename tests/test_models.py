@@ -36,12 +36,27 @@ def test_contract(name):
     torch.testing.assert_close(alone, together, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["unet_resnet34", "deeplabv3plus", "unetpp"])
-@pytest.mark.parametrize("encoder", ["efficientnet-b0", "densenet121", "tu-resnet10t"])
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("unet_resnet34", "efficientnet-b0"),
+        ("unet_resnet34", "densenet121"),
+        ("unet_resnet34", "tu-resnet10t"),
+        ("deeplabv3plus", "efficientnet-b0"),
+        ("deeplabv3plus", "tu-resnet10t"),
+        ("unetpp", "efficientnet-b0"),
+        ("unetpp", "densenet121"),
+    ],
+)
 def test_other_encoders(name, encoder):
     model = create_model(name, encoder=encoder).eval()
     with torch.inference_mode():
         assert model(torch.randn(1, CHANNELS[name], 64, 64)).shape == (1, 1, 64, 64)
+
+
+def test_an_encoder_that_can_not_be_dilated_is_refused_in_a_sentence():
+    with pytest.raises(ModelError, match="'densenet121' does not fit this architecture"):
+        create_model("deeplabv3plus", encoder="densenet121")
 
 
 def test_sizes():

@@ -1,0 +1,211 @@
+"""The prepared set: right, built once, anew when anything changed, never from half a build."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import brainseg
+from brainseg import preprocessing
+from brainseg.data import load_dataset
+from brainseg.data.cache import prepared_set
+from brainseg.data.case import Case, CaseRef, DataError
+from brainseg.data.phantom import load
+from brainseg.scan import Scan
+
+
+def refuse():
+    raise AssertionError("a case was decoded although the cache has it")
+
+
+def unreadable(refs):
+    return [replace(ref, read=refuse) for ref in refs]
+
+
+def small(patient, slices=2, value=50, height=10, width=8):
+    """A reference to a made-up case: a bright square, tumour in the last slice only."""
+    pixels = np.zeros((slices, height, width, 3), np.uint8)
+    pixels[:, 2:8, 2:6] = value
+    mask = np.zeros((slices, height, width), bool)
+    mask[-1, 4:6, 3:5] = True
+    case = Case(patient, "made up", Scan(pixels), mask)
+    return CaseRef(patient, patient, (), lambda: case, version=f"{value}")
+
+
+def same(one, other):
+    for part in ("images", "masks", "statistics", "slice_statistics", "patients", "tumour"):
+        np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+
+
+def entries(cache):
+    return sorted(path.name for path in cache.iterdir())
+
+
+def test_it_holds_every_slice_as_prepared(tmp_path):
+    refs = load(None, patients=3, size=64, slices=6)
+    found = prepared_set(refs, 32, tmp_path)
+    assert found.images.shape == (18, 32, 32, 3) and found.masks.shape == (18, 32, 32)
+    assert found.statistics.shape == found.slice_statistics.shape == (18, 3, 2)
+    for number, ref in enumerate(refs):
+        rows = found.rows([ref.patient_id])
+        assert rows.tolist() == list(range(6 * number, 6 * number + 6))
+        case = ref.read()
+        expected = preprocessing.prepare(case.scan.pixels, 32)
+        np.testing.assert_array_equal(found.images[rows], expected.images)
+        np.testing.assert_array_equal(found.statistics[rows], expected.statistics)
+        np.testing.assert_array_equal(found.slice_statistics[rows], expected.slice_statistics)
+        masks = preprocessing.prepare_mask(case.mask, 32)
+        np.testing.assert_array_equal(found.masks[rows], masks)
+        np.testing.assert_array_equal(found.tumour[rows], masks.any((1, 2)))
+    assert found.tumour.any() and not found.tumour.all()
+    both = found.rows([refs[2].patient_id, refs[0].patient_id])
+    assert both.tolist() == [*range(6), *range(12, 18)]
+
+
+def test_the_second_call_decodes_nothing(tmp_path):
+    refs = [small("a"), small("b", slices=3)]
+    first = prepared_set(refs, 32, tmp_path)
+    same(prepared_set(unreadable(refs), 32, tmp_path), first)
+    assert len(entries(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [small("a"), small("b", value=51)],  # a generated case of another version
+        [small("a"), small("c")],
+        [small("b"), small("a")],
+        [small("a")],
+    ],
+)
+def test_other_cases_are_built_anew(tmp_path, changed):
+    prepared_set([small("a"), small("b")], 32, tmp_path)
+    found = prepared_set(changed, 32, tmp_path)
+    assert found.patients.tolist() == [ref.patient_id for ref in changed for _ in range(2)]
+    assert len(entries(tmp_path)) == 2
+
+
+def test_another_size_or_preprocessing_is_built_anew(tmp_path, monkeypatch):
+    refs = [small("a")]
+    assert prepared_set(refs, 32, tmp_path).images.shape[1:3] == (32, 32)
+    assert prepared_set(refs, 64, tmp_path).images.shape[1:3] == (64, 64)
+    with pytest.raises(AssertionError, match="decoded"):
+        prepared_set(unreadable(refs), 96, tmp_path)
+    monkeypatch.setattr(preprocessing, "VERSION", "next")
+    with pytest.raises(AssertionError, match="decoded"):
+        prepared_set(unreadable(refs), 32, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_file_of_other_content_is_read_again(tmp_path, kind):
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    for folder, top in (("images", 90), ("masks", 255)):
+        (data / folder).mkdir(parents=True)
+        array = np.zeros((32, 32), np.uint8)
+        array[8:20, 8:20] = top
+        Image.fromarray(array).save(data / folder / "a.bmp")
+    before = prepared_set(load_dataset("folder", data), 32, cache)
+    path = data / kind / "a.bmp"
+    stat = path.stat()
+    changed = np.asarray(Image.open(path)).copy()
+    changed[8:20, 20:24] = changed.max()
+    Image.fromarray(changed).save(path)
+    assert path.stat().st_size == stat.st_size
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # size and date tell nothing
+    after = prepared_set(load_dataset("folder", data), 32, cache)
+    assert (getattr(after, kind)[0, 10, 22] > 0).all()
+    assert not getattr(before, kind)[0, 10, 22].any()
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path):
+    refs = [small("a"), small("b"), small("c")]
+
+    def fail():
+        raise DataError("b.png is broken")
+
+    broken = [refs[0], replace(refs[1], read=fail), refs[2]]
+    with pytest.raises(DataError, match=r"b\.png"):
+        prepared_set(broken, 32, tmp_path)
+    assert entries(tmp_path) == []
+    assert len(prepared_set(refs, 32, tmp_path).images) == 6
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from brainseg.data.cache import prepared_set
+from brainseg.data.case import Case, CaseRef
+from brainseg.scan import Scan
+
+pixels = np.full((2, 32, 32, 3), 99, np.uint8)
+
+def read(name):
+    if name == "b":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Case(name, "made up", Scan(pixels), np.ones((2, 32, 32), bool))
+
+refs = [CaseRef(n, n, (), lambda n=n: read(n), version="50") for n in "abc"]
+prepared_set(refs, 32, Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_build_is_not_taken_for_complete(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        cwd=Path(brainseg.__file__).parents[1],
+        capture_output=True,
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr.decode()
+    refs = [small(name) for name in "abc"]  # the same key, other pixels
+    found = prepared_set(refs, 32, tmp_path)
+    assert found.patients.tolist() == ["a", "a", "b", "b", "c", "c"]
+    fresh = prepared_set(refs, 32, tmp_path / "elsewhere")
+    same(found, fresh)
+    assert found.folder.name == fresh.folder.name
+    same(prepared_set(unreadable(refs), 32, tmp_path), fresh)
+
+
+def test_two_builders_at_once_agree(tmp_path):
+    meeting = threading.Barrier(2, timeout=20)
+    plain = [small("a"), small("b")]
+
+    def read_together(ref):
+        meeting.wait()
+        return ref.read()
+
+    refs = [replace(ref, read=partial(read_together, ref)) for ref in plain]
+    found = []
+    builders = [
+        threading.Thread(target=lambda: found.append(prepared_set(refs, 32, tmp_path)))
+        for _ in range(2)
+    ]
+    for builder in builders:
+        builder.start()
+    for builder in builders:
+        builder.join()
+    assert len(found) == 2
+    expected = prepared_set(plain, 32, tmp_path / "elsewhere")
+    for one in found:
+        same(one, expected)
+    assert [name for name in entries(tmp_path) if name != "elsewhere"] == [found[0].folder.name]
+
+
+def test_writing_to_an_opened_set_does_not_change_it(tmp_path):
+    refs = [small("a")]
+    prepared_set(refs, 32, tmp_path).images[:] = 7
+    assert not (np.asarray(prepared_set(refs, 32, tmp_path).images) == 7).all()
+
+
+def test_no_cases():
+    with pytest.raises(DataError, match="no cases"):
+        prepared_set([], 32)

@@ -1,0 +1,182 @@
+"""Both figshare layouts: MATLAB files that know their patients, and PNG copies that lost them."""
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from brainseg.data import figshare, load_dataset
+from brainseg.data.case import DataError
+
+
+def write_mat(path, pid, image, mask, **changes):
+    """A MATLAB 7.3 struct: arrays column by column, text as a column of UTF-16 codes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        struct = file.create_group("cjdata")
+        values = {
+            "PID": np.array([[ord(letter)] for letter in pid], np.uint16),
+            "image": np.asarray(image, np.int16).T,
+            "label": np.array([[1.0]]),
+            "tumorMask": np.asarray(mask, np.uint8).T,
+            **changes,
+        }
+        for key, value in values.items():
+            if value is not None:
+                struct[key] = value
+
+
+def ramp(height=5, width=7, start=0):
+    """A picture in which every pixel tells its row and column."""
+    return start + 100 * np.arange(height)[:, None] + np.arange(width)
+
+
+def corner(height=5, width=7):
+    mask = np.zeros((height, width), np.uint8)
+    mask[1, 2:6] = 1
+    return mask
+
+
+def test_mat_pictures_and_masks_stand_upright(tmp_path):
+    write_mat(tmp_path / "1.mat", "100360", ramp(), corner())
+    (ref,) = load_dataset("figshare", tmp_path)
+    case = ref.read()
+    assert case.patient_id == ref.patient_id == "figshare_100360"
+    assert case.scan.pixels.shape == (1, 5, 7, 1)
+    np.testing.assert_array_equal(case.scan.pixels[0, ..., 0], ramp())
+    np.testing.assert_array_equal(case.mask[0], corner() > 0)
+    assert case.mask.dtype == bool and case.dataset == "figshare"
+
+
+def test_mat_files_are_gathered_by_patient_in_numeric_order(tmp_path):
+    # Published as four archives, so files may lie in several folders; some ids have letters.
+    owners = {2: "112649", 10: "112649", 1: "MR022", 9: "112649"}
+    for number, pid in owners.items():
+        folder = tmp_path / f"part{number % 2}"
+        write_mat(folder / f"{number}.mat", pid, ramp(start=number), corner())
+    refs = load_dataset("figshare", tmp_path)
+    assert [ref.patient_id for ref in refs] == ["figshare_112649", "figshare_MR022"]
+    pixels = refs[0].read().scan.pixels
+    assert pixels[:, 0, 0, 0].tolist() == [2, 9, 10]
+    assert {file.name for file in refs[0].files} == {"2.mat", "9.mat", "10.mat"}
+
+
+def test_a_patient_with_pictures_of_two_sizes_has_two_cases(tmp_path):
+    write_mat(tmp_path / "1.mat", "7", ramp(), corner())
+    write_mat(tmp_path / "2.mat", "7", ramp(4, 4), corner(4, 4)[:, :4])
+    write_mat(tmp_path / "3.mat", "7", ramp(), corner())
+    refs = load_dataset("figshare", tmp_path)
+    assert {ref.patient_id for ref in refs} == {"figshare_7"}
+    assert len({ref.name for ref in refs}) == 2
+    shapes = sorted(ref.read().mask.shape for ref in refs)
+    assert shapes == [(1, 4, 4), (2, 5, 7)]
+
+
+def test_the_folder_may_be_the_one_above(tmp_path):
+    write_mat(tmp_path / "figshare" / "1.mat", "7", ramp(), corner())
+    assert len(load_dataset("figshare", tmp_path)) == 1
+
+
+@pytest.mark.parametrize("key", ["PID", "image", "tumorMask"])
+def test_a_mat_file_that_lacks_a_part(tmp_path, key):
+    write_mat(tmp_path / "5.mat", "7", ramp(), corner(), **{key: None})
+    with pytest.raises(DataError, match=f"5.mat lacks cjdata/{key}"):
+        load_dataset("figshare", tmp_path)
+
+
+def test_a_mat_file_that_is_none(tmp_path):
+    (tmp_path / "5.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(500))
+    with pytest.raises(DataError, match=r"5\.mat"):
+        load_dataset("figshare", tmp_path)
+
+
+def test_a_mat_mask_of_another_size(tmp_path):
+    write_mat(tmp_path / "5.mat", "7", ramp(), corner(7, 7))
+    (ref,) = load_dataset("figshare", tmp_path)
+    with pytest.raises(DataError, match=r"5\.mat"):
+        ref.read()
+
+
+def test_a_mat_mask_that_is_not_binary(tmp_path):
+    write_mat(tmp_path / "5.mat", "7", ramp(), corner() * 2)
+    (ref,) = load_dataset("figshare", tmp_path)
+    with pytest.raises(DataError, match=r"5\.mat.*binary"):
+        ref.read()
+
+
+# ---------------------------------------------------------------- the PNG copies
+
+
+def write_png(folder, number, image, mask):
+    for kind, array in (("images", image), ("masks", mask)):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        if array is not None:
+            Image.fromarray(array.astype(np.uint8)).save(folder / kind / f"{number}.png")
+
+
+def write_labels(folder, types):
+    rows = [f"{number},{kind}\n" for number, kind in types.items()]
+    (folder / "labels.csv").write_text("id,tumor_type\n" + "".join(rows))
+
+
+def pictures(folder, types, size=(5, 7)):
+    for number in types:
+        write_png(folder, number, np.full(size, number), corner(*size) * 255)
+    write_labels(folder, types)
+
+
+def test_png_patients_are_blocks_of_twenty_within_a_type(tmp_path):
+    types = {0: "glioma", 19: "glioma", 20: "glioma", 100: "glioma", 3: "meningioma", 2: "glioma"}
+    pictures(tmp_path, types)
+    refs = {ref.patient_id: ref for ref in load_dataset("figshare", tmp_path)}
+    assert set(refs) == {"glioma-0", "glioma-1", "glioma-5", "meningioma-0"}
+    case = refs["glioma-0"].read()
+    assert case.scan.pixels[:, 0, 0, 0].tolist() == [0, 2, 19]  # numeric order
+    np.testing.assert_array_equal(case.mask, np.stack([corner() > 0] * 3))
+    assert "approximation" in figshare.NOTE and "20" in figshare.NOTE
+
+
+def test_png_pictures_of_two_sizes_in_a_block_are_two_cases(tmp_path):
+    pictures(tmp_path, {1: "glioma", 2: "glioma"})
+    write_png(tmp_path, 2, np.full((4, 4), 2), corner(4, 4)[:, :4] * 255)
+    refs = load_dataset("figshare", tmp_path)
+    assert sorted(ref.read().mask.shape for ref in refs) == [(1, 4, 4), (1, 5, 7)]
+    assert {ref.patient_id for ref in refs} == {"glioma-0"}
+
+
+def test_a_png_without_a_row_in_the_labels(tmp_path):
+    pictures(tmp_path, {1: "glioma", 2: "glioma"})
+    write_labels(tmp_path, {1: "glioma"})
+    with pytest.raises(DataError, match=r"2\.png has no row in .*labels\.csv"):
+        load_dataset("figshare", tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, "number,kind\n1,glioma\n"])
+def test_labels_that_are_missing_or_of_other_columns(tmp_path, content):
+    pictures(tmp_path, {1: "glioma"})
+    (tmp_path / "labels.csv").unlink()
+    if content:
+        (tmp_path / "labels.csv").write_text(content)
+    with pytest.raises(DataError, match=r"labels\.csv.*id, ?tumor_type"):
+        load_dataset("figshare", tmp_path)
+
+
+def test_labels_saved_with_a_byte_order_mark(tmp_path):
+    pictures(tmp_path, {1: "glioma"})
+    path = tmp_path / "labels.csv"
+    path.write_text(path.read_text(), encoding="utf-8-sig")  # as spreadsheets save it
+    assert [ref.patient_id for ref in load_dataset("figshare", tmp_path)] == ["glioma-0"]
+
+
+def test_a_png_whose_name_is_no_number(tmp_path):
+    pictures(tmp_path, {1: "glioma"})
+    (tmp_path / "images" / "1.png").rename(tmp_path / "images" / "scan.png")
+    write_labels(tmp_path, {"scan": "glioma"})
+    with pytest.raises(DataError, match=r"scan\.png"):
+        load_dataset("figshare", tmp_path)
+
+
+def test_neither_layout(tmp_path):
+    with pytest.raises(DataError, match=r"\.mat files nor images/") as error:
+        load_dataset("figshare", tmp_path)
+    assert str(tmp_path) in str(error.value) and figshare.HOME in str(error.value)

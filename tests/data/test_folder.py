@@ -1,0 +1,116 @@
+"""A user's own folder: images and masks by stem, patients from a table or one per file."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from brainseg.data import load_dataset
+from brainseg.data.case import DataError
+
+
+def picture(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array, np.uint8)).save(path)
+    return path
+
+
+def disc(value=255, shape=(6, 8)):
+    array = np.zeros(shape)
+    array[2:4, 3:6] = value
+    return array
+
+
+def pair(folder, stem, value=50):
+    picture(folder / "images" / f"{stem}.png", np.full((6, 8), value))
+    picture(folder / "masks" / f"{stem}.png", disc())
+
+
+def patients(folder, *rows, encoding="utf-8"):
+    (folder / "patients.csv").write_text("\n".join(["image,patient", *rows]), encoding=encoding)
+
+
+def test_without_a_table_every_file_is_a_patient(tmp_path):
+    for stem, value in (("scan_10", 10), ("scan_2", 2)):
+        pair(tmp_path, stem, value)
+    refs = load_dataset("folder", tmp_path)
+    assert {ref.patient_id for ref in refs} == {"scan_2", "scan_10"}
+    for ref in refs:
+        case = ref.read()
+        assert case.patient_id == ref.patient_id and case.dataset == "folder"
+        assert (case.scan.pixels == int(ref.patient_id.split("_")[1])).all()
+        np.testing.assert_array_equal(case.mask, disc()[None] > 0)
+
+
+def test_the_table_names_the_patient_by_stem_or_by_file_name(tmp_path):
+    for stem in ("a", "b", "c"):
+        pair(tmp_path, stem)
+    patients(tmp_path, "a,ann", "b.png,ann", "c,bob", "gone,carl")
+    owners = {ref.name: ref.patient_id for ref in load_dataset("folder", tmp_path)}
+    assert owners == {"a": "ann", "b": "ann", "c": "bob"}
+
+
+def test_a_table_from_a_spreadsheet_with_a_byte_order_mark(tmp_path):
+    pair(tmp_path, "a")
+    patients(tmp_path, "a,ann", encoding="utf-8-sig")
+    assert [ref.patient_id for ref in load_dataset("folder", tmp_path)] == ["ann"]
+
+
+def test_a_file_that_the_table_forgot(tmp_path):
+    pair(tmp_path, "a")
+    pair(tmp_path, "b")
+    patients(tmp_path, "a,ann")
+    with pytest.raises(DataError, match=r"b\.png has no row in .*patients\.csv"):
+        load_dataset("folder", tmp_path)
+
+
+def test_a_table_of_other_columns(tmp_path):
+    pair(tmp_path, "a")
+    (tmp_path / "patients.csv").write_text("file,id\na,ann\n")
+    with pytest.raises(DataError, match=r"patients\.csv.*image,patient"):
+        load_dataset("folder", tmp_path)
+
+
+def test_formats_may_differ_between_image_and_mask(tmp_path):
+    for kind, array in (("images", np.full((1, 6, 8), 7, np.int16)), ("masks", disc(1)[None])):
+        (tmp_path / kind).mkdir()
+        image = sitk.GetImageFromArray(array.astype(np.int16))
+        sitk.WriteImage(image, str(tmp_path / kind / "deep.one.nii.gz"))
+    picture(tmp_path / "images" / "flat.png", np.full((6, 8), 9))
+    picture(tmp_path / "masks" / "flat.tif", disc())
+    (tmp_path / "images" / ".DS_Store").write_bytes(b"x")
+    cases = {ref.name: ref.read() for ref in load_dataset("folder", tmp_path)}
+    assert set(cases) == {"deep.one", "flat"}
+    assert cases["deep.one"].scan.pixels.max() == 7 and cases["flat"].scan.pixels.max() == 9
+    for case in cases.values():
+        np.testing.assert_array_equal(case.mask, disc()[None] > 0)
+
+
+def test_files_without_a_suffix_are_known_by_their_whole_name(tmp_path):
+    for stem in ("IM0001", "IM0002"):
+        pair(tmp_path, stem)
+        for kind in ("images", "masks"):
+            (tmp_path / kind / f"{stem}.png").rename(tmp_path / kind / stem)
+    assert [ref.name for ref in load_dataset("folder", tmp_path)] == ["IM0001", "IM0002"]
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_two_files_of_one_stem(tmp_path, kind):
+    pair(tmp_path, "a")
+    picture(tmp_path / kind / "a.bmp", disc())
+    with pytest.raises(DataError, match="share a stem") as error:
+        load_dataset("folder", tmp_path)
+    assert "a.png" in str(error.value) and "a.bmp" in str(error.value)
+
+
+def test_a_missing_mask(tmp_path):
+    pair(tmp_path, "a")
+    pair(tmp_path, "b")
+    (tmp_path / "masks" / "b.png").unlink()
+    with pytest.raises(DataError, match=r"images/b\.png has no mask"):
+        load_dataset("folder", tmp_path)
+
+
+def test_no_images(tmp_path):
+    with pytest.raises(DataError, match=r"images.*no files"):
+        load_dataset("folder", tmp_path)

@@ -1,0 +1,76 @@
+"""Folds by hand: sixteen leaves 1 when divided by five, so a hex number's remainder is that of
+the sum of its digits."""
+
+from collections import Counter
+
+import pytest
+
+from brainseg.data.splits import FOLDS, block_of, fold_of, role_of, split
+
+# Digest from `printf %s ID | sha256sum`, and the sum of its digits modulo 5.
+KNOWN = {
+    "a": ("ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", 4),
+    "b": ("3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d", 0),
+    "c": ("2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6", 3),
+    "phantom_0000": ("3d2023c1602bb39fc79d991ace1d68802e8e8f9b7da45d6db36e40103dc48e4b", 0),
+    "TCGA_CS_4941_19960909": (
+        "56b2caa8498b15fea3973ff0a23ab4ac296a4bf1e8a75ff42a18101865f95343",
+        2,
+    ),
+}
+PATIENTS = [f"patient {number}" for number in range(300)]
+
+
+@pytest.mark.parametrize("patient", KNOWN)
+def test_the_fold_is_the_remainder_of_the_hash(patient):
+    digest, fold = KNOWN[patient]
+    assert sum(int(digit, 16) for digit in digest) % 5 == fold
+    assert fold_of(patient) == fold
+
+
+def test_run_k_tests_on_fold_k_and_validates_on_the_next():
+    for fold in range(FOLDS):
+        for patient in PATIENTS[:40]:
+            own = fold_of(patient)
+            expected = "test" if own == fold else "val" if own == (fold + 1) % 5 else "train"
+            assert role_of(patient, fold) == expected
+    (last,) = {role_of(p, 4) for p in PATIENTS if fold_of(p) == 0}
+    assert last == "val"  # after the last fold comes the first
+
+
+def test_a_split_has_every_patient_once():
+    roles = split([*PATIENTS, *PATIENTS[:50]], 2)
+    assert sorted(roles["train"] + roles["val"] + roles["test"]) == sorted(PATIENTS)
+    assert all(ids == sorted(ids) for ids in roles.values())
+    assert set(roles["test"]) == {p for p in PATIENTS if fold_of(p) == 2}
+    tested = [p for fold in range(FOLDS) for p in split(PATIENTS, fold)["test"]]
+    assert sorted(tested) == sorted(PATIENTS)  # cross-validation tests everyone once
+
+
+def test_folds_are_of_about_equal_size():
+    sizes = Counter(fold_of(p) for p in PATIENTS)
+    assert set(sizes) == set(range(5)) and all(40 <= n <= 80 for n in sizes.values())
+
+
+def test_adding_patients_moves_nobody():
+    few = split(PATIENTS[:100], 1)
+    many = split(reversed(PATIENTS), 1)
+    for role, ids in few.items():
+        assert set(ids) <= set(many[role])
+
+
+@pytest.mark.parametrize(("number", "blocks"), [(10, 3), (9, 3), (7, 2), (2, 3)])
+def test_blocks_are_near_equal_and_do_not_depend_on_the_order(number, blocks):
+    chosen = PATIENTS[:number]
+    dealt = block_of(chosen, blocks)
+    assert set(dealt) == set(chosen)
+    sizes = Counter(dealt.values())
+    assert max(sizes.values()) - min(sizes.get(b, 0) for b in range(blocks)) <= 1
+    assert block_of([*reversed(chosen), chosen[0]], blocks) == dealt
+
+
+def test_blocks_do_not_follow_folds():
+    # Patients of one fold must be dealt to all blocks, or a block would leave out a whole fold.
+    one_fold = [p for p in PATIENTS if fold_of(p) == 3]
+    dealt = block_of(PATIENTS, 5)
+    assert len({dealt[p] for p in one_fold}) == 5
