@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 import traceback
-from dataclasses import replace
 from pathlib import Path
 
 from brainseg.config import Config, ConfigError, from_json
@@ -14,6 +13,9 @@ from brainseg.config import Config, ConfigError, from_json
 MODELS = ("unet", "unet_resnet34", "deeplabv3plus", "unetpp", "all")
 LOSSES = ("bce", "dice", "hybrid", "all")
 DATASETS = ("lgg", "figshare", "brats", "folder", "phantom")
+RARE = (
+    "weight_decay", "ema", "patience", "empty_share", "slice_share", "grey_share", "limit_patients",
+)  # fmt: skip
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -22,7 +24,6 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         description="Train brain-tumour segmentation models on MRI.",
         epilog="Examples: train.py --model unet --loss bce --data DIR | "
         "train.py --model all --loss all --dataset phantom --encoder-weights none",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     # Defaults of what belongs to the configuration are None, to tell "not given" from "given".
     group = parser.add_argument_group("what to train")
@@ -41,7 +42,6 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument_group("data").add_argument
     add("--dataset", choices=DATASETS, help="which data set")
     add("--data", type=Path, metavar="DIR", help="its folder (default: $BRAINSEG_DATA or data/)")
-    add("--limit-patients", type=int, metavar="N", help="use only the first N patients (a trial)")
     add("--fold", type=int, choices=range(5), help="test on this fold, validate on the next")
     add("--size", type=int, metavar="PIXELS", help="side of the square network input")
 
@@ -49,18 +49,18 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--epochs", type=int, metavar="N", help="every tumour slice once an epoch")
     add("--batch-size", type=int, metavar="SLICES", help="lower it when memory is short")
     add("--lr", type=float, metavar="RATE", help="peak learning rate of AdamW, one cycle")
-    add("--weight-decay", type=float, metavar="RATE", help="of AdamW")
-    add("--patience", type=int, metavar="EPOCHS", help="stop after so many without a better "
-        "validation Dice")  # fmt: skip
-    add("--empty-share", type=float, metavar="SHARE", help="slices without tumour an epoch, as a "
-        "share of those with")  # fmt: skip
-    add("--slice-share", type=float, metavar="SHARE", help="samples normalised as single slices")
-    add("--grey-share", type=float, metavar="SHARE", help="samples reduced to one sequence")
-    add("--ema", type=float, metavar="DECAY", help="of the averaged weights; 0: none")
     add("--seed", type=int, metavar="N", help="of every random choice")
+    add("--set", nargs="+", metavar="KEY=VALUE", default=[], help="any other setting of a run: "
+        + ", ".join(f"{key}={json.dumps(getattr(default, key))}" for key in RARE))  # fmt: skip
 
     add = parser.add_argument_group("runs and hardware").add_argument
-    add("--runs", type=Path, metavar="DIR", default=Path("runs"), help="where runs live")
+    add(
+        "--runs",
+        type=Path,
+        metavar="DIR",
+        default=Path("runs"),
+        help="where runs live (default: runs)",
+    )
     add("--out", type=Path, metavar="DIR", help="also copy finished checkpoints to DIR/<name>")
     add("--cache", type=Path, metavar="DIR", help="prepared slices (default: $BRAINSEG_CACHE or "
         "~/.cache/brainseg)")  # fmt: skip
@@ -75,26 +75,30 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "--track", choices=("none", "tensorboard", "trackio"), default="none", help="log the epochs"
     )
     for action in parser._actions:
-        if action.default is None and hasattr(default, action.dest):
-            value = getattr(default, action.dest)
+        value = getattr(default, action.dest, None)
+        if value is not None:
             shown = " ".join(value) if isinstance(value, tuple) else value
-            action.help += f" (default: {shown})" if shown is not None else ""
+            action.help += f" (default: {shown})"
     return parser.parse_args(argv)
 
 
 def resolve(args: argparse.Namespace) -> list[Config]:
     """The configurations the command line asks for, bases before stacks."""
     base = read_config(args.config) if args.config else Config()
-    keys = (
-        "encoder", "encoder_weights", "stack_inputs", "stack_folds", "bases", "dataset",
-        "limit_patients", "fold", "size", "epochs", "batch_size", "lr", "weight_decay", "patience",
-        "empty_share", "slice_share", "grey_share", "ema", "seed", "precision",
-    )  # fmt: skip
-    given = {key: getattr(args, key) for key in keys if getattr(args, key) is not None}
+    known = base.to_json()
+    given = {k: v for k, v in vars(args).items() if k in known and v is not None}
+    for model_or_loss in ("model", "loss"):
+        given.pop(model_or_loss, None)
     if given.get("encoder_weights") == "none":
         given["encoder_weights"] = None
-    if "bases" in given:
-        given["bases"] = tuple(given["bases"])
+    for setting in args.set:
+        key, _, value = setting.partition("=")
+        try:
+            given[key] = json.loads(value)
+        except ValueError as error:
+            raise ConfigError(
+                f"--set {setting}: expected KEY=NUMBER, as {RARE[0]}=0.01."
+            ) from error
     if args.init_from:
         given["init_from"] = weights_sha256(args.init_from)
     from brainseg.grid import combinations
@@ -102,7 +106,7 @@ def resolve(args: argparse.Namespace) -> list[Config]:
     chosen = combinations(args.model or [base.model], args.loss or [base.loss])
     if args.encoder and len(chosen) > 1:
         raise ConfigError("--encoder goes with one model: give one --model beside it.")
-    return [replace(base, **given, model=model, loss=loss) for model, loss in chosen]
+    return [from_json({**known, **given, "model": m, "loss": loss}) for m, loss in chosen]
 
 
 def read_config(path: Path) -> Config:
@@ -132,8 +136,12 @@ def make_tracker(kind: str):
 
     def tracker(folder: Path):
         if kind == "tensorboard":
-            from torch.utils.tensorboard import SummaryWriter
-
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise ConfigError(
+                    "--track tensorboard needs it: pip install tensorboard"
+                ) from error
             writer = SummaryWriter(folder / "tensorboard")
 
             def log(row: dict) -> None:

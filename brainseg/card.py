@@ -57,8 +57,8 @@ def model_card(settings: dict, metrics: dict) -> str:
         f"- Input: {settings['preprocessing']['size']} px squares of T1, FLAIR, T1c; z-scores per "
         "volume",
         f"- Start: {start}",
-        f"- {settings['epochs_done']} epochs, the best was number {settings['best_epoch']}; AdamW, peak "
-        f"learning rate {run['lr']:g}, batch {run['batch_size']}, seed {run['seed']}",
+        f"- {settings['epochs_done']} epochs, the best was number {settings['best_epoch']}; AdamW, "
+        f"peak learning rate {run['lr']:g}, batch {run['batch_size']}, seed {run['seed']}",
     ]
     if settings.get("bases"):
         names = ", ".join(base["name"] for base in settings["bases"])

@@ -25,8 +25,9 @@ from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef
 from brainseg.losses import LOSSES
 from brainseg.models import MODELS, STACKS
+from brainseg.resume import STATE, read_state_config
 from brainseg.stacking import base_maps
-from brainseg.training import STATE, read_state_config, train
+from brainseg.training import train
 
 
 @dataclass
@@ -118,6 +119,7 @@ def describe(checkpoint: Checkpoint, refs: list[CaseRef], *, score: bool) -> Non
         from brainseg.evaluation.evaluate import score_test_fold
 
         metrics["test"] = score_test_fold(checkpoint, refs)
+        metrics["test_slicewise"] = score_test_fold(checkpoint, refs, slicewise=True)
     for file, text in (
         (path, json.dumps(metrics, indent=2)),
         (checkpoint.folder / CARD, model_card(checkpoint.settings, metrics)),

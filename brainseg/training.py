@@ -11,34 +11,31 @@ import io
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from brainseg import augmentation, preprocessing
+from brainseg import preprocessing
 from brainseg.allocator import keep_freed_memory
+from brainseg.batches import Batches
 from brainseg.checkpoint import (
     Checkpoint,
-    CheckpointError,
     architecture_json,
     read_checkpoint,
-    replacing,
     save_checkpoint,
 )
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, split
 from brainseg.losses import create_loss
-from brainseg.models import CHANNELS_LAST, STACKS, create_model
+from brainseg.models import CHANNELS_LAST, create_model
+from brainseg.resume import BEST, STATE, Progress, load_state, save_state, save_weights
 
-STATE, BEST = "state.safetensors", "best.safetensors"
 THRESHOLDS = np.arange(1, 100) / 100
 _BINS = 100
 
@@ -53,16 +50,6 @@ class Interrupted(Exception):
     def __init__(self, checkpoint: Checkpoint | None) -> None:
         super().__init__("interrupted")
         self.checkpoint = checkpoint
-
-
-@dataclass
-class Progress:
-    """What a run knows about itself between two epochs."""
-
-    epochs_done: int = 0
-    best_epoch: int = 0
-    best_dice: float = -1.0
-    history: list[dict] = field(default_factory=list)
 
 
 def make_accelerator(precision: str = "auto", cpu: bool = False) -> Accelerator:
@@ -128,7 +115,7 @@ def train(
 
     progress = Progress()
     if resume and (folder / STATE).is_file():
-        progress = _load_state(folder / STATE, config, bare, average, optimizer)
+        progress = load_state(folder / STATE, config, bare, average, optimizer)
         accelerator.print(f"resuming after epoch {progress.epochs_done}")
 
     steps = len(_epoch_rows(config, rows, data.tumour, 0)) // config.batch_size
@@ -190,9 +177,9 @@ def train(
             if row["val_dice"] > progress.best_dice or not (folder / BEST).is_file():
                 progress.best_dice, progress.best_epoch = row["val_dice"], epoch + 1
                 if accelerator.is_main_process:
-                    _save_best(folder / BEST, average.module)
+                    save_weights(folder / BEST, average.module)
             if accelerator.is_main_process:
-                _save_state(folder / STATE, config, progress, bare, average, optimizer)
+                save_state(folder / STATE, config, progress, bare, average, optimizer)
             accelerator.print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
             track(row)
     except KeyboardInterrupt:
@@ -208,65 +195,6 @@ def train(
         config, architecture, data, folder, bare, batches, roles, progress, accelerator,
         settings or {},
     )  # fmt: skip
-
-
-class Batches:
-    """Network inputs and masks from rows of a prepared set, on the device."""
-
-    def __init__(self, config: Config, data: PreparedSet, maps: np.ndarray | None, device) -> None:
-        self.config, self.data, self.maps, self.device = config, data, maps, device
-        self.is_stack = config.model in STACKS
-        self.with_image = not self.is_stack or config.stack_inputs == "predictions+image"
-        if self.is_stack and maps is None:
-            raise TrainingError(f"{config.model} reads base predictions, and none were given.")
-
-    def plain(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and masks, float32 (n, c, size, size), as inference sees them."""
-        images, masks, maps = self._read(rows)
-        return self._join(self._normalise(images, self.data.statistics[rows]), maps), masks
-
-    def augmented(self, rows: np.ndarray, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same with seeded augmentation, and some samples as if uploaded alone or in grey."""
-        config, n = self.config, len(rows)
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.Generator(self.device).manual_seed(seed)
-        images, masks, maps = self._read(rows)
-        planes = augmentation.geometry(torch.cat([images, masks, maps], 1), generator)
-        images, masks, maps = planes[:, :3], (planes[:, 3:4] > 0.5).float(), planes[:, 4:]
-
-        alone = torch.rand(n, generator=generator).numpy() < config.slice_share
-        statistics = np.where(
-            alone[:, None, None], self.data.slice_statistics[rows], self.data.statistics[rows]
-        )
-        grey = torch.rand(n, generator=generator) < config.grey_share
-        # Mostly FLAIR, where the tumour shows best, sometimes one of the T1 images.
-        channel = torch.tensor([1, 1, 0, 2])[torch.randint(4, (n,), generator=generator)]
-        images = augmentation.gamma(
-            images, torch.from_numpy(statistics[..., 0]).to(images), generator
-        )
-        z = augmentation.grey_only(self._normalise(images, statistics), grey, channel)
-        z = augmentation.intensity(z, generator, noise)
-        return self._join(z, maps), masks
-
-    def _read(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        images = torch.from_numpy(np.asarray(self.data.images[rows])).to(self.device)
-        masks = torch.from_numpy(np.asarray(self.data.masks[rows])).to(self.device)
-        images, masks = images.permute(0, 3, 1, 2).float(), masks[:, None].float()
-        if not self.is_stack:
-            return images, masks, images[:, :0]
-        return images, masks, torch.from_numpy(np.asarray(self.maps[rows])).to(images)
-
-    def _normalise(self, images: torch.Tensor, statistics: np.ndarray) -> torch.Tensor:
-        values = torch.from_numpy(statistics).to(images)
-        z = (images - values[:, :, 0, None, None]) / values[:, :, 1, None, None]
-        return z.clamp(-preprocessing.CLIP, preprocessing.CLIP)
-
-    def _join(self, z: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-        x = torch.cat([maps, z], 1) if self.with_image else maps
-        layout = (
-            torch.channels_last if CHANNELS_LAST[self.config.model] else torch.contiguous_format
-        )
-        return x.contiguous(memory_format=layout)
 
 
 @torch.inference_mode()
@@ -367,55 +295,6 @@ def _load_matching(model, initial: dict[str, torch.Tensor]) -> None:
     if not fitting:
         raise TrainingError("--init-from has no tensor that fits this model: choose a kindred one.")
     model.load_state_dict(fitting, strict=False)
-
-
-def _save_best(path: Path, model) -> None:
-    with replacing(path) as aside:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, aside)
-
-
-def _save_state(path: Path, config: Config, progress: Progress, model, average, optimizer) -> None:
-    tensors = {f"model/{k}": v.contiguous() for k, v in model.state_dict().items()}
-    tensors |= {f"average/{k}": v.contiguous() for k, v in average.state_dict().items()}
-    for index, slots in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{k}": v.contiguous() for k, v in slots.items()}
-    metadata = {
-        "config": json.dumps(config.to_json()),
-        "progress": json.dumps(vars(progress)),
-    }
-    with replacing(path) as aside:
-        save_file(tensors, aside, metadata=metadata)
-
-
-def read_state_config(path: Path) -> dict:
-    """The configuration a resume state was written with. Raises CheckpointError if damaged."""
-    try:
-        with safe_open(path, "pt") as file:
-            return json.loads(file.metadata()["config"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is no resume state of this program ({error}): start anew with --overwrite."
-        ) from error
-
-
-def _load_state(path: Path, config: Config, model, average, optimizer) -> Progress:
-    saved = read_state_config(path)
-    if saved != json.loads(json.dumps(config.to_json())):
-        raise TrainingError(f"{path} belongs to another configuration: start with --overwrite.")
-    tensors = load_file(path)
-    with safe_open(path, "pt") as file:
-        progress = Progress(**json.loads(file.metadata()["progress"]))
-    for prefix, module in (("model/", model), ("average/", average)):
-        module.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        )
-    slots: dict[int, dict] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer/"):
-            _, index, slot = key.split("/")
-            slots.setdefault(int(index), {})[slot] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
-    return progress
 
 
 def _finish(

@@ -22,7 +22,7 @@ from brainseg.training import make_accelerator
 
 FLAGS = [
     "--dataset", "phantom", "--encoder-weights", "none", "--size", "32", "--epochs", "1",
-    "--batch-size", "4", "--stack-folds", "2", "--limit-patients", "10", "--cpu",
+    "--batch-size", "4", "--stack-folds", "2", "--cpu", "--set", "limit_patients=10",
     "--precision", "no",
 ]  # fmt: skip
 
@@ -143,6 +143,18 @@ def test_config_repeats_a_run(tmp_path):
     text["brainseg"]["run"]["epoch"] = 3
     config.write_text(json.dumps(text))
     assert train.main(["--config", str(config)]) == 2
+
+
+def test_rare_settings():
+    (config,) = train.resolve(train.parse(["--set", "ema=0", "limit_patients=7"]))
+    assert config.ema == 0 and config.limit_patients == 7
+    for wrong, sentence in (
+        ("ema=2", "ema is 2: expected 0"),
+        ("emma=1", "Unknown configuration key 'emma'"),
+        ("ema=much", "expected KEY=NUMBER"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            train.resolve(train.parse(["--set", wrong]))
 
 
 def test_init_from_starts_from_the_given_weights(tmp_path, capsys):

@@ -53,17 +53,17 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(data, tmp_pat
 
 def test_a_resumed_run_ends_bit_identical(data, tmp_path, monkeypatch):
     whole = run(TINY, data, tmp_path / "whole")
-    save = training._save_state
+    save = training.save_state
 
     def save_and_die(path, config, progress, *rest):
         save(path, config, progress, *rest)
         if progress.epochs_done == 1:
             raise RuntimeError("killed")
 
-    monkeypatch.setattr(training, "_save_state", save_and_die)
+    monkeypatch.setattr(training, "save_state", save_and_die)
     with pytest.raises(RuntimeError, match="killed"):
         run(TINY, data, tmp_path / "parts")
-    monkeypatch.setattr(training, "_save_state", save)
+    monkeypatch.setattr(training, "save_state", save)
     parts = run(TINY, data, tmp_path / "parts", resume=True)
     for name in ("model.safetensors", "history.csv"):
         assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes()
@@ -108,7 +108,7 @@ def test_nan_loss_names_step_and_learning_rate(data, tmp_path, monkeypatch):
 
 def test_state_of_another_configuration_is_refused(data, tmp_path):
     run(replace(TINY, epochs=1), data, tmp_path / "run")
-    with pytest.raises(TrainingError, match="another configuration"):
+    with pytest.raises(ConfigError, match="another configuration"):
         run(TINY, data, tmp_path / "run", resume=True)
 
 
@@ -180,7 +180,7 @@ def test_unknown_configuration_key_and_bad_values():
 def test_ctrl_c_then_resume_on_the_command_line(tmp_path):
     command = [
         sys.executable, "train.py", "--model", "unet", "--dataset", "phantom", "--size", "32",
-        "--epochs", "40", "--patience", "40", "--limit-patients", "10", "--batch-size", "8",
+        "--epochs", "40", "--batch-size", "8", "--set", "patience=40", "limit_patients=10",
         "--cpu", "--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"),
     ]  # fmt: skip
     folder = tmp_path / "runs" / "phantom" / "unet-bce" / "fold0-seed0"

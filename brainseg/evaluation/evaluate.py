@@ -65,12 +65,14 @@ def evaluate(
     return rows
 
 
-def score_test_fold(checkpoint: Checkpoint, refs: Sequence[CaseRef]) -> dict:
+def score_test_fold(
+    checkpoint: Checkpoint, refs: Sequence[CaseRef], *, slicewise: bool = False
+) -> dict:
     """Summary of one checkpoint on the patients of its own test fold."""
     fold = checkpoint.settings["fold"]
     chosen = select_patients(refs, fold=fold)
     predictor = Predictor(checkpoint)
-    rows = evaluate({predictor.name: predictor}, chosen)
+    rows = evaluate({predictor.name: predictor}, chosen, slicewise=slicewise)
     return {"fold": fold, **summary(rows).get(predictor.name, {})}
 
 

@@ -18,7 +18,6 @@ from brainseg import preprocessing
 from brainseg.data import load_dataset
 from brainseg.data.cache import prepared_set
 from brainseg.data.case import Case, CaseRef, DataError
-from brainseg.data.phantom import load
 from brainseg.scan import Scan
 
 
@@ -49,14 +48,15 @@ def entries(cache):
     return sorted(path.name for path in cache.iterdir())
 
 
-def test_it_holds_every_slice_as_prepared(tmp_path):
-    refs = load(None, patients=3, size=64, slices=6)
+def test_it_holds_every_slice_as_prepared(tmp_path, phantom_case):
+    phantom = CaseRef("phantom", "phantom", (), lambda: replace(phantom_case, patient_id="phantom"))
+    refs = [small("a", slices=3, height=50, width=70), phantom, small("z")]
     found = prepared_set(refs, 32, tmp_path)
-    assert found.images.shape == (18, 32, 32, 3) and found.masks.shape == (18, 32, 32)
-    assert found.statistics.shape == found.slice_statistics.shape == (18, 3, 2)
-    for number, ref in enumerate(refs):
+    assert found.images.shape == (11, 32, 32, 3) and found.masks.shape == (11, 32, 32)
+    assert found.statistics.shape == found.slice_statistics.shape == (11, 3, 2)
+    for ref, place in zip(refs, (slice(3), slice(3, 9), slice(9, 11)), strict=True):
         rows = found.rows([ref.patient_id])
-        assert rows.tolist() == list(range(6 * number, 6 * number + 6))
+        assert rows.tolist() == list(range(11))[place]
         case = ref.read()
         expected = preprocessing.prepare(case.scan.pixels, 32)
         np.testing.assert_array_equal(found.images[rows], expected.images)
@@ -66,8 +66,8 @@ def test_it_holds_every_slice_as_prepared(tmp_path):
         np.testing.assert_array_equal(found.masks[rows], masks)
         np.testing.assert_array_equal(found.tumour[rows], masks.any((1, 2)))
     assert found.tumour.any() and not found.tumour.all()
-    both = found.rows([refs[2].patient_id, refs[0].patient_id])
-    assert both.tolist() == [*range(6), *range(12, 18)]
+    assert found.rows(["z", "a"]).tolist() == [0, 1, 2, 9, 10]
+    assert found.rows(["nobody"]).size == 0
 
 
 def test_the_second_call_decodes_nothing(tmp_path):

@@ -9,7 +9,7 @@ from brainseg.data import figshare, load_dataset
 from brainseg.data.case import DataError
 
 
-def write_mat(path, pid, image, mask, **changes):
+def write_mat(path, pid, image, mask, /, **changes):
     """A MATLAB 7.3 struct: arrays column by column, text as a column of UTF-16 codes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:

@@ -1,0 +1,70 @@
+"""Network inputs and masks from rows of a prepared set, plain or augmented, on the device."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from brainseg import augmentation, preprocessing
+from brainseg.config import Config
+from brainseg.data.cache import PreparedSet
+from brainseg.models import CHANNELS_LAST, STACKS
+
+
+class Batches:
+    """Network inputs and masks from rows of a prepared set, on the device."""
+
+    def __init__(self, config: Config, data: PreparedSet, maps: np.ndarray | None, device) -> None:
+        self.config, self.data, self.maps, self.device = config, data, maps, device
+        self.is_stack = config.model in STACKS
+        self.with_image = not self.is_stack or config.stack_inputs == "predictions+image"
+        if self.is_stack and maps is None:
+            raise ValueError(f"{config.model} reads base predictions: give maps.")
+
+    def plain(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and masks, float32 (n, c, size, size), as inference sees them."""
+        images, masks, maps = self._read(rows)
+        return self._join(self._normalise(images, self.data.statistics[rows]), maps), masks
+
+    def augmented(self, rows: np.ndarray, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same with seeded augmentation, and some samples as if uploaded alone or in grey."""
+        config, n = self.config, len(rows)
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.Generator(self.device).manual_seed(seed)
+        images, masks, maps = self._read(rows)
+        planes = augmentation.geometry(torch.cat([images, masks, maps], 1), generator)
+        images, masks, maps = planes[:, :3], (planes[:, 3:4] > 0.5).float(), planes[:, 4:]
+
+        alone = torch.rand(n, generator=generator).numpy() < config.slice_share
+        statistics = np.where(
+            alone[:, None, None], self.data.slice_statistics[rows], self.data.statistics[rows]
+        )
+        grey = torch.rand(n, generator=generator) < config.grey_share
+        # Mostly FLAIR, where the tumour shows best, sometimes one of the T1 images.
+        channel = torch.tensor([1, 1, 0, 2])[torch.randint(4, (n,), generator=generator)]
+        images = augmentation.gamma(
+            images, torch.from_numpy(statistics[..., 0]).to(images), generator
+        )
+        z = augmentation.grey_only(self._normalise(images, statistics), grey, channel)
+        z = augmentation.intensity(z, generator, noise)
+        return self._join(z, maps), masks
+
+    def _read(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        images = torch.from_numpy(np.asarray(self.data.images[rows])).to(self.device)
+        masks = torch.from_numpy(np.asarray(self.data.masks[rows])).to(self.device)
+        images, masks = images.permute(0, 3, 1, 2).float(), masks[:, None].float()
+        if not self.is_stack:
+            return images, masks, images[:, :0]
+        return images, masks, torch.from_numpy(np.asarray(self.maps[rows])).to(images)
+
+    def _normalise(self, images: torch.Tensor, statistics: np.ndarray) -> torch.Tensor:
+        values = torch.from_numpy(statistics).to(images)
+        z = (images - values[:, :, 0, None, None]) / values[:, :, 1, None, None]
+        return z.clamp(-preprocessing.CLIP, preprocessing.CLIP)
+
+    def _join(self, z: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([maps, z], 1) if self.with_image else maps
+        layout = (
+            torch.channels_last if CHANNELS_LAST[self.config.model] else torch.contiguous_format
+        )
+        return x.contiguous(memory_format=layout)

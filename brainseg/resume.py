@@ -1,0 +1,74 @@
+"""What a run needs to go on after a stop: one file, replaced in one step, never a pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from brainseg.checkpoint import CheckpointError, replacing
+from brainseg.config import Config, ConfigError
+
+STATE, BEST = "state.safetensors", "best.safetensors"
+
+
+@dataclass
+class Progress:
+    """What a run knows about itself between two epochs."""
+
+    epochs_done: int = 0
+    best_epoch: int = 0
+    best_dice: float = -1.0
+    history: list[dict] = field(default_factory=list)
+
+
+def save_weights(path: Path, model) -> None:
+    with replacing(path) as aside:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, aside)
+
+
+def save_state(path: Path, config: Config, progress: Progress, model, average, optimizer) -> None:
+    tensors = {f"model/{k}": v.contiguous() for k, v in model.state_dict().items()}
+    tensors |= {f"average/{k}": v.contiguous() for k, v in average.state_dict().items()}
+    for index, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{k}": v.contiguous() for k, v in slots.items()}
+    metadata = {
+        "config": json.dumps(config.to_json()),
+        "progress": json.dumps(vars(progress)),
+    }
+    with replacing(path) as aside:
+        save_file(tensors, aside, metadata=metadata)
+
+
+def read_state_config(path: Path) -> dict:
+    """The configuration a resume state was written with. Raises CheckpointError if damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads(file.metadata()["config"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is no resume state of this program ({error}): start anew with --overwrite."
+        ) from error
+
+
+def load_state(path: Path, config: Config, model, average, optimizer) -> Progress:
+    saved = read_state_config(path)
+    if saved != json.loads(json.dumps(config.to_json())):
+        raise ConfigError(f"{path} belongs to another configuration: start with --overwrite.")
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        progress = Progress(**json.loads(file.metadata()["progress"]))
+    for prefix, module in (("model/", model), ("average/", average)):
+        module.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+    slots: dict[int, dict] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer/"):
+            _, index, slot = key.split("/")
+            slots.setdefault(int(index), {})[slot] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    return progress
