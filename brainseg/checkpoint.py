@@ -178,11 +178,12 @@ def save_checkpoint(
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        save_file(state, aside / WEIGHTS, metadata={"format": "pt"})
-        texts = {**texts, CONFIG: json.dumps(config, indent=2, default=list)}
-        for name, text in texts.items():
-            (aside / name).write_text(text, encoding="utf-8")
-        _move_files(aside, folder, [*texts, WEIGHTS])
+        with writing(folder):
+            save_file(state, aside / WEIGHTS, metadata={"format": "pt"})
+            texts = {**texts, CONFIG: json.dumps(config, indent=2, default=list)}
+            for name, text in texts.items():
+                (aside / name).write_text(text, encoding="utf-8")
+            _move_files(aside, folder, [*texts, WEIGHTS])
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return read_checkpoint(folder)
@@ -199,14 +200,32 @@ def _move_files(source: Path, target: Path, names: list[str]) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary sibling to write to; it replaces ``path`` when the block ends without error."""
+    """A temporary sibling to write to; it replaces ``path`` when the block ends without error.
+
+    Raises CheckpointError when it can't be written; what ``path`` held before is still there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield aside
-        os.replace(aside, path)
+        with writing(path):
+            yield aside
+            os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a full or failing disk into one sentence that says what is still safe."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} could not be written ({error}): free some space or check the rights. What was "
+            "there before is unharmed; a run goes on with --resume."
+        ) from error
 
 
 def copy_checkpoint(checkpoint: Checkpoint, target: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accelerate import Accelerator
+from filelock import FileLock, Timeout
 
 from brainseg.card import model_card
 from brainseg.checkpoint import (
@@ -65,12 +66,28 @@ def combinations(models: list[str], losses: list[str]) -> list[tuple[str, str]]:
 
 
 def run(config: Config, place: Workplace) -> Checkpoint:
-    """The finished run of ``config``: found in the runs folder, or trained and scored there."""
-    say = place.accelerator.print
+    """The finished run of ``config``: found in the runs folder, or trained and scored there.
+
+    Raises ConfigError when the folder holds another run, or another process trains into it.
+    """
     folder = config.run_folder(place.runs)
     if found := finished(config, folder):
-        say(f"{folder} is finished already: nothing to do.")
+        place.accelerator.print(f"{folder} is finished already: nothing to do.")
         return found
+    if not place.accelerator.is_main_process:
+        return _train_and_score(config, folder, place)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return _train_and_score(config, folder, place)
+    except Timeout as error:
+        raise ConfigError(
+            f"Another process is training into {folder}: wait for it, or give another --runs."
+        ) from error
+
+
+def _train_and_score(config: Config, folder: Path, place: Workplace) -> Checkpoint:
+    say = place.accelerator.print
     resume = _may_continue(config, folder, place)
     say(f"\n=== {config.name} on {config.dataset}, fold {config.fold}, in {folder}")
     say(json.dumps(config.to_json(), indent=2))

@@ -88,7 +88,10 @@ def _predict(
     model = load_module(checkpoint).to(accelerator.device)
     batches = Batches(base_config, data, None, accelerator.device)
     for start in tqdm(
-        range(0, len(rows), config.batch_size), desc=f"{checkpoint.name} predicts", leave=False
+        range(0, len(rows), config.batch_size),
+        desc=f"{checkpoint.name} predicts",
+        leave=False,
+        disable=None,
     ):
         batch = rows[start : start + config.batch_size]
         with accelerator.autocast():

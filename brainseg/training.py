@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
@@ -114,7 +115,7 @@ def train(
     batches = Batches(config, data, maps, accelerator.device)
 
     progress = Progress()
-    if resume and (folder / STATE).is_file():
+    if resume and (folder / STATE).is_file() and (folder / BEST).is_file():
         progress = load_state(folder / STATE, config, bare, average, optimizer)
         accelerator.print(f"resuming after epoch {progress.epochs_done}")
 
@@ -137,7 +138,7 @@ def train(
             bar = tqdm(
                 range(steps),
                 desc=f"epoch {epoch + 1}/{config.epochs}",
-                disable=not accelerator.is_main_process,
+                disable=None if accelerator.is_main_process else True,
                 leave=False,
             )
             for step in bar:
@@ -163,6 +164,7 @@ def train(
                     dice = progress.history[-1]["val_dice"] if progress.history else math.nan
                     bar.set_postfix(loss=f"{loss.item():.3f}", val_dice=f"{dice:.3f}")
 
+            _agree_on_buffers(average.module)
             counts = validate(average.module, config, batches, roles["val"], accelerator)
             threshold, val_dice = _best_threshold(counts)
             row = {
@@ -174,7 +176,7 @@ def train(
             }
             progress.history.append(row)
             progress.epochs_done = epoch + 1
-            if row["val_dice"] > progress.best_dice or not (folder / BEST).is_file():
+            if row["val_dice"] > progress.best_dice:
                 progress.best_dice, progress.best_epoch = row["val_dice"], epoch + 1
                 if accelerator.is_main_process:
                     save_weights(folder / BEST, average.module)
@@ -182,6 +184,13 @@ def train(
                 save_state(folder / STATE, config, progress, bare, average, optimizer)
             accelerator.print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
             track(row)
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"The memory does not suffice for batches of {config.batch_size} slices at "
+            f"{config.size} px: lower --batch-size or --size. Finished epochs are kept in {folder}."
+        ) from error
     except KeyboardInterrupt:
         done = None
         if progress.epochs_done:
@@ -271,6 +280,12 @@ def _set_lr(optimizer, config: Config, step: int, steps: int) -> float:
     return lr
 
 
+def _agree_on_buffers(model) -> None:
+    """Normalisation statistics come from each process's own batches: all take the first one's."""
+    for buffer in model.buffers():
+        broadcast(buffer, from_process=0)
+
+
 def _running_average(decay: float):
     """Exponential moving average that follows closely at first, when the weights move fast."""
 
@@ -283,6 +298,11 @@ def _running_average(decay: float):
                 average.copy_(value)
 
     return update
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # On the CPU torch raises a plain RuntimeError of its allocator.
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _seed(*parts: int) -> int:

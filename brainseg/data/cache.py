@@ -97,7 +97,7 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
     statistics, slice_statistics = [], []
     # Appended case by case, so that a set larger than the memory can be prepared.
     with open(folder / "images.u8", "wb") as images, open(folder / "masks.u8", "wb") as masks:
-        for ref in tqdm(refs, desc="preparing", unit="case", leave=False):
+        for ref in tqdm(refs, desc="preparing", unit="case", leave=False, disable=None):
             case = ref.read()
             prepared = preprocessing.prepare(case.scan.pixels, size)
             images.write(prepared.images.tobytes())

@@ -52,7 +52,7 @@ def evaluate(
     """
     rows = []
     by_patient = groupby(sorted(refs, key=lambda r: r.patient_id), key=lambda r: r.patient_id)
-    progress = tqdm(total=len(refs), desc="scoring", unit="case", leave=False)
+    progress = tqdm(total=len(refs), desc="scoring", unit="case", leave=False, disable=None)
     for patient, cases in by_patient:
         tallies: dict[str, dict] = {}
         for ref in cases:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.spatial import distance
 
 from brainseg.evaluation import metrics
 from brainseg.evaluation.metrics import Counts
@@ -78,13 +79,26 @@ def test_numbers_in_place_of_bools_count_as_bools():
     assert metrics.count(PREDICTION * 255, TRUTH * 3) == Counts(2, 2, 1)
 
 
-def test_dice_and_iou_agree_with_monai():
-    torch = pytest.importorskip("torch")
-    reference = pytest.importorskip("monai.metrics")
+def random_masks():
     rng = np.random.default_rng(0)
     for share in (0.02, 0.2, 0.5, 0.9):
         truth = rng.random((4, 16, 16)) < share
-        prediction = truth ^ (rng.random(truth.shape) < 0.2)
+        yield truth ^ (rng.random(truth.shape) < 0.2), truth
+
+
+def test_dice_and_iou_agree_with_scipy():
+    for prediction, truth in random_masks():
+        counts = metrics.count(prediction, truth)
+        flat = prediction.ravel(), truth.ravel()
+        assert metrics.dice(counts) == pytest.approx(1 - distance.dice(*flat))
+        assert metrics.iou(counts) == pytest.approx(1 - distance.jaccard(*flat))
+
+
+@pytest.mark.slow  # importing MONAI takes longer than all the rest
+def test_dice_and_iou_agree_with_monai():
+    torch = pytest.importorskip("torch")
+    reference = pytest.importorskip("monai.metrics")
+    for prediction, truth in random_masks():
         pair = [torch.from_numpy(m[None, None].astype(np.float32)) for m in (prediction, truth)]
         counts = metrics.count(prediction, truth)
         dice = reference.DiceMetric(include_background=True)(*pair).item()
