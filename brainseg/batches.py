@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
@@ -15,11 +17,13 @@ class Batches:
     """Network inputs and masks from rows of a prepared set, on the device."""
 
     def __init__(self, config: Config, data: PreparedSet, maps: np.ndarray | None, device) -> None:
-        self.config, self.data, self.maps, self.device = config, data, maps, device
+        self.config, self.data, self.device = config, data, device
         self.is_stack = config.model in STACKS
         self.with_image = not self.is_stack or config.stack_inputs == "predictions+image"
         if self.is_stack and maps is None:
             raise ValueError(f"{config.model} reads base predictions: give maps.")
+        self.images, self.masks = _home(data.images, device), _home(data.masks, device)
+        self.maps = _home(maps, device) if self.is_stack else None
 
     def plain(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and masks, float32 (n, c, size, size), as inference sees them."""
@@ -50,12 +54,14 @@ class Batches:
         return self._join(z, maps), masks
 
     def _read(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        images = torch.from_numpy(np.asarray(self.data.images[rows])).to(self.device)
-        masks = torch.from_numpy(np.asarray(self.data.masks[rows])).to(self.device)
+        index = torch.from_numpy(rows)
+        images, masks = self._take(self.images, index), self._take(self.masks, index)
         images, masks = images.permute(0, 3, 1, 2).float(), masks[:, None].float()
-        if not self.is_stack:
-            return images, masks, images[:, :0]
-        return images, masks, torch.from_numpy(np.asarray(self.maps[rows])).to(images)
+        maps = self._take(self.maps, index).float() if self.is_stack else images[:, :0]
+        return images, masks, maps
+
+    def _take(self, values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        return values[index.to(values.device)].to(self.device)
 
     def _normalise(self, images: torch.Tensor, statistics: np.ndarray) -> torch.Tensor:
         values = torch.from_numpy(statistics).to(images)
@@ -68,3 +74,13 @@ class Batches:
             torch.channels_last if CHANNELS_LAST[self.config.model] else torch.contiguous_format
         )
         return x.contiguous(memory_format=layout)
+
+
+def _home(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The whole array on the device if half of its free memory holds it, or else where it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nothing writes to a read-only map
+        tensor = torch.from_numpy(values)
+    if device.type == "cuda" and values.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
+        return tensor.to(device)
+    return tensor

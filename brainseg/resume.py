@@ -30,10 +30,11 @@ def save_weights(path: Path, model) -> None:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, aside)
 
 
-def save_state(path: Path, config: Config, progress: Progress, model, average, optimizer) -> None:
-    tensors = {f"model/{k}": v.contiguous() for k, v in model.state_dict().items()}
-    tensors |= {f"average/{k}": v.contiguous() for k, v in average.state_dict().items()}
-    for index, slots in optimizer.state_dict()["state"].items():
+def save_state(path: Path, config: Config, progress: Progress, learner) -> None:
+    """Write what ``load_state`` reads. ``learner`` has ``bare``, ``average`` and ``optimizer``."""
+    tensors = {f"model/{k}": v.contiguous() for k, v in learner.bare.state_dict().items()}
+    tensors |= {f"average/{k}": v.contiguous() for k, v in learner.average.state_dict().items()}
+    for index, slots in learner.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{k}": v.contiguous() for k, v in slots.items()}
     metadata = {
         "config": json.dumps(config.to_json()),
@@ -54,14 +55,18 @@ def read_state_config(path: Path) -> dict:
         ) from error
 
 
-def load_state(path: Path, config: Config, model, average, optimizer) -> Progress:
+def load_state(path: Path, config: Config, learner) -> Progress:
+    """Put a run's weights, averages and optimiser back, and return how far it had come.
+
+    Raises ConfigError if the state was written by another configuration.
+    """
     saved = read_state_config(path)
     if saved != json.loads(json.dumps(config.to_json())):
         raise ConfigError(f"{path} belongs to another configuration: start with --overwrite.")
     tensors = load_file(path)
     with safe_open(path, "pt") as file:
         progress = Progress(**json.loads(file.metadata()["progress"]))
-    for prefix, module in (("model/", model), ("average/", average)):
+    for prefix, module in (("model/", learner.bare), ("average/", learner.average)):
         module.load_state_dict(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         )
@@ -70,5 +75,5 @@ def load_state(path: Path, config: Config, model, average, optimizer) -> Progres
         if key.startswith("optimizer/"):
             _, index, slot = key.split("/")
             slots.setdefault(int(index), {})[slot] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    learner.optimizer.load_state_dict({**learner.optimizer.state_dict(), "state": slots})
     return progress

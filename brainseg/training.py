@@ -11,6 +11,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -92,31 +93,12 @@ def train(
     """
     roles = split(data.patients, config.fold)
     rows = _training_rows(config, data, roles["train"])
-    torch.manual_seed(config.seed)
-    model = create_model(
-        config.model,
-        encoder=config.encoder,
-        encoder_weights=config.encoder_weights,
-        stack_inputs=config.stack_inputs,
-        bases=config.bases,
-    )
-    architecture = architecture_json(model)
-    if initial is not None:
-        _load_matching(model, initial)
-    if CHANNELS_LAST[config.model]:
-        model = model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.lr, weight_decay=config.weight_decay
-    )
-    model, optimizer = accelerator.prepare(model, optimizer)
-    bare = accelerator.unwrap_model(model)
-    average = AveragedModel(bare, multi_avg_fn=_running_average(config.ema), use_buffers=True)
-    loss_function = create_loss(config.loss)
+    learner = make_learner(config, accelerator, initial)
     batches = Batches(config, data, maps, accelerator.device)
 
     progress = Progress()
     if resume and (folder / STATE).is_file() and (folder / BEST).is_file():
-        progress = load_state(folder / STATE, config, bare, average, optimizer)
+        progress = load_state(folder / STATE, config, learner)
         accelerator.print(f"resuming after epoch {progress.epochs_done}")
 
     steps = len(_epoch_rows(config, rows, data.tumour, 0)) // config.batch_size
@@ -133,8 +115,8 @@ def train(
                 break
             torch.manual_seed(_seed(config.seed, epoch, accelerator.process_index))  # dropout
             order = _epoch_rows(config, rows, data.tumour, epoch)
-            model.train()
-            losses = []
+            learner.model.train()
+            losses: list[torch.Tensor] = []
             bar = tqdm(
                 range(steps),
                 desc=f"epoch {epoch + 1}/{config.epochs}",
@@ -143,29 +125,17 @@ def train(
             )
             for step in bar:
                 batch = order[step * config.batch_size : (step + 1) * config.batch_size][share]
-                lr = _set_lr(optimizer, config, epoch * steps + step, config.epochs * steps)
+                lr = _set_lr(learner.optimizer, config, epoch * steps + step, config.epochs * steps)
                 x, y = batches.augmented(batch, _seed(config.seed, epoch, step, share.start))
-                with accelerator.autocast():
-                    logits = model(x)
-                loss = loss_function(logits.float(), y)
-                if not torch.isfinite(loss):
-                    raise TrainingError(
-                        f"The loss became {loss.item()} in epoch {epoch + 1}, step {step + 1}, at "
-                        f"learning rate {lr:.2g}: lower --lr. The last good epoch is kept in "
-                        f"{folder}; --resume continues from there."
-                    )
-                optimizer.zero_grad(set_to_none=True)
-                accelerator.backward(loss)
-                accelerator.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                average.update_parameters(bare)
-                losses.append(loss.detach())
-                if step % 10 == 0:
+                losses.append(learner.step(x, y))
+                # Looking at a loss makes a GPU wait, so it is done every tenth step.
+                if step % 10 == 0 or step == steps - 1:
+                    _check_finite(losses, epoch, lr, folder)
                     dice = progress.history[-1]["val_dice"] if progress.history else math.nan
-                    bar.set_postfix(loss=f"{loss.item():.3f}", val_dice=f"{dice:.3f}")
+                    bar.set_postfix(loss=f"{losses[-1].item():.3f}", val_dice=f"{dice:.3f}")
 
-            _agree_on_buffers(average.module)
-            counts = validate(average.module, config, batches, roles["val"], accelerator)
+            _agree_on_buffers(learner.average.module)
+            counts = validate(learner.average.module, config, batches, roles["val"], accelerator)
             threshold, val_dice = _best_threshold(counts)
             row = {
                 "epoch": epoch + 1,
@@ -179,9 +149,9 @@ def train(
             if row["val_dice"] > progress.best_dice:
                 progress.best_dice, progress.best_epoch = row["val_dice"], epoch + 1
                 if accelerator.is_main_process:
-                    save_weights(folder / BEST, average.module)
+                    save_weights(folder / BEST, learner.average.module)
             if accelerator.is_main_process:
-                save_state(folder / STATE, config, progress, bare, average, optimizer)
+                save_state(folder / STATE, config, progress, learner)
             accelerator.print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
             track(row)
     except RuntimeError as error:
@@ -193,17 +163,64 @@ def train(
         ) from error
     except KeyboardInterrupt:
         done = None
-        if progress.epochs_done:
+        if progress.epochs_done and (folder / BEST).is_file():
             done = _finish(
-                config, architecture, data, folder, bare, batches, roles, progress, accelerator,
+                config, data, folder, learner, batches, roles, progress,
                 {**(settings or {}), "interrupted": True},
             )  # fmt: skip
         raise Interrupted(done) from None
     accelerator.wait_for_everyone()
-    return _finish(
-        config, architecture, data, folder, bare, batches, roles, progress, accelerator,
-        settings or {},
-    )  # fmt: skip
+    return _finish(config, data, folder, learner, batches, roles, progress, settings or {})
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """A network in training: the model as Accelerate wraps it and bare, its average, and what
+    changes them."""
+
+    model: torch.nn.Module
+    bare: torch.nn.Module
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+    loss: Callable
+    accelerator: Accelerator
+
+    def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """One optimisation step on inputs and masks; the loss, detached, on the device."""
+        with self.accelerator.autocast():
+            logits = self.model(x)
+        loss = self.loss(logits.float(), y)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.update_parameters(self.bare)
+        return loss.detach()
+
+
+def make_learner(
+    config: Config, accelerator: Accelerator, initial: dict[str, torch.Tensor] | None = None
+) -> Learner:
+    """A network with seeded weights, or with those of ``initial`` that fit, ready to be trained."""
+    torch.manual_seed(config.seed)
+    model = create_model(
+        config.model,
+        encoder=config.encoder,
+        encoder_weights=config.encoder_weights,
+        stack_inputs=config.stack_inputs,
+        bases=config.bases,
+    )
+    if initial is not None:
+        _load_matching(model, initial)
+    if CHANNELS_LAST[config.model]:
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.lr, weight_decay=config.weight_decay
+    )
+    model, optimizer = accelerator.prepare(model, optimizer)
+    bare = accelerator.unwrap_model(model)
+    average = AveragedModel(bare, multi_avg_fn=_running_average(config.ema), use_buffers=True)
+    return Learner(model, bare, average, optimizer, create_loss(config.loss), accelerator)
 
 
 @torch.inference_mode()
@@ -280,6 +297,17 @@ def _set_lr(optimizer, config: Config, step: int, steps: int) -> float:
     return lr
 
 
+def _check_finite(losses: list[torch.Tensor], epoch: int, lr: float, folder: Path) -> None:
+    bad = (~torch.isfinite(torch.stack(losses))).nonzero()
+    if len(bad):
+        step = int(bad[0])
+        raise TrainingError(
+            f"The loss became {losses[step].item()} in epoch {epoch + 1}, step {step + 1}, at "
+            f"learning rate {lr:.2g}: lower --lr. The last good epoch is kept in {folder}; "
+            "--resume continues from there."
+        )
+
+
 def _agree_on_buffers(model) -> None:
     """Normalisation statistics come from each process's own batches: all take the first one's."""
     for buffer in model.buffers():
@@ -319,17 +347,16 @@ def _load_matching(model, initial: dict[str, torch.Tensor]) -> None:
 
 def _finish(
     config: Config,
-    architecture: dict,
     data: PreparedSet,
     folder: Path,
-    model,
+    learner: Learner,
     batches: Batches,
     roles: dict[str, list[str]],
     progress: Progress,
-    accelerator: Accelerator,
     settings: dict,
 ) -> Checkpoint:
     """Choose the threshold on the validation fold with the weights as stored, and save."""
+    accelerator, model = learner.accelerator, learner.bare
     accelerator.wait_for_everyone()
     best = load_file(folder / BEST)
     # What is shipped is fp16, so that is what the threshold is chosen for.
@@ -370,7 +397,7 @@ def _finish(
     }
     texts = {"metrics.json": json.dumps(metrics, indent=2), "history.csv": _csv(progress.history)}
     if accelerator.is_main_process:
-        save_checkpoint(folder, best, architecture, settings, texts)
+        save_checkpoint(folder, best, architecture_json(model), settings, texts)
     accelerator.wait_for_everyone()
     return read_checkpoint(folder)
 

@@ -281,7 +281,7 @@ def test_a_configuration_with_a_part_that_cannot_be_used(random_checkpoints, tmp
 def test_a_format_of_the_future(random_checkpoints, tmp_path):
     folder = damaged(tmp_path, random_checkpoints / "unet-bce")
     edit(folder, lambda config: config["brainseg"].update(format=2))
-    with pytest.raises(CheckpointError, match="format 2.*Update brainseg") as error:
+    with pytest.raises(CheckpointError, match=r"format 2.*Update brainseg") as error:
         read_checkpoint(folder)
     assert str(folder / "config.json") in str(error.value)
 

@@ -62,7 +62,7 @@ def test_results_are_on_the_scan_s_own_grid(random_checkpoints, name, shape):
     result = load(name, random_checkpoints).predict(sample(shape, np.int16))
     assert result.probabilities.shape == result.mask.shape == shape[:3]
     assert result.probabilities.dtype == np.float32 and result.mask.dtype == bool
-    assert 0 <= result.probabilities.min() and result.probabilities.max() <= 1
+    assert result.probabilities.min() >= 0 and result.probabilities.max() <= 1
     assert result.name == name
     assert result.kind == ("ensemble" if name == "unetpp-bce" else "model")
 

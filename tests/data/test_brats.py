@@ -82,7 +82,7 @@ def test_time_points_of_one_patient_are_one_patient(tmp_path):
 
 def test_no_label(tmp_path):
     write(tmp_path / "BraTS20_Training_001", OLD, ["flair", "t1"])
-    with pytest.raises(DataError, match="BraTS20_Training_001 has no mask.*_seg"):
+    with pytest.raises(DataError, match=r"BraTS20_Training_001 has no mask.*_seg"):
         load_dataset("brats", tmp_path)
 
 
@@ -102,8 +102,8 @@ def test_a_label_of_another_size_or_a_broken_volume_names_the_file(tmp_path):
     folder = tmp_path / "BraTS20_Training_001"
     write(folder, OLD, ["flair", "label"], shape=(3, 5, 6))
     (ref,) = load_dataset("brats", tmp_path)
-    with pytest.raises(DataError, match="BraTS20_Training_001_seg.nii.gz"):
+    with pytest.raises(DataError, match=r"BraTS20_Training_001_seg\.nii\.gz"):
         ref.read()
     (folder / "BraTS20_Training_001_flair.nii.gz").write_bytes(b"\x1f\x8bno")
-    with pytest.raises(DataError, match="BraTS20_Training_001_flair.nii.gz"):
+    with pytest.raises(DataError, match=r"BraTS20_Training_001_flair\.nii\.gz"):
         ref.read()
