@@ -42,14 +42,16 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument_group("data").add_argument
     add("--dataset", choices=DATASETS, help="which data set")
     add("--data", type=Path, metavar="DIR", help="its folder (default: $BRAINSEG_DATA or data/)")
-    add("--fold", type=int, choices=range(5), help="test on this fold, validate on the next")
+    add("--folds", nargs="+", choices=(*"01234", "all"), metavar="K", help="test on "
+        "fold K, validate on the next; one or several, or all (default: 0)")  # fmt: skip
     add("--size", type=int, metavar="PIXELS", help="side of the square network input")
 
     add = parser.add_argument_group("optimisation").add_argument
     add("--epochs", type=int, metavar="N", help="every tumour slice once an epoch")
     add("--batch-size", type=int, metavar="SLICES", help="lower it when memory is short")
     add("--lr", type=float, metavar="RATE", help="peak learning rate of AdamW, one cycle")
-    add("--seed", type=int, metavar="N", help="of every random choice")
+    add("--seeds", nargs="+", type=int, metavar="N", help="of every random choice; one or several "
+        "(default: 0)")  # fmt: skip
     add("--set", nargs="+", metavar="KEY=VALUE", default=[], help="any other setting of a run: "
         + ", ".join(f"{key}={json.dumps(getattr(default, key))}" for key in RARE))  # fmt: skip
 
@@ -71,6 +73,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--precision", choices=("auto", "bf16", "fp16", "no"), help="auto: bf16 where the hardware "
         "has it")  # fmt: skip
     add("--cpu", action="store_true", help="do not use a GPU")
+    add("--ray", metavar="ADDRESS", help="spread runs over a Ray cluster (auto, ray://HOST:PORT, "
+        "or local to start one here)")  # fmt: skip
     add(
         "--track", choices=("none", "tensorboard", "trackio"), default="none", help="log the epochs"
     )
@@ -106,7 +110,17 @@ def resolve(args: argparse.Namespace) -> list[Config]:
     chosen = combinations(args.model or [base.model], args.loss or [base.loss])
     if args.encoder and len(chosen) > 1:
         raise ConfigError("--encoder goes with one model: give one --model beside it.")
-    return [from_json({**known, **given, "model": m, "loss": loss}) for m, loss in chosen]
+    folds = args.folds or [base.fold]
+    folds = range(5) if "all" in folds else [int(fold) for fold in folds]
+    seeds = args.seeds or [base.seed]
+    if args.out and len(folds) * len(seeds) > 1:
+        raise ConfigError("--out goes with one fold and one seed: the others would replace it.")
+    return [
+        from_json({**known, **given, "model": m, "loss": loss, "fold": fold, "seed": seed})
+        for fold in folds
+        for seed in seeds
+        for m, loss in chosen
+    ]
 
 
 def read_config(path: Path) -> Config:
@@ -166,47 +180,84 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     try:
         configs = resolve(args)
-    except ConfigError as error:
+        from brainseg.grid import plan, table
+
+        needed = plan(configs, args.runs)
+        failed = on_ray(args, needed) if args.ray else here(args, configs, needed)
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; --resume continues.", file=sys.stderr)
+        return 130
+    if len(needed) > 1 and is_main_process():
+        print(table(list(needed), args.runs))
+    if failed:
+        names = ", ".join(config.name for config in failed)
+        print(f"{len(failed)} of {len(needed)} runs failed: {names}", file=sys.stderr)
+    return 1 if failed else 0
 
+
+def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[Config]:
+    """Train everything needed, one after the other, on this machine; returns what failed."""
     from brainseg.checkpoint import copy_checkpoint
     from brainseg.grid import Workplace, run
     from brainseg.training import Interrupted, TrainingError, make_accelerator
 
     accelerator = make_accelerator(configs[0].precision, args.cpu)
     place = Workplace(
-        accelerator,
         args.data,
         args.cache,
         args.runs,
+        accelerator=accelerator,
         resume=args.resume,
         overwrite=args.overwrite,
         initial=args.init_from,
         tracker=make_tracker(args.track),
     )
-    failed = []
-    for config in configs:
+    failed: list[Config] = []
+    for config, reads in needed.items():
+        if broken := [other for other in reads if other in failed]:
+            failed.append(config)
+            print(f"error: {config.name} reads {broken[0].name}, which failed.", file=sys.stderr)
+            continue
+        asked = config in configs
+        if not asked:
+            accelerator.print(f"{config.name} is read by a stack: it comes first.")
         try:
-            checkpoint = run(config, place)
-            if args.out and accelerator.is_main_process:
+            checkpoint = run(config, place if asked else place.for_needed())
+            if asked and args.out and accelerator.is_main_process:
                 copy_checkpoint(checkpoint, args.out / checkpoint.name)
             accelerator.print(f"{config.name}: {checkpoint.folder}")
         except Interrupted as stop:
-            kept = f"the best epoch so far is in {stop.checkpoint.folder}" if stop.checkpoint else (
-                "no epoch was finished, so there is no checkpoint"
-            )  # fmt: skip
-            print(f"\ninterrupted: {kept}; --resume continues.", file=sys.stderr)
-            return 130
+            kept = "no epoch was finished, so there is no checkpoint"
+            if stop.checkpoint:
+                kept = f"the best epoch so far is in {stop.checkpoint.folder}"
+            print(f"\n{kept}.", file=sys.stderr)
+            raise KeyboardInterrupt from None
         except (ValueError, TrainingError, OSError) as error:
-            failed.append(config.name)
+            failed.append(config)
             print(f"error: {config.name}: {error}", file=sys.stderr)
         except Exception:  # a fault of ours: told in full, and the other runs still go on
-            failed.append(config.name)
+            failed.append(config)
             traceback.print_exc()
-    if failed:
-        print(f"{len(failed)} of {len(configs)} runs failed: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0
+    return failed
+
+
+def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:
+    """Train everything needed on a Ray cluster; returns what failed."""
+    from brainseg.cluster import absolute, run_on_ray
+
+    if args.out or args.overwrite:
+        raise ConfigError("--ray goes without --out and --overwrite: give a new --runs folder.")
+    place = absolute(data=args.data, cache=args.cache, runs=args.runs, initial=args.init_from)
+    return list(run_on_ray(needed, place, args.ray))
+
+
+def is_main_process() -> bool:
+    from accelerate import PartialState
+
+    return PartialState().is_main_process
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``python -m brainseg``: evaluate and predict from the command line."""
+"""``python -m brainseg``: evaluate, predict and bench from the command line."""
 
 from __future__ import annotations
 
@@ -51,7 +51,22 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
                          help="folder of checkpoints (default: %(default)s)")  # fmt: skip
     command.add_argument("--out", type=Path, required=True, help="folder for the results")
+
+    command = commands.add_parser("bench", help="measure speed against plain references")
+    command.set_defaults(command=_bench)
+    command.add_argument("what", choices=("train",), help="one optimisation step of each model")
+    command.add_argument("--json", action="store_true", help="print one JSON object and no more")
     return parser
+
+
+def _bench(args: argparse.Namespace) -> int:
+    import json
+
+    from brainseg.bench import train
+
+    result = train.run()
+    print(json.dumps(result, indent=2) if args.json else train.report(result))
+    return 0
 
 
 def _evaluate(args: argparse.Namespace) -> int:

@@ -35,15 +35,19 @@ from brainseg.training import train
 class Workplace:
     """Where runs read and write, and how they go about existing ones; shared by a whole grid."""
 
-    accelerator: Accelerator
     data: Path | None
     cache: Path | None
     runs: Path
+    accelerator: Accelerator
     resume: bool = False
     overwrite: bool = False
     initial: Path | None = None  # checkpoint to start from
     tracker: Callable[[Path], Callable[[dict], None]] = lambda folder: lambda row: None
     _loaded: dict | None = None
+
+    def for_needed(self) -> Workplace:
+        """For runs that were not asked for but are read by one that was: never started anew."""
+        return replace(self, overwrite=False, resume=True)
 
     def dataset(self, config: Config) -> tuple[list[CaseRef], PreparedSet]:
         key = (config.dataset, config.size, config.limit_patients)
@@ -65,15 +69,37 @@ def combinations(models: list[str], losses: list[str]) -> list[tuple[str, str]]:
     return [(m, loss) for m in sorted(models, key=lambda m: m in STACKS) for loss in losses]
 
 
+def plan(configs: list[Config], runs: Path) -> dict[Config, list[Config]]:
+    """Every run that ``configs`` need, themselves included, in an order in which each comes after
+    those it reads; with each the runs it reads."""
+    needed: dict[Config, list[Config]] = {}
+
+    def add(config: Config) -> None:
+        if config not in needed:
+            reads = [*_bases(config, runs), *_helpers(config, runs)]
+            for other in reads:
+                add(other)
+            needed[config] = reads
+
+    for config in configs:
+        add(config)
+    return needed
+
+
 def run(config: Config, place: Workplace) -> Checkpoint:
-    """The finished run of ``config``: found in the runs folder, or trained and scored there.
+    """The finished run of ``config``: found in the runs folder, or trained and scored there. The
+    runs that a stack reads are trained first where they are missing.
 
     Raises ConfigError when the folder holds another run, or another process trains into it.
     """
     folder = config.run_folder(place.runs)
-    if found := finished(config, folder):
+    if not place.overwrite and (found := finished(config, folder)):
         place.accelerator.print(f"{folder} is finished already: nothing to do.")
         return found
+    for needed in [*_bases(config, place.runs), *_helpers(config, place.runs)]:
+        if not finished(needed, needed.run_folder(place.runs)):
+            place.accelerator.print(f"{config.name} reads {needed.name}: training that first.")
+            run(needed, place.for_needed())
     if not place.accelerator.is_main_process:
         return _train_and_score(config, folder, place)
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,10 +121,10 @@ def _train_and_score(config: Config, folder: Path, place: Workplace) -> Checkpoi
     settings: dict = {}
     maps = initial = None
     if config.model in STACKS:
-        bases = [_base_run(name, config, place) for name in config.bases]
+        bases = [read_checkpoint(b.run_folder(place.runs)) for b in _bases(config, place.runs)]
+        helpers = [read_checkpoint(h.run_folder(place.runs)) for h in _helpers(config, place.runs)]
         settings["bases"] = [{"name": base.name, "sha256": base.sha256()} for base in bases]
-        here = replace(place, overwrite=False)
-        maps = base_maps(config, bases, prepared, lambda c: run(c, here), place.accelerator, folder)
+        maps = base_maps(config, bases, helpers, prepared, place.accelerator, folder)
     elif config.init_from:
         initial = _initial_weights(config, place)
     checkpoint = train(
@@ -126,6 +152,22 @@ def finished(config: Config, folder: Path) -> Checkpoint | None:
     if checkpoint.settings.get("interrupted") or checkpoint.settings["run_hash"] != config.hash:
         return None
     return checkpoint
+
+
+def table(configs: list[Config], runs: Path) -> str:
+    """One line per run with its mean Dice on validation and test patients, as Markdown."""
+    lines = ["", "| run | fold | seed | validation Dice | test Dice |", "|---|---|---|---|---|"]
+    for config in configs:
+        if config.held_out_block:
+            continue
+        checkpoint = finished(config, config.run_folder(runs))
+        figures = ["failed", ""]
+        if checkpoint:
+            metrics = json.loads((checkpoint.folder / "metrics.json").read_text())
+            test = metrics["test"].get("dice", {}).get("mean")
+            figures = [f"{metrics['validation']['mean_dice']:.3f}", f"{test:.3f}" if test else ""]
+        lines.append(f"| {config.name} | {config.fold} | {config.seed} | {' | '.join(figures)} |")
+    return "\n".join(lines)
 
 
 def describe(checkpoint: Checkpoint, refs: list[CaseRef], *, score: bool) -> None:
@@ -165,7 +207,7 @@ def _may_continue(config: Config, folder: Path, place: Workplace) -> bool:
             f"{folder} holds a run with another configuration ({there.differences(config)}): "
             "--overwrite replaces it, --runs puts the new one elsewhere."
         )
-    if not place.resume and config.held_out_block is None:
+    if not place.resume:
         raise ConfigError(
             f"{folder} holds an unfinished run of this configuration: --resume continues it, "
             "--overwrite starts it anew."
@@ -173,20 +215,34 @@ def _may_continue(config: Config, folder: Path, place: Workplace) -> bool:
     return True
 
 
-def _base_run(name: str, stack: Config, place: Workplace) -> Checkpoint:
-    """The finished run of a stack's base, trained first if it is missing."""
-    model, encoder, loss = parse_name(name)
-    wanted = replace(
-        stack, model=model, encoder=encoder, loss=loss, stack_inputs="predictions",
-        stack_folds=3, bases=Config.bases, init_from=None,
-    )  # fmt: skip
-    folder = wanted.run_folder(place.runs)
-    if (folder / CARD).is_file():
-        found = read_checkpoint(folder)
-        if not found.settings.get("interrupted"):
-            return found
-    place.accelerator.print(f"{stack.name} reads {name}, which is not trained yet: training it.")
-    return run(wanted, replace(place, overwrite=False, resume=True))
+def _bases(stack: Config, runs: Path) -> list[Config]:
+    """The runs of the bases a stack reads, each as it is in the runs folder or else as the stack's
+    own settings have it; none for other models."""
+    if stack.model not in STACKS:
+        return []
+    found = []
+    for name in stack.bases:
+        model, encoder, loss = parse_name(name)
+        wanted = replace(
+            stack, model=model, encoder=encoder, loss=loss, stack_inputs=Config.stack_inputs,
+            stack_folds=Config.stack_folds, bases=Config.bases, init_from=None,
+        )  # fmt: skip
+        folder = wanted.run_folder(runs)
+        if (folder / CARD).is_file():
+            settings = read_checkpoint(folder).settings
+            wanted = wanted if settings.get("interrupted") else from_json(settings["run"])
+        found.append(wanted)
+    return found
+
+
+def _helpers(stack: Config, runs: Path) -> list[Config]:
+    """For each base as many runs of its like as there are blocks, each without one block."""
+    blocks = range(stack.stack_folds)
+    return [
+        replace(base, held_out_block=(block, stack.stack_folds))
+        for base in _bases(stack, runs)
+        for block in blocks
+    ]
 
 
 def parse_name(name: str) -> tuple[str, str | None, str]:

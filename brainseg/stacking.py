@@ -7,8 +7,6 @@ In use the stack reads the shipped bases.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,20 +24,16 @@ from brainseg.data.splits import block_of, split
 def base_maps(
     config: Config,
     bases: list[Checkpoint],
+    helpers: list[Checkpoint],
     data: PreparedSet,
-    train_helper: Callable[[Config], Checkpoint],
     accelerator: Accelerator,
     folder: Path,
 ) -> np.ndarray:
     """Base probabilities for all slices, float16 (n, bases, size, size), kept in ``folder``.
 
-    train_helper: gives the finished run of a configuration, training it if need be.
+    helpers: the first base's, one for each block of training patients, then the next base's.
     """
-    helpers = [
-        [train_helper(helper_config(base, block, config)) for block in range(config.stack_folds)]
-        for base in bases
-    ]
-    sources = " ".join(c.sha256() for c in [*bases, *(h for row in helpers for h in row)])
+    sources = " ".join(checkpoint.sha256() for checkpoint in (*bases, *helpers))
     path, stamp = folder / "base_maps.npy", folder / "base_maps.txt"
     stamp_text = f"{data.folder.name} {sources}"
     if accelerator.is_main_process and not (
@@ -52,9 +46,10 @@ def base_maps(
             maps = np.lib.format.open_memmap(
                 aside, "w+", np.float16, (len(data.images), len(bases), *data.images.shape[1:3])
             )
-            for column, (base, row) in enumerate(zip(bases, helpers, strict=True)):
+            for column, base in enumerate(bases):
                 _predict(base, config, data, unseen, maps[:, column], accelerator)
-                for block, helper in enumerate(row):
+                own = helpers[column * config.stack_folds :][: config.stack_folds]
+                for block, helper in enumerate(own):
                     rows = data.rows([p for p, b in dealt.items() if b == block])
                     _predict(helper, config, data, rows, maps[:, column], accelerator)
             maps.flush()
@@ -63,11 +58,6 @@ def base_maps(
             aside.write_text(stamp_text)
     accelerator.wait_for_everyone()
     return np.load(path, mmap_mode="r")
-
-
-def helper_config(base: Checkpoint, block: int, stack: Config) -> Config:
-    """The base's own configuration, less one block of the training patients."""
-    return replace(from_json(base.settings["run"]), held_out_block=(block, stack.stack_folds))
 
 
 @torch.inference_mode()

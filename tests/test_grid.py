@@ -63,7 +63,7 @@ def test_a_stack_trains_its_missing_bases_first_and_is_found_finished(tmp_path, 
     small = ("--bases", "unet_resnet34-resnet18-bce", "unet-bce")
     assert main(tmp_path, "--model", "unetpp", "--out", str(tmp_path / "ck"), *small) == 0
     told = capsys.readouterr().out
-    assert "unetpp-bce reads unet-bce, which is not trained yet" in told
+    assert "unet-bce is read by a stack: it comes first" in told
     stack = read_checkpoint(tmp_path / "runs/phantom/unetpp-bce/fold0-seed0")
     assert [base["name"] for base in stack.bases] == list(small[1:])
     helpers = sorted((tmp_path / "runs/phantom/unet-bce").iterdir())
@@ -85,18 +85,20 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     """Every training patient is predicted by the helper that never saw it, others by the base."""
     config = Config(model="unet", encoder_weights=None, dataset="phantom", size=32, epochs=1,
                     batch_size=4, precision="no")  # fmt: skip
-    place = grid.Workplace(make_accelerator("no", cpu=True), None, tmp_path / "c", tmp_path / "r")
+    place = grid.Workplace(
+        None, tmp_path / "c", tmp_path / "r", accelerator=make_accelerator("no", cpu=True)
+    )
     base = grid.run(config, place)
     data = prepared_set(phantom.load(), 32, tmp_path / "c")
     stack = Config(model="unetpp", bases=("unet-bce",), stack_folds=2, dataset="phantom", size=32)
+    needed = grid.plan([stack], tmp_path / "r")
+    assert list(needed) == [*needed[stack], stack] and needed[stack][0] == config
+    helpers = [grid.run(helper, place) for helper in needed[stack][1:]]
     folder = tmp_path / "stack"
-    maps = stacking.base_maps(
-        stack, [base], data, lambda c: grid.run(c, place), place.accelerator, folder
-    )
+    maps = stacking.base_maps(stack, [base], helpers, data, place.accelerator, folder)
     assert maps.shape == (len(data.images), 1, 32, 32)
     roles = split(data.patients, 0)
     dealt = block_of(roles["train"], 2)
-    helpers = [grid.run(stacking.helper_config(base, block, stack), place) for block in range(2)]
     from brainseg.inference import Predictor
     from brainseg.preprocessing import Prepared
 
@@ -155,6 +157,15 @@ def test_rare_settings():
     ):
         with pytest.raises(ConfigError, match=sentence):
             train.resolve(train.parse(["--set", wrong]))
+
+
+def test_seeds_and_folds(tmp_path):
+    flags = ["--model", "unet", "--loss", "bce", "dice", "--seeds", "0", "1", "--folds", "all"]
+    configs = train.resolve(train.parse(flags))
+    assert len(configs) == 20 == len({c.run_folder(tmp_path) for c in configs})
+    assert {(c.fold, c.seed) for c in configs} == {(f, s) for f in range(5) for s in (0, 1)}
+    with pytest.raises(ConfigError, match="--out goes with one fold and one seed"):
+        train.resolve(train.parse([*flags, "--out", str(tmp_path)]))
 
 
 def test_init_from_starts_from_the_given_weights(tmp_path, capsys):

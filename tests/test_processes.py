@@ -50,3 +50,22 @@ def test_killed_trainings_resume_bit_identical():
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert "4 kills" in done.stdout
+
+
+def test_the_grid_on_a_local_ray_of_two_workers(tmp_path):
+    pytest.importorskip("ray")
+    command = [
+        sys.executable, "train.py", "--model", "unet", "unetpp", "--dataset", "phantom", "--size",
+        "32", "--epochs", "1", "--batch-size", "4", "--stack-folds", "2", "--precision", "no",
+        "--encoder-weights", "none", "--bases", "unet_resnet34-resnet18-bce", "unet-bce", "--seeds",
+        "0", "1", "--set", "limit_patients=10", "--ray", "local", "--runs", str(tmp_path / "runs"),
+        "--cache", str(tmp_path / "cache"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| unet")]
+    # Both models and the one base that was not asked for, with two seeds each.
+    assert len(rows) == 6 and not any("failed" in row for row in rows)
+    for seed in (0, 1):
+        stack = read_checkpoint(tmp_path / f"runs/phantom/unetpp-bce/fold0-seed{seed}")
+        assert [base["name"] for base in stack.bases] == ["unet_resnet34-resnet18-bce", "unet-bce"]

@@ -1,0 +1,202 @@
+"""``python -m brainseg bench train``: one optimisation step of each model against a plain loop.
+
+Both are measured in one run, in turns, data included, and compared by their medians. Nothing else
+should run on the machine meanwhile.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+
+from brainseg.batches import Batches
+from brainseg.bench import machine, reference
+from brainseg.config import Config
+from brainseg.data import phantom
+from brainseg.data.cache import PreparedSet, prepared_set
+from brainseg.models import MODELS, STACKS, create_model
+from brainseg.training import Learner, make_accelerator, make_learner
+
+PATIENTS, SLICES = 8, 24
+ROUNDS, STEPS = 5, 2
+WORKERS = (0, 1, 2)
+
+
+def run(size: int = 192, batch_size: int = 16) -> dict:
+    """All figures. Times are in seconds per step; keys that end in ``_ratio`` are reference time
+    divided by ours, with the two medians beside them."""
+    accelerator = make_accelerator("auto")
+    device = accelerator.device
+    dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
+    peak = machine.matrix_product_flops(device, dtype)
+    result: dict = {
+        "machine": machine.describe(device),
+        "size_px": size,
+        "batch_size": batch_size,
+        "precision": accelerator.mixed_precision,
+        "peak_tflops": peak / 1e12,
+        "copy_gb_per_s": machine.copy_bytes(device) / 1e9,
+    }
+    with tempfile.TemporaryDirectory() as name:
+        refs = phantom.load(patients=PATIENTS, slices=SLICES)
+        data = prepared_set(refs, size, Path(name) / "cache")
+        pairs = _write_files(refs, Path(name))
+        for model in MODELS:
+            config = Config(
+                model=model, encoder_weights=None, dataset="phantom", size=size,
+                batch_size=batch_size,
+            )  # fmt: skip
+            result |= _model(config, data, pairs, accelerator, peak)
+    if device.type == "cpu":
+        result["deeplabv3plus_256px_batch16_peak_memory_gb"] = peak_memory_gb()
+    return result
+
+
+def _model(config: Config, data: PreparedSet, pairs, accelerator, peak: float) -> dict:
+    device = accelerator.device
+    maps = None
+    if config.model in STACKS:
+        # Speed does not depend on what the maps hold.
+        maps = np.repeat(data.masks[:, None].astype(np.float16), len(config.bases), axis=1)
+    batches = Batches(config, data, maps, device)
+    learner = make_learner(config, accelerator)
+    ours = _our_steps(learner, batches, config)
+    channels = len(config.bases) if config.model in STACKS else 3
+    workers = _best_workers(config, pairs, channels, device)
+    loader = reference.make_loader(pairs, config.size, channels, config.batch_size, workers)
+    plain = create_model(config.model, encoder_weights=None)
+    times: dict[str, list[float]] = {"reference": [], "ours": [], "input": []}
+    for _ in range(ROUNDS):
+        theirs = reference.steps(plain, loader, config.loss, device)
+        times["reference"] += _time(theirs, device)
+        theirs.close()  # its workers must not run beside our steps
+        gc.collect()
+        times["ours"] += _time(ours, device)
+        times["input"] += _time(_our_inputs(batches, config), device)
+    medians = {key: statistics.median(values) for key, values in times.items()}
+    flops = _flops(learner, batches, config)
+    name = config.model
+    return {
+        f"{name}_step_ratio": medians["reference"] / medians["ours"],
+        f"{name}_reference_s": medians["reference"],
+        f"{name}_ours_s": medians["ours"],
+        f"{name}_reference_workers": workers,
+        f"{name}_images_per_s": config.batch_size / medians["ours"],
+        f"{name}_input_share": medians["input"] / medians["ours"],
+        f"{name}_share_of_peak": flops / medians["ours"] / peak,
+    }
+
+
+def report(result: dict) -> str:
+    """The figures as text."""
+    lines = [
+        f"{result['machine']}: {result['precision']}, {result['size_px']} px, batch "
+        f"{result['batch_size']}; matrix product {result['peak_tflops']:.2f} TFLOP/s, copy "
+        f"{result['copy_gb_per_s']:.1f} GB/s",
+        "",
+        "| model | plain loop (workers) | ours | ratio | images/s | input | share of peak |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in MODELS:
+        r = {key: result[f"{name}_{key}"] for key in (
+            "reference_s", "reference_workers", "ours_s", "step_ratio", "images_per_s",
+            "input_share", "share_of_peak",
+        )}  # fmt: skip
+        lines.append(
+            f"| {name} | {r['reference_s']:.2f} s ({r['reference_workers']}) | {r['ours_s']:.2f} s "
+            f"| {r['step_ratio']:.1f} | {r['images_per_s']:.1f} | {r['input_share']:.1%} | "
+            f"{r['share_of_peak']:.0%} |"
+        )
+    memory = result.get("deeplabv3plus_256px_batch16_peak_memory_gb")
+    if memory is not None:
+        lines += ["", f"deeplabv3plus at 256 px, batch 16: {memory:.1f} GB of memory at most"]
+    return "\n".join(lines)
+
+
+def peak_memory_gb() -> float:
+    """Largest resident memory of a process that trains deeplabv3plus at 256 px, batch 16."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_train_a_little)
+
+
+def _train_a_little() -> float:
+    config = Config(model="deeplabv3plus", encoder_weights=None, size=256)
+    accelerator = make_accelerator("auto", cpu=True)
+    with tempfile.TemporaryDirectory() as name:
+        data = prepared_set(phantom.load(patients=2, slices=SLICES), config.size, Path(name))
+        batches = Batches(config, data, None, accelerator.device)
+        steps = _our_steps(make_learner(config, accelerator), batches, config)
+        for _ in range(4):
+            next(steps)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def _time(steps: Iterator, device: torch.device) -> list[float]:
+    """Seconds of each of STEPS steps, after one unmeasured."""
+    next(steps)
+    times = []
+    for _ in range(STEPS):
+        machine.synchronise(device)
+        began = time.perf_counter()
+        next(steps)
+        machine.synchronise(device)
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def _our_steps(learner: Learner, batches: Batches, config: Config) -> Iterator[torch.Tensor]:
+    learner.model.train()
+    for x, y in _our_inputs(batches, config):
+        yield learner.step(x, y)
+
+
+def _our_inputs(batches: Batches, config: Config) -> Iterator[tuple]:
+    rng = np.random.default_rng(0)
+    while True:
+        rows = rng.choice(len(batches.data.patients), config.batch_size, replace=False)
+        yield batches.augmented(rows, int(rng.integers(2**31)))
+
+
+def _best_workers(config: Config, pairs, channels: int, device: torch.device) -> int:
+    """The number of loader workers that makes the reference fastest."""
+    model = create_model(config.model, encoder_weights=None)
+    found = {}
+    for workers in WORKERS:
+        loader = reference.make_loader(pairs, config.size, channels, config.batch_size, workers)
+        steps = reference.steps(model, loader, config.loss, device)
+        found[workers] = statistics.median(_time(steps, device))
+        steps.close()
+        gc.collect()
+    return min(found, key=found.get)
+
+
+def _flops(learner: Learner, batches: Batches, config: Config) -> int:
+    """Operations of the convolutions of one step, forward and backward."""
+    x, y = next(_our_inputs(batches, config))
+    with FlopCounterMode(display=False) as counter:
+        learner.step(x, y)
+    return counter.get_total_flops()
+
+
+def _write_files(refs, folder: Path) -> list[tuple[Path, Path]]:
+    """Every slice and its mask as TIFF files, as the LGG set has them."""
+    pairs = []
+    for ref in refs:
+        case = ref.read()
+        for number, (image, mask) in enumerate(zip(case.scan.pixels, case.mask, strict=True)):
+            pair = tuple(folder / f"{ref.name}_{number}{end}.tif" for end in ("", "_mask"))
+            Image.fromarray(image).save(pair[0])
+            Image.fromarray(mask.astype(np.uint8) * 255).save(pair[1])
+            pairs.append(pair)
+    return pairs

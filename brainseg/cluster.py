@@ -1,0 +1,68 @@
+"""A grid of runs on a Ray cluster: each run a task with its own GPU or CPU, bases before stacks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from brainseg.config import Config, ConfigError, from_json
+
+
+def run_on_ray(
+    needed: dict[Config, list[Config]], place: dict, address: str
+) -> dict[Config, Exception]:
+    """Run everything in ``needed`` (see ``grid.plan``) on the cluster; returns what failed.
+
+    place: keyword arguments of ``grid.Workplace`` that can travel; data, cache and runs must be
+        paths that every node sees.
+    address: of a running cluster ("auto", "ray://head:10001"), or "local" to start one here.
+
+    What a lost node took is retried up to three times, from the last finished epoch.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError("--ray needs Ray: pip install 'brainseg[ray]'") from error
+    ray.init(address=None if address == "local" else address, log_to_driver=False)
+    try:
+        has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+        request = {"num_gpus": 1} if has_gpus else {"num_cpus": 1}
+        task = ray.remote(max_retries=3, **request)(_task)
+        running: dict[Config, object] = {}
+        for config, reads in needed.items():
+            # Handing over the references makes Ray wait for the runs that this one reads.
+            references = [running[other] for other in reads]
+            running[config] = task.remote(config.to_json(), place, *references)
+        failed = {}
+        for config, reference in running.items():
+            try:
+                print(f"{config.name}: {ray.get(reference)}", flush=True)
+            except Exception as error:
+                cause = getattr(error, "cause", None) or error
+                failed[config] = cause
+                print(f"error: {config.name}: {cause}", file=sys.stderr)
+        return failed
+    finally:
+        ray.shutdown()
+
+
+def _task(values: dict, place: dict, *reads: str) -> str:
+    """One run, on whichever node Ray gave it; returns its folder."""
+    import ray
+    import torch
+
+    from brainseg.grid import Workplace, run
+    from brainseg.training import make_accelerator
+
+    config = from_json(values)
+    given = ray.get_runtime_context().get_assigned_resources()
+    if not given.get("GPU"):
+        torch.set_num_threads(max(1, int(given.get("CPU", 1))))
+    accelerator = make_accelerator(config.precision, cpu=not given.get("GPU"))
+    # A retry finds what the lost try left.
+    return str(run(config, Workplace(accelerator=accelerator, **{**place, "resume": True})).folder)
+
+
+def absolute(**folders: Path | None) -> dict:
+    """Absolute paths, since a task's working folder is Ray's own."""
+    return {key: folder and folder.expanduser().resolve() for key, folder in folders.items()}
