@@ -9,13 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+STACKS = ("unetpp",)  # models that read other models' predictions
+
+
 class ConfigError(ValueError):
     """A setting out of range, an unknown key, or settings that do not go together."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """One run. Paths and hardware are not in it: they must not change the result's identity."""
+    """One run. Paths and hardware are not in it: they must not change the result's identity.
+
+    Settings that a model does not have (a stack's for other models, encoder weights for the
+    self-defined U-Net) take their default, so that they never make two runs of one.
+    """
 
     model: str = "unet_resnet34"
     loss: str = "bce"
@@ -30,11 +37,11 @@ class Config:
     fold: int = 0
     held_out_block: tuple[int, int] | None = None  # helper of a stack: block i of n is left out
     size: int = 192
-    epochs: int = 20
+    epochs: int = 30
     batch_size: int = 16
-    lr: float = 1e-3
+    lr: float = 6e-4
     weight_decay: float = 1e-2
-    patience: int = 8
+    patience: int = 12
     empty_share: float = 0.6
     slice_share: float = 0.25
     grey_share: float = 0.1
@@ -43,6 +50,11 @@ class Config:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.model not in STACKS:
+            for key in ("stack_inputs", "stack_folds", "bases"):
+                object.__setattr__(self, key, getattr(Config, key))
+        if self.model == "unet":
+            object.__setattr__(self, "encoder_weights", None)
         _check(self.size % 32 == 0 and self.size >= 32, "size", self.size, "a multiple of 32")
         _check(self.fold in range(5), "fold", self.fold, "0 to 4")
         _check(self.epochs >= 1, "epochs", self.epochs, "1 or more")

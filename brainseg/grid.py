@@ -223,10 +223,7 @@ def _bases(stack: Config, runs: Path) -> list[Config]:
     found = []
     for name in stack.bases:
         model, encoder, loss = parse_name(name)
-        wanted = replace(
-            stack, model=model, encoder=encoder, loss=loss, stack_inputs=Config.stack_inputs,
-            stack_folds=Config.stack_folds, bases=Config.bases, init_from=None,
-        )  # fmt: skip
+        wanted = replace(stack, model=model, encoder=encoder, loss=loss, init_from=None)
         folder = wanted.run_folder(runs)
         if (folder / CARD).is_file():
             settings = read_checkpoint(folder).settings

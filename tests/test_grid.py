@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,14 @@ def test_combinations_put_bases_before_stacks():
     pairs = grid.combinations(["unetpp", "unet"], ["all"])
     assert pairs == [(m, loss) for m in ("unet", "unetpp") for loss in ("bce", "dice", "hybrid")]
     assert len(grid.combinations(["all"], ["all"])) == 12
+
+
+def test_settings_a_model_does_not_have_make_no_second_run():
+    stack = Config("unetpp", stack_inputs="predictions+image", stack_folds=2, bases=("unet-bce",))
+    for model in ("unet", "unet_resnet34"):
+        assert replace(stack, model=model) == Config(model)
+    assert Config("unet", encoder_weights="imagenet") == Config("unet", encoder_weights=None)
+    assert replace(stack, stack_folds=3) != stack
 
 
 def test_names_and_folders():
@@ -130,7 +139,7 @@ def test_one_failing_combination_does_not_stop_the_others(tmp_path, capsys, monk
 def test_another_configuration_is_not_replaced_without_overwrite(tmp_path, capsys):
     assert main(tmp_path, "--model", "unet") == 0
     assert main(tmp_path, "--model", "unet", "--lr", "0.01") == 1
-    assert "lr 0.01 instead of 0.001): --overwrite replaces it" in capsys.readouterr().err
+    assert "lr 0.01 instead of 0.0006): --overwrite replaces it" in capsys.readouterr().err
     assert main(tmp_path, "--model", "unet", "--lr", "0.01", "--overwrite") == 0
     run = read_checkpoint(tmp_path / "runs/phantom/unet-bce/fold0-seed0").settings["run"]
     assert run["lr"] == 0.01
@@ -199,7 +208,7 @@ def test_help_is_quick_and_imports_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "hybrid: 0.7 BCE + 0.3 Dice" in done.stdout and "default: 20" in done.stdout
+    assert "hybrid: 0.7 BCE + 0.3 Dice" in done.stdout and "default: 30" in done.stdout
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from huggingface_hub.utils import logging as hub_logging
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
+from brainseg.config import STACKS
 from brainseg.models.unet import UNet
 
 
@@ -59,7 +60,6 @@ DEFAULT_ENCODERS = {
     "unetpp": "tu-resnet18",
 }
 
-STACKS = ("unetpp",)
 DEFAULT_BASES = ("unet_resnet34-bce", "deeplabv3plus-bce")
 STACK_INPUTS = ("predictions", "predictions+image")
 
