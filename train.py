@@ -125,9 +125,11 @@ def resolve(args: argparse.Namespace) -> list[Config]:
 
 def read_config(path: Path) -> Config:
     """The configuration in a checkpoint's ``config.json``."""
+    from brainseg.checkpoint import our_part
+
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return from_json(values["brainseg"]["run"] if "brainseg" in values else values)
+        return from_json(values if "model" in values else our_part(values)["run"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, ConfigError):
             raise

@@ -134,7 +134,7 @@ def _predict(args: argparse.Namespace) -> int:
     if args.truth and len(paths) > 1:
         raise ValueError(f"--truth goes with one scan, and {len(paths)} were given.")
     predictors = _load_predictors(args.checkpoints)
-    failed = 0
+    failed, given = 0, set()
     for path in paths:
         try:
             scan = read_sequences(**sequences) if sequences else read_scan(path)
@@ -143,35 +143,28 @@ def _predict(args: argparse.Namespace) -> int:
             print(f"error: {error}", file=sys.stderr)
             failed += 1
             continue
-        out = args.out / path.name.removesuffix(".gz").removesuffix(path.suffix)
-        comparison = predict_to_folder(scan, truth, predictors, _unused(out))
+        stem = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
+        out = _unused(args.out / stem, given)
+        comparison = predict_to_folder(scan, truth, predictors, out)
         print("\n".join([f"{path}:", *describe(comparison)]))
     return 1 if failed else 0
 
 
-_given_out: set[Path] = set()
-
-
-def _unused(folder: Path) -> Path:
+def _unused(folder: Path, given: set[Path]) -> Path:
     """Two scans of one name in one call must not overwrite each other's results."""
     candidate, number = folder, 2
-    while candidate in _given_out:
+    while candidate in given:
         candidate, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    _given_out.add(candidate)
+    given.add(candidate)
     return candidate
 
 
 def _load_predictors(checkpoints: Path) -> dict:
-    from brainseg.inference import load_all
+    from brainseg.inference import load_usable
 
-    predictors, skipped = load_all(checkpoints)
+    predictors, skipped = load_usable(checkpoints)
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
-    if not predictors:
-        raise ValueError(
-            f"{checkpoints} has no usable checkpoint: train one with train.py, or give "
-            "--checkpoints."
-        )
     return predictors
 
 

@@ -3,7 +3,8 @@
 ``<name>/model.safetensors``  weights, fp16 (normalisation counters keep their type)
 ``<name>/config.json``        all that is needed to rebuild and use the model. smp models keep
                               smp's own keys at the top level, so ``smp.from_pretrained`` loads
-                              the folder; ours lie under ``brainseg``
+                              the folder; ours lie under ``brainseg`` (``_brainseg`` beside a
+                              timm encoder)
 ``<name>/metrics.json``       scores on the validation and the test fold
 ``<name>/history.csv``        one row per epoch
 ``<name>/README.md``          the model card
@@ -23,6 +24,7 @@ from pathlib import Path
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold", "run")
+_HIDDEN = "_brainseg"
 FORMAT = 1
 
 
@@ -66,7 +68,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             raise CheckpointError(f"{folder} has no {name}: it is no complete checkpoint folder.")
     path = folder / CONFIG
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))["brainseg"]
+        settings = dict(our_part(json.loads(path.read_text(encoding="utf-8"))))
         missing = [key for key in _REQUIRED if key not in settings]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
@@ -79,7 +81,30 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} has format {settings['format']}: this version reads {FORMAT}. Update brainseg."
         )
+    if not _is_usable(settings):
+        raise CheckpointError(
+            f"{path} has a part that can't be used: expected preprocessing.size and threshold as "
+            "numbers, run as settings, and bases with name and sha256. Train or download it again."
+        )
     return Checkpoint(folder, settings)
+
+
+def our_part(config: dict) -> dict:
+    """What ``config.json`` holds for brainseg. Raises KeyError if there is nothing."""
+    return config[_HIDDEN] if _HIDDEN in config else config["brainseg"]
+
+
+def _is_usable(settings: dict) -> bool:
+    try:
+        bases = settings.get("bases", [])
+        return (
+            isinstance(settings["preprocessing"]["size"], int)
+            and isinstance(settings["threshold"], int | float)
+            and isinstance(settings["run"], dict)
+            and all({"name", "sha256"} <= base.keys() for base in bases)
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 def find_checkpoints(root: str | Path) -> tuple[list[Checkpoint], list[str]]:
@@ -88,7 +113,12 @@ def find_checkpoints(root: str | Path) -> tuple[list[Checkpoint], list[str]]:
     root = Path(root)
     if not root.is_dir():
         raise CheckpointError(f"{root} is not a folder: expected a folder of checkpoints.")
-    folders = sorted(path.parent for path in root.rglob(CONFIG))
+    # A hidden folder is what a killed save left.
+    folders = sorted(
+        path.parent
+        for path in root.rglob(CONFIG)
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
     found, skipped = [], []
     for folder in folders:
         try:
@@ -174,7 +204,9 @@ def save_checkpoint(
         key: (value.to(torch.float16) if value.is_floating_point() else value).contiguous().cpu()
         for key, value in state.items()
     }
-    config = {**architecture, "brainseg": {"format": FORMAT, **settings}}
+    # smp hands keys it does not know on to timm encoders, which refuse them, unless hidden.
+    key = _HIDDEN if str(architecture.get("encoder_name")).startswith("tu-") else "brainseg"
+    config = {**architecture, key: {"format": FORMAT, **settings}}
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

@@ -8,7 +8,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-
 STACKS = ("unetpp",)  # models that read other models' predictions
 
 

@@ -25,7 +25,7 @@ def staple(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[f
 
     Returns the probability of tumour per pixel, float32 in [0, 1], and each mask's estimated
     sensitivity and specificity. Where no mask marks anything there is nothing to estimate: the
-    map is 0 and the estimates are NaN.
+    map is 0 and the estimates are NaN; where all masks are equal, they are right.
     """
     import SimpleITK as sitk
 
@@ -33,8 +33,12 @@ def staple(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[f
     unknown = [float("nan")] * len(masks)
     if not any(mask.any() for mask in masks):
         return np.zeros(masks[0].shape, np.float32), unknown, unknown
+    if all((mask == masks[0]).all() for mask in masks):  # nothing to estimate either, but agreed
+        agreed = [1.0] * len(masks)
+        return masks[0].astype(np.float32), agreed, agreed
     staple_filter = sitk.STAPLEImageFilter()
     staple_filter.SetForegroundValue(1)
+    staple_filter.SetMaximumIterations(500)  # left alone it may take tens of thousands
     fused = staple_filter.Execute([sitk.GetImageFromArray(mask) for mask in masks])
     probabilities = np.nan_to_num(sitk.GetArrayFromImage(fused).astype(np.float32))
     return (

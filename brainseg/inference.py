@@ -209,6 +209,25 @@ def load_all(checkpoints: str | Path = "checkpoints") -> tuple[dict[str, Predict
     return predictors, skipped
 
 
+def load_usable(checkpoints: str | Path = "checkpoints") -> tuple[dict[str, Predictor], list[str]]:
+    """``load_all``, less those whose weights can't be read; one damaged file must not hide the
+    other models. Raises CheckpointError if none is left."""
+    predictors, skipped = load_all(checkpoints)
+    for label, predictor in list(predictors.items()):
+        try:
+            predictor.read_weights()
+        except CheckpointError as error:
+            skipped.append(str(error))
+            del predictors[label]
+    if not predictors:
+        raise CheckpointError(
+            " ".join(
+                [f"{checkpoints} has no usable checkpoint: train one with train.py.", *skipped]
+            )
+        )
+    return predictors, skipped
+
+
 def compare(
     scan: Scan, truth: np.ndarray | None = None, checkpoints: str | Path = "checkpoints"
 ) -> Comparison:
@@ -222,15 +241,7 @@ def compare(
             f"truth is {truth.shape}, the scan {scan.pixels.shape[:3]} (slices, height, width): "
             "expected equal."
         )
-    predictors, skipped = load_all(checkpoints)
-    for label, predictor in list(predictors.items()):
-        try:
-            predictor.read_weights()
-        except CheckpointError as error:  # one damaged file must not hide the other models
-            skipped.append(str(error))
-            del predictors[label]
-    if not predictors:
-        raise CheckpointError(" ".join([f"{checkpoints} has no usable checkpoint.", *skipped]))
+    predictors, skipped = load_usable(checkpoints)
     results = {result.name: result for result in predict_all(scan, predictors)}
     return Comparison(scan, truth, results, tuple(skipped))
 

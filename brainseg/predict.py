@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
         files = sorted(
             (f for f in path.iterdir() if f.is_file()), key=lambda f: natural_key(f.name)
         )
-        kinds = {file: sniff(file) for file in files if not file.name.startswith(".")}
+        kinds = {file: _kind(file) for file in files if not file.name.startswith(".")}
         if "dicom" in kinds.values():
             scans.append(path)
             continue
@@ -41,6 +42,13 @@ def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
             raise ScanError(f"{path} holds no scans. Give files, or a folder that holds them.")
         scans += found
     return scans
+
+
+def _kind(file: Path) -> str:
+    try:
+        return sniff(file)
+    except (OSError, EOFError, zlib.error):
+        return "damaged"  # reading it will say what is wrong
 
 
 def predict_to_folder(

@@ -23,6 +23,7 @@ VERSION = "1"  # part of the cache key: raise it when prepared pixels or statist
 SIZE = 192
 CLIP = 5.0  # z-scores beyond this are artefacts; clipping keeps them from ruling a convolution
 _BACKGROUND_MARGIN = 12  # grey levels of 255 that separate the head from the background
+_DARK = 64  # brightest grey level below which a picture is dark, and the two limits shrink with it
 _MIN_STD = 8.0  # a nearly empty slice must not have its noise blown up to tissue
 
 
@@ -136,15 +137,25 @@ def _histograms(image: np.ndarray) -> np.ndarray:
 def _statistics(histograms: np.ndarray, borders: np.ndarray) -> np.ndarray:
     """Mean and standard deviation of the head, (3, 2), from (3, 256) counts."""
     levels = np.arange(256)
+    scale = _brightness(histograms)
     result = np.empty((3, 2), np.float32)
     for channel, (counts, border) in enumerate(zip(histograms, borders, strict=True)):
         background = int(np.searchsorted(border.cumsum(), border.sum() / 2))
-        head = np.where(np.abs(levels - background) > _BACKGROUND_MARGIN, counts, 0)
+        head = np.where(np.abs(levels - background) > _BACKGROUND_MARGIN * scale, counts, 0)
         if head.sum() < 0.01 * counts.sum():
             head = counts
         share = head.cumsum() / head.sum()
         values = levels.clip(np.searchsorted(share, 0.01), np.searchsorted(share, 0.99))
         mean = np.average(values, weights=head)
         std = np.sqrt(np.average((values - mean) ** 2, weights=head))
-        result[channel] = mean, max(std, _MIN_STD)
+        result[channel] = mean, max(std, _MIN_STD * scale)
     return result
+
+
+def _brightness(histograms: np.ndarray) -> float:
+    """1, or the share of the grey levels that a dark picture uses; one with so few that it may be
+    all noise counts as bright, so that its noise is not blown up."""
+    share = histograms.sum(0).cumsum() / histograms.sum()
+    low, high = np.searchsorted(share, 1e-9), np.searchsorted(share, 0.999)
+    is_dark = high < _DARK and high - low > 2 * _BACKGROUND_MARGIN
+    return high / 255 if is_dark else 1.0

@@ -103,6 +103,14 @@ def read_scan(path) -> Scan:
         return _read(path, path.resolve().name)
 
 
+def picture_size(path) -> tuple[int, int]:
+    """(width, height) in pixels of a picture file, from its header alone. Raises ScanError."""
+    from PIL import Image
+
+    with _decoding(Path(path)), Image.open(path) as picture:
+        return picture.size
+
+
 def read_sequences(*, flair=None, t1=None, t1c=None) -> Scan:
     """Read up to three single-channel files into one scan with channels (T1, FLAIR, T1c).
 

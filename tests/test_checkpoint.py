@@ -131,6 +131,16 @@ def test_smp_loads_the_folder_too(random_checkpoints, name):
     torch.testing.assert_close(outputs(theirs, channels), outputs(ours, channels))
 
 
+def test_smp_loads_a_timm_encoder_too(tmp_path):
+    # Those take no keyword that they do not know, so whatever is ours must not reach them.
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    module = network("unet_resnet34", "tu-resnet18")
+    write(tmp_path / "it", module, model="unet_resnet34", encoder="tu-resnet18")
+    ours = load_module(read_checkpoint(tmp_path / "it"))
+    theirs = smp.from_pretrained(str(tmp_path / "it")).eval()
+    torch.testing.assert_close(outputs(theirs), outputs(ours))
+
+
 def test_a_second_save_replaces_the_first(tmp_path):
     module = network("unet", None)
     write(tmp_path / "it", module, threshold=0.3)

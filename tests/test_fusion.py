@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from brainseg import fusion
 
@@ -65,6 +66,20 @@ def test_staple_agrees_with_the_algorithm_written_out():
     np.testing.assert_allclose(probabilities, expected, atol=0.02)
     np.testing.assert_allclose(sensitivity, p, atol=0.01)
     np.testing.assert_allclose(specificity, q, atol=0.01)
+
+
+def test_staple_comes_to_an_end_when_raters_disagree(monkeypatch):
+    class Watched(sitk.STAPLEImageFilter):
+        def Execute(self, images):
+            # Of these three masks SimpleITK makes tens of thousands of rounds if left alone.
+            assert self.GetMaximumIterations() <= 1000
+            return super().Execute(images)
+
+    monkeypatch.setattr(sitk, "STAPLEImageFilter", Watched)
+    rng = np.random.default_rng(3)
+    masks = [rng.random((6, 64, 64)) < 0.2 for _ in range(3)]
+    probabilities, _, _ = fusion.staple(masks)
+    assert probabilities.min() >= 0 and probabilities.max() <= 1
 
 
 @pytest.mark.parametrize("raters", [2, 3])

@@ -128,7 +128,7 @@ def test_floats_are_the_same_after_any_linear_change(gain, offset, phantom_case)
     close(z_scores(changed), z_scores(pixels), mean=0.005, most=0.1)
 
 
-@pytest.mark.parametrize(("gain", "offset"), [(0.8, 40), (0.5, 0), (0.25, 0)])
+@pytest.mark.parametrize(("gain", "offset"), [(0.8, 40), (0.5, 0)])
 def test_bytes_are_the_same_after_a_linear_change(gain, offset, phantom_case):
     pixels = phantom_case.scan.pixels
     changed = (pixels * gain + offset + 0.5).astype(np.uint8)
@@ -169,8 +169,9 @@ def test_a_constant_image_stays_finite_and_flat(value, dtype):
     assert np.ptp(square) == 0
 
 
-def test_nearly_empty_slices_do_not_have_their_noise_blown_up():
-    noise = np.random.default_rng(0).integers(0, 4, (1, 64, 64, 1)).astype(np.uint8)
+@pytest.mark.parametrize("top", [4, 10])
+def test_nearly_empty_slices_do_not_have_their_noise_blown_up(top):
+    noise = np.random.default_rng(0).integers(0, top, (1, 64, 64, 1)).astype(np.uint8)
     assert abs(z_scores(noise)).max() < 1
 
 
@@ -218,10 +219,17 @@ def test_slicewise_is_each_slice_uploaded_alone(dtype):
     assert (together.statistics[0] != together.statistics[2]).any()
 
 
-def test_the_statistics_of_slices_are_what_slicewise_would_use():
+@pytest.mark.parametrize("share", [1, 0.2])
+def test_a_slice_of_bytes_is_the_same_in_its_volume_and_alone(share):
+    # In training, slices are shown as if alone by the statistics that the volume's cache has.
     pixels = head(slices=3)
-    np.testing.assert_array_equal(
-        prepare(pixels, 64).slice_statistics, prepare(pixels, 64, slicewise=True).statistics
+    pixels[1] = pixels[1] * share  # towards the crown, slices are darker
+    in_volume, alone = prepare(pixels, 64), prepare(pixels, 64, slicewise=True)
+    close(
+        normalise(in_volume.images, in_volume.slice_statistics),
+        normalise(alone.images, alone.statistics),
+        mean=0.01,
+        most=0.1,
     )
 
 

@@ -10,8 +10,8 @@ import re
 from functools import partial
 from pathlib import Path
 
-from brainseg.data.case import Case, CaseRef, DataError
-from brainseg.scan import ScanError, read_mask, read_sequences
+from brainseg.data.case import Case, CaseRef, DataError, naming
+from brainseg.scan import read_mask, read_sequences
 
 TITLE = "BraTS, Brain Tumor Segmentation challenge"
 LICENCE = "the terms of its release (CC BY-NC-SA or CC BY, registration needed)"
@@ -44,8 +44,10 @@ def _reference(folder: Path) -> CaseRef:
         raise DataError(f"{folder} has no mask: expected a file such as {folder.name}_seg.nii.gz.")
     if not sequences:
         raise DataError(f"{folder} has no flair, t1 or t1ce volume: expected at least one of them.")
-    read = partial(_read, folder.name, sequences, label)
-    return CaseRef(folder.name, folder.name, (*sequences.values(), label), read)
+    # BraTS-GLI-00008-001 is a time point of patient BraTS-GLI-00008.
+    patient_id = re.sub(r"^(BraTS-\w+-\d+)-\d+$", r"\1", folder.name)
+    read = partial(_read, patient_id, sequences, label)
+    return CaseRef(patient_id, folder.name, (*sequences.values(), label), read)
 
 
 def _find(folder: Path, words: set[str]) -> Path | None:
@@ -57,8 +59,7 @@ def _find(folder: Path, words: set[str]) -> Path | None:
 
 
 def _read(patient_id: str, sequences: dict[str, Path], label: Path) -> Case:
-    try:
+    with naming(label.parent):
         scan = read_sequences(**sequences)
+    with naming(label):
         return Case(patient_id, "brats", scan, read_mask(label, scan))
-    except ScanError as error:
-        raise DataError(str(error)) from error

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from brainseg import preprocessing
 from brainseg.data.case import CaseRef, DataError
 
-_FORMAT = "1"
+_FORMAT = "2"  # raise it when what is stored here changes
 
 
 @dataclass(frozen=True, eq=False)

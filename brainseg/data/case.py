@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from brainseg.scan import Scan
+from brainseg.scan import Scan, ScanError
 
 
 class DataError(ValueError):
     """A data set that is missing or not as expected; the message names the file and the remedy."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn a ScanError into a DataError that names the whole path: stems repeat in data sets."""
+    try:
+        yield
+    except ScanError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.data.case import Case, CaseRef, DataError
+from brainseg.data.case import Case, CaseRef, DataError, naming
 from brainseg.data.slices import slices_ref
-from brainseg.scan import Scan, natural_key
+from brainseg.scan import Scan, natural_key, picture_size
 
 TITLE = "Brain Tumor Dataset (figshare, Cheng et al.)"
 LICENCE = "CC BY 4.0"
@@ -46,7 +46,7 @@ def load(path: Path) -> list[CaseRef]:
 
 def _load_pictures(path: Path) -> list[CaseRef]:
     try:
-        with open(path / "labels.csv", newline="", encoding="utf-8") as stream:
+        with open(path / "labels.csv", newline="", encoding="utf-8-sig") as stream:
             types = {row["id"]: row["tumor_type"] for row in csv.DictReader(stream)}
     except (OSError, KeyError) as error:
         raise DataError(
@@ -56,9 +56,16 @@ def _load_pictures(path: Path) -> list[CaseRef]:
     for image in sorted((path / "images").glob("*.png"), key=lambda f: natural_key(f.name)):
         if image.stem not in types:
             raise DataError(f"{image} has no row in {path / 'labels.csv'}: add id {image.stem}.")
+        if not image.stem.isdecimal():
+            raise DataError(f"{image} has no number for a name: expected {image.parent}/1.png etc.")
         block = f"{types[image.stem]}-{int(image.stem) // SLICES_PER_BLOCK}"
-        blocks[block].append((image, path / "masks" / image.name))
-    return [slices_ref(patient, "figshare", pairs) for patient, pairs in blocks.items()]
+        with naming(image):
+            size = picture_size(image)
+        blocks[block, size].append((image, path / "masks" / image.name))
+    return [
+        slices_ref(patient, "figshare", pairs, f"{patient} {size[0]}x{size[1]}")
+        for (patient, size), pairs in blocks.items()
+    ]
 
 
 def _load_mats(files: list[Path]) -> list[CaseRef]:

@@ -11,8 +11,8 @@ import csv
 from functools import partial
 from pathlib import Path
 
-from brainseg.data.case import Case, CaseRef, DataError
-from brainseg.scan import ScanError, natural_key, read_mask, read_scan
+from brainseg.data.case import Case, CaseRef, DataError, naming
+from brainseg.scan import natural_key, read_mask, read_scan
 
 TITLE = "your own folder"
 LICENCE = "your own"
@@ -46,7 +46,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         return found
     for file in sorted(folder.iterdir(), key=lambda f: natural_key(f.name)):
         if file.is_file() and not file.name.startswith("."):
-            stem = file.name.removesuffix(".gz").rpartition(".")[0]
+            stem = Path(file.name.removesuffix(".gz")).stem
             if stem in found:
                 raise DataError(f"{found[stem]} and {file} share a stem: expected one file each.")
             found[stem] = file
@@ -57,15 +57,14 @@ def _patients(path: Path) -> dict[str, str] | None:
     if not path.is_file():
         return None
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
             return {row["image"]: row["patient"] for row in csv.DictReader(stream)}
     except KeyError as error:
         raise DataError(f"{path} lacks the column {error}: expected image,patient.") from error
 
 
 def _read(patient_id: str, image: Path, mask: Path) -> Case:
-    try:
+    with naming(image):
         scan = read_scan(image)
+    with naming(mask):
         return Case(patient_id, "folder", scan, read_mask(mask, scan))
-    except ScanError as error:
-        raise DataError(str(error)) from error

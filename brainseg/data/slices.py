@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.data.case import Case, CaseRef, DataError
-from brainseg.scan import Scan, ScanError, read_mask, read_scan
+from brainseg.data.case import Case, CaseRef, DataError, naming
+from brainseg.scan import Scan, read_mask, read_scan
 
 
 def slices_ref(
@@ -31,11 +31,10 @@ def read_slices(patient_id: str, dataset: str, pairs: tuple[tuple[Path, Path], .
     """
     images, masks = [], []
     for image_path, mask_path in pairs:
-        try:
+        with naming(image_path):
             scan = read_scan(image_path)
+        with naming(mask_path):
             mask = read_mask(mask_path, scan)
-        except ScanError as error:
-            raise DataError(str(error)) from error
         if images and scan.pixels.shape != images[0].shape:
             raise DataError(
                 f"{image_path} is {scan.pixels.shape[1:]} (height, width, channels), but the "
