@@ -94,7 +94,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     seen = [
         label
         for label, predictor in predictors.items()
-        if predictor.checkpoint.settings["dataset"] == args.dataset
+        if predictor.checkpoint.settings.get("dataset") == args.dataset
         and any(role_of(p, predictor.checkpoint.settings["fold"]) != "test" for p in patient_ids)
     ]
     notes = []

@@ -21,8 +21,8 @@ def model_card(settings: dict, metrics: dict) -> str:
     dataset = DATASETS[settings["dataset"]]
     run = settings["run"]
     title = _TITLES[settings["model"]]
-    if settings["encoder"]:
-        title += f" (encoder here: {settings['encoder']})"
+    if run["encoder"]:
+        title += f" (encoder here: {run['encoder']})"
     start = "ImageNet encoder weights" if run["encoder_weights"] else "random initialisation"
     if settings["model"] == "unet":
         start = "random initialisation"

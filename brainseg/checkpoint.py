@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from brainseg.preprocessing import VERSION
+
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold", "run")
 _HIDDEN = "_brainseg"
@@ -85,6 +87,12 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} has a part that can't be used: expected preprocessing.size and threshold as "
             "numbers, run as settings, and bases with name and sha256. Train or download it again."
+        )
+    found = settings["preprocessing"].get("version", VERSION)
+    if found != VERSION:
+        raise CheckpointError(
+            f"{path} was trained on inputs prepared by version {found}, and this brainseg prepares "
+            f"them by version {VERSION}: use the brainseg it was trained with, or train it again."
         )
     return Checkpoint(folder, settings)
 

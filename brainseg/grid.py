@@ -116,6 +116,7 @@ def _train_and_score(config: Config, folder: Path, place: Workplace) -> Checkpoi
     say = place.accelerator.print
     resume = _may_continue(config, folder, place)
     say(f"\n=== {config.name} on {config.dataset}, fold {config.fold}, in {folder}")
+    say(f"{place.accelerator.num_processes} processes, {place.accelerator.device}")
     say(json.dumps(config.to_json(), indent=2))
     refs, prepared = place.dataset(config)
     settings: dict = {}
@@ -125,7 +126,7 @@ def _train_and_score(config: Config, folder: Path, place: Workplace) -> Checkpoi
         helpers = [read_checkpoint(h.run_folder(place.runs)) for h in _helpers(config, place.runs)]
         settings["bases"] = [{"name": base.name, "sha256": base.sha256()} for base in bases]
         maps = base_maps(config, bases, helpers, prepared, place.accelerator, folder)
-    elif config.init_from:
+    if config.init_from:
         initial = _initial_weights(config, place)
     checkpoint = train(
         config,
@@ -257,6 +258,8 @@ def parse_name(name: str) -> tuple[str, str | None, str]:
 def _initial_weights(config: Config, place: Workplace) -> dict:
     from safetensors.torch import load_file
 
+    if place.initial is None:
+        raise ConfigError(f"{config.name} starts from other weights: give them by --init-from.")
     weights = place.initial / WEIGHTS if place.initial.is_dir() else place.initial
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     if digest != config.init_from:

@@ -16,6 +16,7 @@ import numpy as np
 
 from brainseg import fusion
 from brainseg.checkpoint import (
+    CONFIG,
     WEIGHTS,
     Checkpoint,
     CheckpointError,
@@ -178,7 +179,7 @@ def load(name: str | Path, checkpoints: str | Path = "checkpoints") -> Predictor
     for folder in (Path(checkpoints) / name, Path(name)):
         if folder.is_dir():
             return _predictor(read_checkpoint(folder))
-    if str(name).count("/") == 2:
+    if str(name).partition("@")[0].count("/") == 2:
         from brainseg.hub import download
 
         return _predictor(download(str(name)))
@@ -302,9 +303,10 @@ def _is_nan(value: object) -> bool:
 def _predictor(checkpoint: Checkpoint) -> Predictor:
     """One predictor per file content, shared by all who ask."""
     folder = checkpoint.folder.resolve()
-    return _shared_predictor(folder, (folder / WEIGHTS).stat().st_mtime_ns)
+    stamps = tuple((folder / name).stat().st_mtime_ns for name in (WEIGHTS, CONFIG))
+    return _shared_predictor(folder, stamps)
 
 
 @functools.lru_cache(maxsize=64)
-def _shared_predictor(folder: Path, modified_ns: int) -> Predictor:
+def _shared_predictor(folder: Path, modified_ns: tuple[int, ...]) -> Predictor:
     return Predictor(read_checkpoint(folder))

@@ -8,7 +8,7 @@ Two steps, both numpy:
    head (not the background) of the whole volume, or of each slice alone. A picture uploaded alone
    is a volume of one slice, for which the two are the same.
 
-z-scores ignore any linear change of the intensities, so it makes no difference whether a file
+z-scores ignore any linear change of the intensities, so it makes little difference whether a file
 stores 0-255, 0-4095 or values around zero.
 """
 

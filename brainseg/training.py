@@ -35,7 +35,7 @@ from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, split
 from brainseg.losses import create_loss
-from brainseg.models import CHANNELS_LAST, create_model
+from brainseg.models import CHANNELS_LAST, DEFAULT_ENCODERS, create_model
 from brainseg.resume import BEST, STATE, Progress, load_state, save_state, save_weights
 
 THRESHOLDS = np.arange(1, 100) / 100
@@ -369,7 +369,8 @@ def _finish(
         "name": config.name,
         "model": config.model,
         "loss": config.loss,
-        "encoder": config.encoder,
+        # By name even where it is the default, which may change.
+        "encoder": config.encoder or DEFAULT_ENCODERS[config.model],
         "stack_inputs": config.stack_inputs,
         "preprocessing": {
             "version": preprocessing.VERSION,

@@ -454,3 +454,10 @@ def test_a_checkpoint_without_bases_has_none(random_checkpoints):
     one = read_checkpoint(random_checkpoints / "unet-bce")
     assert isinstance(one, Checkpoint) and one.bases == [] and one.name == "unet-bce"
     assert np.isclose(one.settings["threshold"], 0.5)
+
+
+def test_inputs_prepared_by_another_version_are_refused(random_checkpoints, tmp_path):
+    folder = damaged(tmp_path, random_checkpoints / "unet-bce")
+    edit(folder, lambda config: config["brainseg"]["preprocessing"].update(version="0"))
+    with pytest.raises(CheckpointError, match=r"prepared by version 0.* prepares them by version"):
+        read_checkpoint(folder)

@@ -12,10 +12,11 @@ pytestmark = pytest.mark.slow
 
 
 def launch(processes: int, *command) -> str:
+    # Accelerate starts several processes only as if for GPUs; the scripts then ask for the CPU.
     launcher = [
-        sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1",
+        sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1",
         "--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no",
-        "--main_process_port", "0",
+        "--multi_gpu" if processes > 1 else "--cpu",
     ]  # fmt: skip
     done = subprocess.run([*launcher, *map(str, command)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -35,13 +36,13 @@ def test_validation_is_the_same_whatever_the_number_of_processes(tmp_path):
 
 
 def test_two_processes_train_one_run(tmp_path):
-    launch(
+    out = launch(
         2, "train.py", "--model", "unet", "--dataset", "phantom", "--size", 32, "--epochs", 2,
         "--batch-size", 8, "--cpu", "--precision", "no", "--set", "limit_patients=10", "--runs",
         tmp_path / "runs", "--cache", tmp_path / "cache",
     )  # fmt: skip
     checkpoint = read_checkpoint(tmp_path / "runs/phantom/unet-bce/fold0-seed0")
-    assert checkpoint.settings["epochs_done"] == 2
+    assert checkpoint.settings["epochs_done"] == 2 and "2 processes" in out
     load_module(checkpoint)
 
 
