@@ -1,7 +1,6 @@
 """Runs and the grid on tiny phantoms: order, isolation, what is skipped and what is refused."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -209,21 +208,3 @@ def test_help_is_quick_and_imports_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "hybrid: 0.7 BCE + 0.3 Dice" in done.stdout and "default: 30" in done.stdout
-
-
-@pytest.mark.slow
-def test_the_whole_grid(tmp_path):
-    """All twelve combinations in one command; each writes a checkpoint that loads."""
-    here = ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
-    command = [sys.executable, "train.py", *FLAGS, *here, "--model", "all", "--loss", "all"]
-    subprocess.run(
-        [*command, "--out", str(tmp_path / "checkpoints")], check=True, env=dict(os.environ)
-    )
-    predictors, skipped = load_all(tmp_path / "checkpoints")
-    assert skipped == [] and len(predictors) == 12
-    scan = phantom.make_case(3, size=64, slices=2).scan
-    from brainseg.inference import predict_all
-
-    results = {r.name: r for r in predict_all(scan, predictors)}
-    assert len(results) == 15
-    assert all(np.isfinite(r.probabilities).all() for r in results.values())

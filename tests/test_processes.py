@@ -1,12 +1,15 @@
-"""Two processes under ``accelerate launch`` (gloo on the CPU) against one."""
+"""Whole commands: the grid, two processes under ``accelerate launch``, kills, a local Ray."""
 
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from brainseg.checkpoint import load_module, read_checkpoint
+from brainseg.data.phantom import make_case
+from brainseg.inference import load_all, predict_all
 
 pytestmark = pytest.mark.slow
 
@@ -70,3 +73,19 @@ def test_the_grid_on_a_local_ray_of_two_workers(tmp_path):
     for seed in (0, 1):
         stack = read_checkpoint(tmp_path / f"runs/phantom/unetpp-bce/fold0-seed{seed}")
         assert [base["name"] for base in stack.bases] == ["unet_resnet34-resnet18-bce", "unet-bce"]
+
+
+def test_the_whole_grid(tmp_path):
+    """All twelve combinations in one command; each writes a checkpoint that loads."""
+    command = [
+        sys.executable, "train.py", "--model", "all", "--loss", "all", "--dataset", "phantom",
+        "--encoder-weights", "none", "--size", "32", "--epochs", "1", "--batch-size", "4",
+        "--stack-folds", "2", "--cpu", "--precision", "no", "--set", "limit_patients=10", "--runs",
+        str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "all"),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    predictors, skipped = load_all(tmp_path / "all")
+    assert skipped == [] and len(predictors) == 12
+    results = list(predict_all(make_case(3, size=64, slices=2).scan, predictors))
+    assert len(results) == 15  # and the three fusions
+    assert all(np.isfinite(result.probabilities).all() for result in results)
