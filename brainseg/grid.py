@@ -198,7 +198,7 @@ def _may_continue(config: Config, folder: Path, place: Workplace) -> bool:
         return False
     there = None
     if (folder / STATE).is_file():
-        there = from_json(read_state_config(folder / STATE))
+        there = read_state_config(folder / STATE)
     elif (folder / CONFIG).is_file():
         there = from_json(read_checkpoint(folder).settings["run"])
     if there is None:

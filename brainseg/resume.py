@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from brainseg.checkpoint import CheckpointError, replacing
-from brainseg.config import Config, ConfigError
+from brainseg.config import Config, ConfigError, from_json
 
 STATE, BEST = "state.safetensors", "best.safetensors"
 
@@ -44,15 +44,16 @@ def save_state(path: Path, config: Config, progress: Progress, learner) -> None:
         save_file(tensors, aside, metadata=metadata)
 
 
-def read_state_config(path: Path) -> dict:
+def read_state_config(path: Path) -> Config:
     """The configuration a resume state was written with. Raises CheckpointError if damaged."""
     try:
         with safe_open(path, "pt") as file:
-            return json.loads(file.metadata()["config"])
+            saved = json.loads(file.metadata()["config"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is no resume state of this program ({error}): start anew with --overwrite."
         ) from error
+    return from_json(saved)
 
 
 def load_state(path: Path, config: Config, learner) -> Progress:
@@ -60,8 +61,7 @@ def load_state(path: Path, config: Config, learner) -> Progress:
 
     Raises ConfigError if the state was written by another configuration.
     """
-    saved = read_state_config(path)
-    if saved != json.loads(json.dumps(config.to_json())):
+    if read_state_config(path) != config:
         raise ConfigError(f"{path} belongs to another configuration: start with --overwrite.")
     tensors = load_file(path)
     with safe_open(path, "pt") as file:

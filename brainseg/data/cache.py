@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +58,10 @@ def prepared_set(refs: Sequence[CaseRef], size: int, cache: Path | None = None) 
     if not refs:
         raise DataError("The data set has no cases.")
     cache = cache or default_cache()
-    folder = cache / f"{_dataset_label(refs)}-{size}px-{_key(refs, size)}"
+    folder = cache / f"{len(refs)}cases-{size}px-{_key(refs, size)}"
     if not (folder / "index.json").is_file():
         _build(refs, size, folder)
     return _open(folder, size)
-
-
-def _dataset_label(refs: Sequence[CaseRef]) -> str:
-    return f"{len(refs)}cases"
 
 
 def _key(refs: Sequence[CaseRef], size: int) -> str:
@@ -123,9 +119,5 @@ def _open(folder: Path, size: int) -> PreparedSet:
         np.load(folder / "statistics.npy"),
         np.load(folder / "slice_statistics.npy"),
         np.array(patients),
-        np.array([bool(chunk.any()) for chunk in _chunks(masks)]),
+        np.array([bool(mask.any()) for mask in masks]),
     )
-
-
-def _chunks(masks: np.ndarray) -> Iterator[np.ndarray]:
-    yield from masks
