@@ -1,17 +1,32 @@
 """Start the comparison app; nothing else.
 
-``python app.py`` serves the checkpoints beside this file, or in ``$BRAINSEG_CHECKPOINTS``, at
-http://127.0.0.1:7860. ``$GRADIO_SERVER_NAME`` and ``$GRADIO_SERVER_PORT`` say otherwise.
+``python app.py [--checkpoints PATH|REPO@REVISION]`` serves the checkpoints beside this file, or in
+``$BRAINSEG_CHECKPOINTS``, at http://127.0.0.1:7860. ``$GRADIO_SERVER_NAME`` and
+``$GRADIO_SERVER_PORT`` say otherwise.
 """
 
+import argparse
 import os
 import signal
 import sys
 from pathlib import Path
 
+from brainseg.checkpoint import CheckpointError
+from brainseg.hub import local_folder
 from brainseg.ui.page import LAUNCH, build
 
-demo = build(os.environ.get("BRAINSEG_CHECKPOINTS") or Path(__file__).parent / "checkpoints")
+parser = argparse.ArgumentParser(description="Compare segmentation models on your own scan.")
+parser.add_argument(
+    "--checkpoints",
+    metavar="PATH|REPO@REVISION",
+    default=os.environ.get("BRAINSEG_CHECKPOINTS") or Path(__file__).parent / "checkpoints",
+    help="a folder, or user/repo[@revision] on the Hugging Face Hub (default: %(default)s)",
+)
+args = parser.parse_args(None if __name__ == "__main__" else [])
+try:
+    demo = build(local_folder(args.checkpoints))
+except CheckpointError as error:
+    sys.exit(f"error: {error}")
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # a clean exit deletes what was uploaded

@@ -1,4 +1,4 @@
-"""``python -m brainseg``: evaluate, predict and bench from the command line."""
+"""``python -m brainseg``: evaluate, predict, bench, push, pull and space from the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--fold", type=int, choices=range(5), help="this fold (default: 0)")
     which.add_argument("--all", action="store_true", help="every patient, training patients too")
     command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
-                         help="folder of checkpoints (default: %(default)s)")  # fmt: skip
+                         help="folder of checkpoints, or user/repo[@revision] on the Hub "
+                         "(default: %(default)s)")  # fmt: skip
     command.add_argument("--slicewise", action="store_true",
                          help="score each slice as if it had been uploaded alone")  # fmt: skip
     command.add_argument("--out", type=Path, required=True, help="folder for the results")
@@ -49,14 +50,74 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--as-volume", action="store_true",
                          help="a folder's pictures are the slices of one scan")  # fmt: skip
     command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
-                         help="folder of checkpoints (default: %(default)s)")  # fmt: skip
+                         help="folder of checkpoints, or user/repo[@revision] on the Hub "
+                         "(default: %(default)s)")  # fmt: skip
     command.add_argument("--out", type=Path, required=True, help="folder for the results")
 
     command = commands.add_parser("bench", help="measure speed against plain references")
     command.set_defaults(command=_bench)
     command.add_argument("what", choices=("train",), help="one optimisation step of each model")
     command.add_argument("--json", action="store_true", help="print one JSON object and no more")
+
+    command = commands.add_parser("push", help="put checkpoints on the Hugging Face Hub")
+    command.set_defaults(command=_push)
+    command.add_argument("names", nargs="*", metavar="NAME", help="checkpoints, or their folders")
+    command.add_argument("repo", metavar="REPO", help="user/repo; made if it isn't there")
+    command.add_argument("--all", action="store_true", help="every checkpoint of the folder")
+    command.add_argument("--private", action="store_true", help="make the repository private")
+    command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
+                         help="folder of checkpoints (default: %(default)s)")  # fmt: skip
+
+    command = commands.add_parser("pull", help="get checkpoints from the Hugging Face Hub")
+    command.set_defaults(command=_pull)
+    command.add_argument("reference", metavar="REPO[@REVISION]",
+                         help="user/repo, or user/repo/name for one checkpoint")  # fmt: skip
+    command.add_argument("--out", type=Path, default=Path("checkpoints"),
+                         help="folder to put them into (default: %(default)s)")  # fmt: skip
+    command.add_argument("--overwrite", action="store_true", help="replace others of their names")
+
+    command = commands.add_parser("space", help="make or update a Gradio Space with the app")
+    command.set_defaults(command=_space)
+    command.add_argument("repo", metavar="USER/NAME", help="the Space; made if it isn't there")
+    command.add_argument("--checkpoints", default="checkpoints", metavar="PATH|REPO[@REVISION]",
+                         help="a folder to take along, or a repository to name (default: "
+                         "%(default)s)")  # fmt: skip
+    command.add_argument("--gpu", action="store_true", help="for ZeroGPU instead of a CPU")
+    command.add_argument("--private", action="store_true", help="make the Space private")
+    command.add_argument("--dry-run", type=Path, metavar="DIR",
+                         help="only write the Space's folder to DIR")  # fmt: skip
     return parser
+
+
+def _push(args: argparse.Namespace) -> int:
+    from brainseg.hub.push import find_to_push, push
+
+    if bool(args.names) == args.all:
+        raise ValueError("Give either NAMEs or --all: python -m brainseg push NAME|--all REPO")
+    address = push(find_to_push(args.names, args.checkpoints), args.repo, private=args.private)
+    print(address or f"{args.repo} has all of it already: nothing was pushed.")
+    return 0
+
+
+def _pull(args: argparse.Namespace) -> int:
+    from brainseg.hub.pull import pull
+
+    for checkpoint in pull(args.reference, args.out, overwrite=args.overwrite):
+        receipt = checkpoint.receipt
+        print(f"{checkpoint.folder}: {receipt['repo']} at {receipt['revision']}")
+    return 0
+
+
+def _space(args: argparse.Namespace) -> int:
+    from brainseg.hub.space import push_space, write_space
+
+    if args.dry_run:
+        write_space(args.dry_run, args.repo, args.checkpoints, gpu=args.gpu)
+        print(f"written to {args.dry_run}; nothing was pushed.")
+        return 0
+    address = push_space(args.repo, args.checkpoints, gpu=args.gpu, private=args.private)
+    print(address or f"{args.repo} is up to date: nothing was pushed.")
+    return 0
 
 
 def _bench(args: argparse.Namespace) -> int:
@@ -160,9 +221,10 @@ def _unused(folder: Path, given: set[Path]) -> Path:
 
 
 def _load_predictors(checkpoints: Path) -> dict:
+    from brainseg.hub import local_folder
     from brainseg.inference import load_usable
 
-    predictors, skipped = load_usable(checkpoints)
+    predictors, skipped = load_usable(local_folder(checkpoints))
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     return predictors

@@ -1,7 +1,13 @@
-"""The model card: a checkpoint folder's README.md, with the metadata the Hub reads."""
+"""Model cards, with the metadata the Hub reads: of one checkpoint, and of a repository."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from brainseg.checkpoint import CheckpointError
 from brainseg.data import DATASETS
 
 _TITLES = {
@@ -11,49 +17,195 @@ _TITLES = {
     "unetpp": "U-Net++ that fuses the predictions of other models",
 }
 _LOSSES = {"bce": "BCE", "dice": "Dice", "hybrid": "hybrid (70 % BCE + 30 % Dice)"}
+_METRICS = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Recall"}
+_PARTS = {"test": "test", "test_slicewise": "test, each slice alone"}
+_TAGS = ["brain-tumor-segmentation", "mri", "segmentation-models-pytorch", "pytorch"]
+
+INTENDED_USE = """\
+For research and teaching: to compare models, losses and ensembles, and to see on one's own scans
+which of them to trust. **Not for clinical use**: it is no medical device, no clinician has examined
+its results, and nothing it marks or leaves unmarked is a finding."""
+
+LIMITS = """\
+- Trained on the patients named above and nobody else. Other tumours, ages, sequences, scanners or
+  preparations (skull-stripped volumes, for instance): expect less, and look before you believe.
+- It reads T1, FLAIR and post-contrast T1 of one brain. A single grey picture stands for all three,
+  and scores drop with it.
+- Slices are segmented one by one; nothing checks that neighbouring slices agree.
+- Dice hides small tumours behind large ones: look at the slices without tumour too."""
 
 
-def model_card(settings: dict, metrics: dict) -> str:
+def model_card(settings: dict, metrics: dict, repo: str | None = None) -> str:
     """Markdown with YAML front matter from a checkpoint's settings and metrics.
 
-    The weights carry the licence of the data they were trained on.
+    repo: ``user/repo`` on the Hub where it lies, if it does. The weights carry the licence of the
+    data they were trained on. Raises CheckpointError if the settings or scores are not such as
+    training writes.
     """
+    try:
+        return _model_card(settings, metrics, repo)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CheckpointError(
+            f"{settings.get('name')}: no model card can be written from its settings and scores "
+            f"({type(error).__name__}: {str(error)[:80]}): expected those that training writes."
+        ) from error
+
+
+def repository_card(repo: str, checkpoints: Sequence[tuple[dict, dict]]) -> str:
+    """The card of a repository from the settings and metrics of each checkpoint in it."""
+    names = [settings["name"] for settings, _ in checkpoints]
+    licences = {DATASETS[settings["dataset"]].LICENCE for settings, _ in checkpoints}
+    rows = ["| checkpoint | model | data | test patients | mean Dice | 95 % interval |"]
+    rows.append("|---|---|---|---|---|---|")
+    for settings, metrics in checkpoints:
+        dice = (metrics.get("test") or {}).get("dice") or {}
+        figures = (
+            [str(dice["patients"]), f"{dice['mean']:.3f}", _interval(dice)] if dice else [""] * 3
+        )
+        name, data = settings["name"], f"{settings['dataset']}, fold {settings['fold']}"
+        cells = [f"[{name}]({name}/README.md)", _TITLES[settings["model"]], data, *figures]
+        rows.append(f"| {' | '.join(cells)} |")
+    lines = [
+        _front_matter(repo.partition("/")[2], checkpoints),
+        f"# {repo.partition('/')[2]}",
+        "",
+        "Brain-tumour segmentation models for MRI, one folder each, trained by brainseg.",
+        "",
+        *rows,
+        "",
+        "Dice is computed per patient over the whole volume; intervals are 95 % bootstrap "
+        "intervals over patients. Folders of smp models also load with "
+        "`segmentation_models_pytorch.from_pretrained`.",
+        "",
+        "## How to load",
+        *_usage(f"{repo}/{names[0]}"),
+        f"`python -m brainseg pull {repo}` puts all of them into `checkpoints/`. Put `@` and a "
+        "commit behind the name to pin it.",
+        "",
+        "## Intended use",
+        INTENDED_USE,
+        "",
+        "## Limits",
+        LIMITS,
+        "",
+        "## Licence",
+        f"The weights follow the licence of their training data: {'; '.join(sorted(licences))}. "
+        "brainseg's code is Apache-2.0.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _model_card(settings: dict, metrics: dict, repo: str | None) -> str:
     dataset = DATASETS[settings["dataset"]]
-    run = settings["run"]
+    name = settings["name"]
+    lines = [
+        _front_matter(name, [(settings, metrics)]),
+        f"# {name}",
+        "",
+        f"{_title(settings)}, trained with the {_LOSSES[settings['loss']]} loss on "
+        f"{dataset.TITLE}.",
+        "",
+        "## How to load",
+        *_usage(f"{repo}/{name}" if repo else name),
+        "`predictor.module` is the plain `torch.nn.Module`.",
+        "",
+        "## Intended use",
+        INTENDED_USE,
+        "",
+        "## Limits",
+        LIMITS,
+        *_false_alarms(metrics),
+        "",
+        "## Training",
+        *_training(settings),
+        "",
+        "## Scores",
+        *_scores(metrics),
+        "",
+        "## Licence",
+        f"The weights follow the licence of their training data: {dataset.LICENCE}. brainseg's "
+        "code is Apache-2.0.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _front_matter(name: str, checkpoints: Sequence[tuple[dict, dict]]) -> str:
+    datasets = {DATASETS[settings["dataset"]] for settings, _ in checkpoints}
+    licences = {dataset.LICENCE_ID for dataset in datasets}
+    licence = {"license": licences.pop()} if len(licences) == 1 else {"license": "other"}
+    if licence["license"] == "other":
+        licence["license_name"] = "of-the-training-data"
+        if homes := sorted(d.HOME for d in datasets if d.HOME.startswith("https://")):
+            licence["license_link"] = homes[0]
+    data = ModelCardData(
+        **licence,
+        library_name="brainseg",
+        pipeline_tag="image-segmentation",
+        tags=_TAGS,
+        model_name=name,
+        eval_results=[r for checkpoint in checkpoints for r in _eval_results(*checkpoint)],
+    )
+    return f"---\n{data.to_yaml()}\n---"
+
+
+def _eval_results(settings: dict, metrics: dict) -> list[EvalResult]:
+    """Mean per patient of each score on the test fold, with its interval beside it."""
+    found = []
+    for part, words in _PARTS.items():
+        scores = metrics.get(part) or {}
+        for key, label in _METRICS.items():
+            figures = scores.get(key) or {}
+            if not math.isfinite(figures.get("mean", math.nan)):
+                continue
+            args = {"patients": figures["patients"]}
+            if figures["patients"] > 1:
+                args["interval_95"] = [round(figures["low"], 4), round(figures["high"], 4)]
+            found.append(
+                EvalResult(
+                    task_type="image-segmentation",
+                    task_name="Brain-tumour segmentation",
+                    dataset_type=settings["dataset"],
+                    dataset_name=DATASETS[settings["dataset"]].TITLE,
+                    dataset_config=f"fold {scores['fold']}",
+                    dataset_split="test",
+                    metric_type=key,
+                    metric_name=f"{settings['name']}: mean {label} per patient ({words})",
+                    metric_value=round(figures["mean"], 4),
+                    metric_args=args,
+                )
+            )
+    return found
+
+
+def _title(settings: dict) -> str:
     title = _TITLES[settings["model"]]
-    if run["encoder"]:
-        title += f" (encoder here: {run['encoder']})"
+    encoder = settings["run"]["encoder"]
+    return f"{title} (encoder here: {encoder})" if encoder else title
+
+
+def _usage(name: str) -> list[str]:
+    return [
+        "```python",
+        "import brainseg",
+        "",
+        f'predictor = brainseg.load("{name}")',
+        'result = predictor.predict(brainseg.read_scan("scan.nii.gz"))',
+        "result.mask  # bool, (slices, height, width)",
+        "```",
+    ]
+
+
+def _training(settings: dict) -> list[str]:
+    dataset, run, patients = DATASETS[settings["dataset"]], settings["run"], settings["patients"]
     start = "ImageNet encoder weights" if run["encoder_weights"] else "random initialisation"
     if settings["model"] == "unet":
         start = "random initialisation"
     if run["init_from"]:
         start = f"the weights with sha256 {run['init_from'][:12]}"
-    parts = [
-        "---",
-        f"license: {dataset.LICENCE_ID}",
-        "library_name: brainseg",
-        "pipeline_tag: image-segmentation",
-        "tags: [brain-tumor-segmentation, mri, segmentation-models-pytorch, pytorch]",
-        "---",
-        f"# {settings['name']}",
-        "",
-        f"{title}, trained with the {_LOSSES[settings['loss']]} loss on {dataset.TITLE}. "
-        "For research and teaching, **not for clinical use**.",
-        "",
-        "## Use",
-        "```python",
-        "import brainseg",
-        "",
-        f'predictor = brainseg.load("{settings["name"]}")',
-        'result = predictor.predict(brainseg.read_scan("scan.nii.gz"))',
-        "result.mask  # bool, (slices, height, width)",
-        "```",
-        "",
-        "## Training",
+    lines = [
         f"- Data: {dataset.TITLE}, {dataset.HOME}",
-        f"- Patients: {settings['patients']['train']} to train on, "
-        f"{settings['patients']['val']} to validate on, {settings['patients']['test']} to test on "
-        f"(fold {settings['fold']} of 5, split by patient)",
+        f"- Patients: {patients['train']} to train on, {patients['val']} to validate on, "
+        f"{patients['test']} to test on (fold {settings['fold']} of 5, split by patient)",
         f"- Input: {settings['preprocessing']['size']} px squares of T1, FLAIR, T1c; z-scores per "
         "volume",
         f"- Start: {start}",
@@ -62,16 +214,21 @@ def model_card(settings: dict, metrics: dict) -> str:
     ]
     if settings.get("bases"):
         names = ", ".join(base["name"] for base in settings["bases"])
-        parts.append(
+        lines.append(
             f"- Reads the predictions of {names}; fitted on out-of-fold predictions "
             f"({run['stack_folds']} blocks of the training patients)"
         )
-    parts += ["", "## Scores", *_scores(metrics), "", "## Licence"]
-    parts.append(
-        f"The weights follow the licence of their training data: {dataset.LICENCE}. brainseg's "
-        "code is Apache-2.0."
-    )
-    return "\n".join(parts) + "\n"
+    return lines
+
+
+def _false_alarms(metrics: dict) -> list[str]:
+    test = metrics.get("test") or {}
+    if not test.get("empty_slices"):
+        return []
+    return [
+        f"- On {test['empty_slices']} test slices without tumour it marks something in "
+        f"{test['false_positive_slices']}."
+    ]
 
 
 def _scores(metrics: dict) -> list[str]:
@@ -82,18 +239,21 @@ def _scores(metrics: dict) -> list[str]:
         "| patients | number | mean Dice | 95 % interval | median Dice |",
         "|---|---|---|---|---|",
     ]
-    validation = metrics["validation"]
-    lines.append(
-        f"| validation (fold {validation['fold']}; epoch and threshold "
-        f"{validation['threshold']:.2f} were chosen on it) | {validation['patients']} | "
-        f"{validation['mean_dice']:.3f} | | |"
-    )
-    for label, key in (("test", "test"), ("test, each slice alone", "test_slicewise")):
-        if (scores := metrics.get(key)) and scores.get("dice"):
-            dice = scores["dice"]
-            interval = f"{dice['low']:.3f} to {dice['high']:.3f}" if dice["patients"] > 1 else ""
+    if validation := metrics.get("validation"):
+        lines.append(
+            f"| validation (fold {validation['fold']}; epoch and threshold "
+            f"{validation['threshold']:.2f} were chosen on it) | {validation['patients']} | "
+            f"{validation['mean_dice']:.3f} | | |"
+        )
+    for key, label in _PARTS.items():
+        scores = metrics.get(key) or {}
+        if dice := scores.get("dice"):
             lines.append(
                 f"| {label} (fold {scores['fold']}) | {dice['patients']} | {dice['mean']:.3f} | "
-                f"{interval} | {dice['median']:.3f} |"
+                f"{_interval(dice)} | {dice['median']:.3f} |"
             )
     return lines
+
+
+def _interval(figures: dict) -> str:
+    return f"{figures['low']:.3f} to {figures['high']:.3f}" if figures["patients"] > 1 else ""

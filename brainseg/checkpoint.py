@@ -8,6 +8,7 @@
 ``<name>/metrics.json``       scores on the validation and the test fold
 ``<name>/history.csv``        one row per epoch
 ``<name>/README.md``          the model card
+``<name>/receipt.json``       of one pulled from the Hub: its repository, commit and checksums
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,9 +27,15 @@ from pathlib import Path
 from brainseg.preprocessing import VERSION
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+METRICS, HISTORY, RECEIPT = "metrics.json", "history.csv", "receipt.json"
 _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold", "run")
 _HIDDEN = "_brainseg"
 FORMAT = 1
+# Bounds far above any real checkpoint, against folders made to exhaust whoever opens them.
+_MAX_CONFIG_BYTES = 2**20
+_MAX_SIZE = 2048
+_MAX_BASES = 16
+_SMP_CLASSES = {"unet_resnet34": "Unet", "deeplabv3plus": "DeepLabV3Plus", "unetpp": "UnetPlusPlus"}
 
 
 class CheckpointError(ValueError):
@@ -53,6 +61,13 @@ class Checkpoint:
         """``{"name", "sha256"}`` of each base a stack reads; empty for other models."""
         return self.settings.get("bases", [])
 
+    @property
+    def receipt(self) -> dict | None:
+        """Of a checkpoint from the Hub: ``{"repo", "revision", "asked", "sha256"}``, the revision
+        being the full commit id. None for others."""
+        path = self.folder / RECEIPT
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
     def sha256(self) -> str:
         with open(self.folder / WEIGHTS, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -68,11 +83,23 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder} has no {name}: it is no complete checkpoint folder.")
-    path = folder / CONFIG
+    return Checkpoint(folder, read_settings(folder / CONFIG))
+
+
+def read_settings(path: Path) -> dict:
+    """The ``brainseg`` part of a ``config.json``, checked as something a stranger may have written.
+
+    Raises CheckpointError for anything not ours.
+    """
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise CheckpointError(
+            f"{path} has {path.stat().st_size} bytes: expected at most {_MAX_CONFIG_BYTES}."
+        )
     try:
-        settings = dict(our_part(json.loads(path.read_text(encoding="utf-8"))))
+        config = json.loads(path.read_text(encoding="utf-8"))
+        settings = dict(our_part(config))
         missing = [key for key in _REQUIRED if key not in settings]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is not a brainseg configuration ({type(error).__name__}): expected JSON with "
             "a 'brainseg' section. Train or download the checkpoint again."
@@ -83,10 +110,9 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} has format {settings['format']}: this version reads {FORMAT}. Update brainseg."
         )
-    if not _is_usable(settings):
+    if unusable := _unusable(config, settings):
         raise CheckpointError(
-            f"{path} has a part that can't be used: expected preprocessing.size and threshold as "
-            "numbers, run as settings, and bases with name and sha256. Train or download it again."
+            f"{path} has a part that can't be used: {unusable}. Train or download it again."
         )
     found = settings["preprocessing"].get("version", VERSION)
     if found != VERSION:
@@ -94,7 +120,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             f"{path} was trained on inputs prepared by version {found}, and this brainseg prepares "
             f"them by version {VERSION}: use the brainseg it was trained with, or train it again."
         )
-    return Checkpoint(folder, settings)
+    return settings
 
 
 def our_part(config: dict) -> dict:
@@ -102,17 +128,47 @@ def our_part(config: dict) -> dict:
     return config[_HIDDEN] if _HIDDEN in config else config["brainseg"]
 
 
-def _is_usable(settings: dict) -> bool:
-    try:
-        bases = settings.get("bases", [])
-        return (
-            isinstance(settings["preprocessing"]["size"], int)
-            and isinstance(settings["threshold"], int | float)
-            and isinstance(settings["run"], dict)
-            and all({"name", "sha256"} <= base.keys() for base in bases)
-        )
-    except (KeyError, TypeError, AttributeError):
-        return False
+def is_plain_name(value: object) -> bool:
+    """Whether it can be a folder's name, and nothing else: no path, no address, not hidden."""
+    return isinstance(value, str) and bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", value))
+
+
+def _unusable(config: dict, settings: dict) -> str | None:
+    """What is wrong with a part, or None. Encoders must be plain names because timm takes some
+    with a colon or slash for addresses on the Hub."""
+    preprocessing, bases = settings["preprocessing"], settings.get("bases", [])
+    size = preprocessing.get("size") if isinstance(preprocessing, dict) else None
+    threshold, encoder = settings["threshold"], settings["encoder"]
+    for key in ("name", "model"):
+        if not is_plain_name(settings[key]):
+            return f"{key} is {_short(settings[key])}, expected a plain name"
+    if not (encoder is None or is_plain_name(encoder)):
+        return f"encoder is {_short(encoder)}, expected null or a plain name"
+    if type(size) is not int or size % 32 or not 32 <= size <= _MAX_SIZE:
+        return f"preprocessing.size is {_short(size)}, expected a multiple of 32 up to {_MAX_SIZE}"
+    if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
+        return f"threshold is {_short(threshold)}, expected 0 to 1"
+    if not isinstance(settings["run"], dict):
+        return "run is no set of settings"
+    if not isinstance(bases, list) or len(bases) > _MAX_BASES or not all(map(_is_base, bases)):
+        return f"bases are not up to {_MAX_BASES} pairs of a plain name and a sha256"
+    smp_class = config.get("_model_class")
+    if smp_class is not None and smp_class != _SMP_CLASSES.get(settings["model"]):
+        return f"_model_class is {_short(smp_class)}, which {settings['model']} is not"
+    return None
+
+
+def _is_base(base: object) -> bool:
+    return (
+        isinstance(base, dict)
+        and is_plain_name(base.get("name"))
+        and isinstance(base.get("sha256"), str)
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def find_checkpoints(root: str | Path) -> tuple[list[Checkpoint], list[str]]:
@@ -162,26 +218,33 @@ def find_base(stack: Checkpoint, base: dict) -> Checkpoint:
 
 
 def load_module(checkpoint: Checkpoint):
-    """The network with its weights in float32, in evaluation mode, on the CPU."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    """The network with its weights in float32, in evaluation mode, on the CPU.
+
+    The header of the weights is compared with the architecture before either takes memory.
+    """
+    import torch
 
     from brainseg.models import ModelError, create_model
+    from brainseg.weights import WeightsError, read_weights
 
     settings = checkpoint.settings
     path = checkpoint.folder / WEIGHTS
+    arguments = {
+        "encoder": settings["encoder"],
+        "stack_inputs": settings.get("stack_inputs", "predictions"),
+        "bases": [base["name"] for base in checkpoint.bases],
+    }
     try:
-        module = create_model(
-            settings["model"],
-            encoder=settings["encoder"],
-            stack_inputs=settings.get("stack_inputs", "predictions"),
-            bases=[base["name"] for base in checkpoint.bases],
-        )
-        state = load_file(path)
-        # Strict, and before anything is copied: a foreign file must never be half-loaded.
-        module.load_state_dict({key: value.float() if value.is_floating_point() else value
-                                for key, value in state.items()})  # fmt: skip
-    except (SafetensorError, RuntimeError, ModelError, OSError) as error:
+        try:
+            with torch.device("meta"):  # shapes without memory, however large the encoder
+                outline = create_model(settings["model"], **arguments)
+        except ModelError:  # smp's mit_b encoders compute while they are built
+            outline = create_model(settings["model"], **arguments)
+        shapes = {name: tuple(value.shape) for name, value in outline.state_dict().items()}
+        state = read_weights(path, shapes)
+        module = create_model(settings["model"], **arguments)
+        module.load_state_dict(state)
+    except (WeightsError, ModelError, RuntimeError, OSError) as error:
         raise CheckpointError(
             f"{path} could not be loaded ({str(error).splitlines()[0]}): the file is damaged or "
             "belongs to another model. Train or download the checkpoint again."
@@ -233,7 +296,8 @@ def _move_files(source: Path, target: Path, names: list[str]) -> None:
     # A run folder also holds resume state, so files are replaced one by one. config.json goes
     # away first and comes last: while it is missing, the folder does not count as a checkpoint.
     target.mkdir(parents=True, exist_ok=True)
-    (target / CONFIG).unlink(missing_ok=True)
+    for name in (CONFIG, RECEIPT):  # what replaces a pulled checkpoint has another origin
+        (target / name).unlink(missing_ok=True)
     for name in sorted(names, key=lambda n: n == CONFIG):
         os.replace(source / name, target / name)
 
@@ -270,7 +334,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def copy_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
     """Copy a checkpoint's files, without resume state, replacing what ``target`` holds."""
-    names = [WEIGHTS, CONFIG, "metrics.json", "history.csv", CARD]
+    names = [WEIGHTS, CONFIG, METRICS, HISTORY, CARD, RECEIPT]
     names = [name for name in names if (checkpoint.folder / name).is_file()]
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

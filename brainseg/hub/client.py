@@ -1,0 +1,153 @@
+"""Talking to the Hub: what a repository is called, and the client's errors as one sentence each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from huggingface_hub import get_token
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import logging as client_logging
+
+from brainseg.checkpoint import CheckpointError, is_plain_name
+
+
+class HubError(CheckpointError):
+    """The Hub can't be reached, refuses, or has something else than expected."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """``user/repo[/name][@revision]``. revision: a branch, a tag or 40 hex digits of a commit."""
+
+    repo: str
+    name: str | None
+    revision: str | None
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.repo, self.name))) + (
+            f"@{self.revision}" if self.revision else ""
+        )
+
+
+def parse_reference(text: str) -> Reference:
+    """Raises HubError for anything but ``user/repo[/name][@revision]``."""
+    path, at, revision = text.partition("@")
+    parts = path.split("/")
+    good = len(parts) in (2, 3) and all(map(is_plain_name, parts))
+    if not good or (at and not re.fullmatch(r"[\w./-]+", revision)) or ".." in revision:
+        raise HubError(
+            f"{text!r} names nothing on the Hub: expected user/repo or user/repo/name, and "
+            "@revision behind it for a branch, a tag or a commit."
+        )
+    return Reference("/".join(parts[:2]), parts[2] if len(parts) == 3 else None, revision or None)
+
+
+def parse_repo(text: str) -> str:
+    """``user/repo``. Raises HubError for anything else."""
+    if str(reference := parse_reference(text)) != reference.repo:
+        raise HubError(f"{text!r} is no repository: expected user/repo.")
+    return reference.repo
+
+
+def require_token() -> None:
+    """Raise HubError if nobody is logged in. The token itself stays with the client."""
+    if not get_token():
+        raise HubError(
+            "There is no token for the Hugging Face Hub: log in by `hf auth login`, or put a token "
+            "with write access into HF_TOKEN."
+        )
+
+
+@contextmanager
+def talking_about(what: object) -> Iterator[None]:
+    """Turn whatever the client raises into a HubError of one sentence about ``what``.
+
+    The cause is not chained: its text may hold request headers, and those the token.
+    """
+    level = client_logging.get_verbosity()
+    client_logging.set_verbosity(client_logging.CRITICAL)  # or else each retry is logged
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        if not _is_the_clients(error):  # a fault of ours, to be seen in full
+            raise
+        raise HubError(f"{what}: {_reason(error)}") from None
+    finally:
+        client_logging.set_verbosity(level)
+
+
+def _is_the_clients(error: Exception) -> bool:
+    """The client raises errors of its own, of its transport, of the system, and plain ones."""
+    package = type(error).__module__.partition(".")[0]
+    transports = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "requests")
+    return package in transports or isinstance(error, OSError | ValueError | RuntimeError)
+
+
+def is_not_found(error: Exception) -> bool:
+    """Whether the Hub answered that there is no such thing, rather than not at all."""
+    return isinstance(error, NOT_FOUND)
+
+
+_SENTENCES = {  # the first that fits
+    GatedRepoError: "the repository is gated: ask for access on its page, then `hf auth login`.",
+    RepositoryNotFoundError: "there is no such repository on the Hugging Face Hub, or it is "
+    "private and your token, if any, does not open it: check the name, or `hf auth login`.",
+    RevisionNotFoundError: "there is no such revision: expected a branch, a tag or a full commit "
+    "id.",
+    RemoteEntryNotFoundError: "the repository has no such checkpoint or file.",
+    OfflineModeIsEnabled: "it is not in the cache, and HF_HUB_OFFLINE keeps the client from "
+    "asking.",
+    HFValidationError: "that is no name the Hub takes: expected user/repo.",
+}
+NOT_FOUND = tuple(_SENTENCES)[:4]
+_STATUS = {
+    401: "the Hugging Face Hub does not accept your token (401): `hf auth login` anew, or mend "
+    "HF_TOKEN.",
+    403: "your token is not allowed to do that (403): it needs write access to that account.",
+    404: "the Hugging Face Hub has no such thing (404): check the name.",
+    409: "somebody else changed it in the meantime (409), and nothing of yours was: try again.",
+    412: "somebody else changed it in the meantime (412), and nothing of yours was: try again.",
+    429: "the Hugging Face Hub asks for fewer requests (429): wait some minutes, then try again.",
+}
+
+
+def _reason(error: Exception) -> str:
+    causes = [error]
+    while (cause := causes[-1].__cause__) and cause not in causes:
+        causes.append(cause)
+    for cause in causes:
+        for kind, sentence in _SENTENCES.items():
+            if isinstance(cause, kind):
+                return sentence
+        if (response := getattr(cause, "response", None)) is not None:
+            return _status_reason(response.status_code, getattr(cause, "server_message", None))
+    cause = causes[-1]
+    if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ConnectionError):
+        return f"a file could not be read or written here ({cause.strerror})."
+    return (
+        "the Hugging Face Hub could not be reached, or the connection broke "
+        f"({type(cause).__name__}): check the network, then try again."
+    )
+
+
+def _status_reason(status: int, said: str | None) -> str:
+    if status in _STATUS:
+        return _STATUS[status]
+    if status >= 500:
+        return f"the Hugging Face Hub is out of order ({status}): try again later."
+    said = (said or "").splitlines()[0][:200] if said else "no reason given"
+    token = get_token()
+    said = said.replace(token, "***") if token else said
+    return f"the Hugging Face Hub refused ({status}): {said}"

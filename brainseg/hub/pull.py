@@ -1,0 +1,289 @@
+"""Checkpoints from the Hub, through the client's own cache.
+
+Of a repository only ``FILES`` are ever fetched. Each has its size looked at before and its checksum
+after the download: the client itself does not notice a damaged body of the right size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from huggingface_hub import (
+    HfApi,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    scan_cache_dir,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import RemoteEntryNotFoundError
+
+from brainseg.checkpoint import (
+    CARD,
+    CONFIG,
+    METRICS,
+    RECEIPT,
+    WEIGHTS,
+    Checkpoint,
+    CheckpointError,
+    copy_checkpoint,
+    find_base,
+    is_plain_name,
+    load_module,
+    read_checkpoint,
+    read_settings,
+    replacing,
+)
+from brainseg.hub.client import (
+    HubError,
+    Reference,
+    is_not_found,
+    parse_reference,
+    talking_about,
+)
+
+log = logging.getLogger(__name__)
+
+FILES = (CONFIG, WEIGHTS, METRICS)
+_MAX_BYTES = {WEIGHTS: 4 * 2**30, CONFIG: 2**20, METRICS: 2**20}
+_TIMEOUT = 10  # seconds
+
+
+def download(reference: str) -> Checkpoint:
+    """The checkpoint ``user/repo/name[@revision]``, with its bases if it is a stack, from the Hub
+    or, if that does not answer, the local cache. A full commit id asks for nothing that is there.
+
+    ``Checkpoint.receipt`` tells the commit. Raises CheckpointError when it can't be had.
+    """
+    wanted = parse_reference(reference)
+    if wanted.name is None:
+        raise HubError(f"{reference!r} lacks a checkpoint's name: expected user/repo/name.")
+    with talking_about(wanted):
+        return _fetch_with_bases(wanted)
+
+
+def local_folder(path_or_repo: str | Path) -> Path:
+    """A folder of checkpoints: the one given, or that of ``user/repo[@revision]`` in the cache,
+    once its checkpoints are fetched.
+
+    A checkpoint that can't be used is left out with a warning; raises CheckpointError if that
+    leaves none.
+    """
+    text = path_or_repo.as_posix() if isinstance(path_or_repo, Path) else path_or_repo
+    if Path(text).exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+(@.+)?", text):
+        return Path(text)
+    wanted = parse_reference(text)
+    fetched, faults = [], []
+    with talking_about(f"{wanted}, which is no folder here"):
+        for name in checkpoint_names(wanted):
+            try:
+                fetched.append(_fetch(Reference(wanted.repo, name, wanted.revision)))
+            except CheckpointError as error:
+                faults.append(str(error))
+    for fault in faults:
+        log.warning("left out: %s", fault)
+    if not fetched:
+        raise HubError(" ".join(faults))
+    return fetched[0].parent
+
+
+def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoint]:
+    """Copy the checkpoints of ``user/repo[/name][@revision]``, and the bases of stacks, to
+    ``out/<name>``, with a receipt in each. All are read in full before the first is copied.
+
+    Raises CheckpointError, and then ``out`` is as it was, if one can't be used or another one of
+    its name is there already (unless ``overwrite``).
+    """
+    wanted = parse_reference(reference)
+    found: dict[str, Checkpoint] = {}
+    with talking_about(wanted):
+        for name in [wanted.name] if wanted.name else checkpoint_names(wanted):
+            checkpoint = _fetch_with_bases(Reference(wanted.repo, name, wanted.revision))
+            for base in checkpoint.bases:
+                found.setdefault(base["name"], find_base(checkpoint, base))
+            found[name] = checkpoint
+    cards = {name: _card(checkpoint, wanted.repo) for name, checkpoint in found.items()}
+    for name, checkpoint in found.items():
+        load_module(checkpoint)
+        if not overwrite and _is_another(checkpoint, out / name):
+            raise HubError(
+                f"{out / name} holds another checkpoint than {wanted}: --overwrite replaces it, "
+                "--out puts the new one elsewhere."
+            )
+    for name, checkpoint in found.items():
+        copy_checkpoint(checkpoint, out / name)
+        with replacing(out / name / CARD) as aside:
+            aside.write_text(cards[name], encoding="utf-8")
+    return [read_checkpoint(out / name) for name in found]
+
+
+def checkpoint_names(wanted: Reference) -> list[str]:
+    """The checkpoint folders of a repository at a revision; those in the cache if the Hub does not
+    answer."""
+    try:
+        info = HfApi().model_info(wanted.repo, revision=wanted.revision, timeout=_TIMEOUT)
+        paths = [sibling.rfilename for sibling in info.siblings or []]
+    except Exception as error:
+        paths = [] if is_not_found(error) else _cached_paths(wanted)
+        if not paths:
+            raise
+        log.warning("%s: the Hub does not answer; using what is in the cache.", wanted)
+    for path in paths:
+        if path.startswith("/") or "\\" in path or ".." in path.split("/"):
+            raise HubError(f"{wanted} holds the unsafe path {path!r}: nothing was fetched.")
+    folders = [path.removesuffix(f"/{CONFIG}") for path in paths if path.endswith(f"/{CONFIG}")]
+    names = sorted(filter(is_plain_name, folders))
+    if not names:
+        raise HubError(
+            f"{wanted} holds no checkpoint: expected folders with {CONFIG} and {WEIGHTS}. Nothing "
+            "else than safetensors and JSON is ever read."
+        )
+    return names
+
+
+def fetch_description(wanted: Reference) -> tuple[dict, dict]:
+    """Settings and scores of a checkpoint, without its weights."""
+    config = _fetch_file(wanted, CONFIG, wanted.revision)
+    with suppress(RemoteEntryNotFoundError):
+        _fetch_file(wanted, METRICS, wanted.revision)
+    return read_settings(config), read_metrics(config.parent)
+
+
+def read_metrics(folder: Path) -> dict:
+    """The scores in ``metrics.json``; empty if there are none."""
+    path = folder / METRICS
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not JSON: pull or train it again.") from error
+    if not isinstance(metrics, dict):
+        raise CheckpointError(f"{path} holds no scores: pull or train it again.")
+    return metrics
+
+
+def _fetch_with_bases(wanted: Reference) -> Checkpoint:
+    folder = _fetch(wanted)
+    checkpoint = read_checkpoint(folder)
+    for base in checkpoint.bases:
+        _fetch(Reference(wanted.repo, base["name"], _commit_of(folder)))
+        find_base(checkpoint, base)
+    return checkpoint
+
+
+def _fetch(wanted: Reference) -> Path:
+    """The checkpoint's folder in the cache, fetched and compared with its checksums, with a receipt
+    where the cache can be written to."""
+    # By the revision as given, so that the cache remembers what it stands for.
+    config = _fetch_file(wanted, CONFIG, wanted.revision)
+    read_settings(config)  # before gigabytes of weights
+    folder = config.parent
+    commit = _commit_of(folder)
+    for file in (WEIGHTS, METRICS):
+        try:
+            _fetch_file(wanted, file, commit)
+        except RemoteEntryNotFoundError:
+            if file == WEIGHTS:
+                raise HubError(
+                    f"{wanted} has no {WEIGHTS}: nothing else than safetensors and JSON is ever "
+                    "read from a repository."
+                ) from None
+    receipt = {
+        "repo": wanted.repo,
+        "revision": commit,
+        "asked": wanted.revision or "main",
+        "sha256": {f: _digest("sha256", folder / f) for f in FILES if (folder / f).is_file()},
+    }
+    # A cache that can't be written to still serves.
+    with suppress(CheckpointError), replacing(folder / RECEIPT) as aside:
+        aside.write_text(json.dumps(receipt, indent=2), encoding="utf-8")
+    return folder
+
+
+def _commit_of(folder: Path) -> str:
+    return folder.parent.name  # the cache has snapshots/<commit>/<name>
+
+
+def _fetch_file(wanted: Reference, file: str, revision: str | None) -> Path:
+    path = f"{wanted.name}/{file}"
+    cached = try_to_load_from_cache(wanted.repo, path, revision=revision)
+    cached = Path(cached) if isinstance(cached, str) else None
+    if cached and revision == _commit_of(cached.parent):
+        return _checked(cached, _blob_name(cached))
+    try:
+        about = get_hf_file_metadata(
+            hf_hub_url(wanted.repo, path, revision=revision), timeout=_TIMEOUT
+        )
+    except Exception as error:
+        if cached is None or is_not_found(error):
+            raise
+        log.warning("%s: the Hub does not answer; using what is in the cache.", wanted)
+        return _checked(cached, _blob_name(cached))
+    if about.size is None or about.size > _MAX_BYTES[file]:
+        raise HubError(
+            f"{wanted}: {file} has {about.size} bytes, and at most {_MAX_BYTES[file]} are fetched."
+        )
+    fetched = Path(hf_hub_download(wanted.repo, path, revision=revision))
+    return _checked(fetched, about.etag)
+
+
+def _blob_name(cached: Path) -> str | None:
+    """The client's cache names a file by its checksum, where the system has symbolic links."""
+    return Path(os.readlink(cached)).name if cached.is_symlink() else None
+
+
+def _checked(path: Path, checksum: str | None) -> Path:
+    """Raises HubError, and removes the file from the cache, if it has another checksum: the sha256
+    of large files, git's sha1 of small ones."""
+    if checksum is None:
+        return path
+    found = _git_sha1(path) if len(checksum) == 40 else _digest("sha256", path)
+    if found != checksum:
+        blob = path.parent / os.readlink(path) if path.is_symlink() else path
+        for file in (path, blob):
+            file.unlink(missing_ok=True)
+        raise HubError(
+            f"{path.name} of {path.parent.name} arrived damaged (its checksum is {found[:12]}..., "
+            f"expected {checksum[:12]}...) and was removed: try again."
+        )
+    return path
+
+
+def _digest(algorithm: str, path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def _git_sha1(path: Path) -> str:
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _cached_paths(wanted: Reference) -> list[str]:
+    for repo in scan_cache_dir().repos:
+        for snapshot in repo.revisions if repo.repo_id == wanted.repo else ():
+            if (wanted.revision or "main") in (snapshot.commit_hash, *snapshot.refs):
+                root = snapshot.snapshot_path
+                return [path.relative_to(root).as_posix() for path in root.glob(f"*/{CONFIG}")]
+    return []
+
+
+def _is_another(checkpoint: Checkpoint, folder: Path) -> bool:
+    if not (folder / CONFIG).is_file():
+        return False
+    return any(
+        not (folder / file).is_file()
+        or _digest("sha256", folder / file) != _digest("sha256", checkpoint.folder / file)
+        for file in (CONFIG, WEIGHTS)
+    )
+
+
+def _card(checkpoint: Checkpoint, repo: str) -> str:
+    from brainseg.card import model_card
+
+    return model_card(checkpoint.settings, read_metrics(checkpoint.folder), repo)

@@ -1,0 +1,114 @@
+"""Checkpoints to the Hub: one repository, one folder per checkpoint, one commit per push."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+from brainseg.card import model_card, repository_card
+from brainseg.checkpoint import (
+    CARD,
+    CONFIG,
+    HISTORY,
+    METRICS,
+    WEIGHTS,
+    Checkpoint,
+    CheckpointError,
+    find_base,
+    find_checkpoints,
+    is_plain_name,
+    read_checkpoint,
+)
+from brainseg.hub.client import Reference, parse_repo, talking_about
+from brainseg.hub.commit import Remote, commit_files, open_repo
+from brainseg.hub.pull import fetch_description, read_metrics
+
+_WORDS = {
+    WEIGHTS: "weights",
+    CONFIG: "configuration",
+    METRICS: "scores",
+    HISTORY: "history",
+    CARD: "card",
+}
+
+
+def push(checkpoints: Sequence[Checkpoint], repo: str, *, private: bool = False) -> str | None:
+    """Put checkpoints, with the bases of stacks, into ``user/repo``, made if it isn't there.
+
+    Returns the address of the new commit, or None if everything was there already. Other folders
+    of the repository stay as they are. Raises HubError, and then the repository is as it was; also
+    if ``private`` is asked for and the repository is public.
+    """
+    repo = parse_repo(repo)
+    chosen = {c.name: c for c in _with_bases(checkpoints)}
+    files: dict[str, Path | bytes] = {}
+    for name, checkpoint in chosen.items():
+        card = model_card(checkpoint.settings, read_metrics(checkpoint.folder), repo)
+        files[f"{name}/{CARD}"] = card.encode()
+        for file in (WEIGHTS, CONFIG, METRICS, HISTORY):
+            if (checkpoint.folder / file).is_file():
+                files[f"{name}/{file}"] = checkpoint.folder / file
+    with talking_about(repo):
+        remote = open_repo(repo, private=private)
+        described = _described_there(remote, chosen)
+        described |= {n: (c.settings, read_metrics(c.folder)) for n, c in chosen.items()}
+        files[CARD] = repository_card(repo, [described[n] for n in sorted(described)]).encode()
+        stale = [f"{name}/{file}" for name in chosen for file in _WORDS]
+        return commit_files(remote, files, stale, lambda changed: _message(changed, remote))
+
+
+def find_to_push(names: Sequence[str], root: Path) -> list[Checkpoint]:
+    """Checkpoints by name in ``root`` or by folder; all in ``root`` for no names.
+
+    Raises CheckpointError if one can't be used.
+    """
+    if names:
+        folders = [root / name if (root / name).is_dir() else Path(name) for name in names]
+        return [read_checkpoint(folder) for folder in folders]
+    found, skipped = find_checkpoints(root)
+    if skipped or not found:
+        raise CheckpointError(" ".join(skipped) or f"{root} holds no checkpoint to push.")
+    return found
+
+
+def _with_bases(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    found: dict[str, Checkpoint] = {}
+    bases = [find_base(c, base) for c in checkpoints for base in c.bases]
+    for checkpoint in [*bases, *checkpoints]:
+        other = found.setdefault(checkpoint.name, checkpoint)
+        if other.folder != checkpoint.folder and other.sha256() != checkpoint.sha256():
+            raise CheckpointError(
+                f"{other.folder} and {checkpoint.folder} are both called {checkpoint.name}: a "
+                "repository holds one of them. Push one, or the others to another repository."
+            )
+    return list(found.values())
+
+
+def _described_there(remote: Remote, pushed: Container[str]) -> dict[str, tuple[dict, dict]]:
+    """Settings and metrics of the other checkpoints in the repository, for its card."""
+    found = {}
+    for path in remote.files:
+        name, _, file = path.partition("/")
+        if file == CONFIG and name not in pushed and is_plain_name(name):
+            try:
+                found[name] = fetch_description(Reference(remote.repo, name, remote.head))
+                model_card(*found[name])
+            except CheckpointError:  # not ours to describe
+                found.pop(name, None)
+    return found
+
+
+def _message(changed: Sequence[str], remote: Remote) -> str:
+    """``Add unet-bce; update unetpp-bce (weights, scores)``."""
+    there = {path.partition("/")[0] for path in remote.files if "/" in path}
+    parts: dict[str, list[str]] = {}
+    for path in changed:
+        name, _, file = path.partition("/")
+        if file:
+            parts.setdefault(name, []).append(_WORDS[file])
+    added = [name for name in parts if name not in there]
+    updated = [f"{name} ({', '.join(w)})" for name, w in parts.items() if name in there]
+    said = [f"add {', '.join(added)}"] if added else []
+    said += [f"update {', '.join(updated)}"] if updated else []
+    message = "; ".join(said) or "update the card"
+    return message[0].upper() + message[1:]
