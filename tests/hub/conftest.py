@@ -52,3 +52,15 @@ def trained(tmp_path_factory, save_random) -> Path:
     for checkpoint in folder.iterdir():
         (checkpoint / "metrics.json").write_text(json.dumps(METRICS))
     return folder
+
+
+@pytest.fixture
+def published(hub, trained) -> HubServer:
+    """The Hub with all of ``trained`` as ``ada/brainseg``, in one commit."""
+    files = {
+        path.relative_to(trained).as_posix(): path.read_bytes()
+        for path in trained.rglob("*")
+        if path.is_file()
+    }
+    hub.repo("ada/brainseg").commit(files, "Add all")
+    return hub

@@ -72,7 +72,8 @@ class Fault:
     """What goes wrong with requests whose method and path (a regular expression) match.
 
     status: answer with it. cut: close the connection after that many bytes of the body, sent or
-    received. corrupt: flip one bit of what is sent. action: do this first. times: how often.
+    received; 0 is before any answer. corrupt: flip one bit of what is sent. headers: send these
+    too. action: do this first. times: how often.
     """
 
     method: str
@@ -144,13 +145,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault and self.fault.action:
             self.fault.action()
         length = int(self.headers.get("Content-Length") or 0)
-        if self.fault and self.fault.cut is not None and self.command in ("POST", "PUT"):
-            self.rfile.read(min(self.fault.cut, length))
+        cut = self.fault.cut if self.fault else None
+        if cut == 0 or (cut and self.command in ("POST", "PUT")):
+            self.rfile.read(min(cut, length))
             return self._hang_up()
         self.body = self.rfile.read(length)
         if self.fault and self.fault.status:
-            headers = self.fault.headers
-            return self._json({"error": self.fault.message}, self.fault.status, headers)
+            return self._json({"error": self.fault.message}, self.fault.status)
         for method, pattern, handle in _ROUTES:
             if self.command == method and (match := re.fullmatch(pattern, self.path_only)):
                 return handle(self, *match.groups())
@@ -175,15 +176,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(json.dumps(value).encode(), status, headers)
 
     def _send(self, content: bytes, status: int, headers: dict) -> None:
+        more = self.fault.headers if self.fault else {}
         self.send_response(status)
-        for key, value in {"Content-Length": str(len(content)), **headers}.items():
+        for key, value in {"Content-Length": str(len(content)), **headers, **more}.items():
             self.send_header(key, value)
         self.end_headers()
         if self.command == "HEAD":
             return
         if self.fault and self.fault.corrupt:
             content = content[:-1] + bytes([content[-1] ^ 1])
-        if self.fault and self.fault.cut is not None:
+        if self.fault and self.fault.cut:
             self.wfile.write(content[: self.fault.cut])
             self.wfile.flush()
             return self._hang_up()

@@ -1,0 +1,336 @@
+"""Pulling with the real client from a Hub on loopback: revisions, receipts, the cache, faults."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import brainseg
+from brainseg.__main__ import main
+from brainseg.checkpoint import CheckpointError, find_checkpoints, load_module, read_checkpoint
+from brainseg.hub import download, local_folder
+from brainseg.hub.client import HubError, parse_reference
+from brainseg.hub.pull import pull
+from tests.hub.hub_server import sha256
+
+REPO = "ada/brainseg"
+RESNET, DEEPLAB = "unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce"
+
+
+@pytest.fixture
+def remote(published):
+    """The repository on the Hub."""
+    return published.repos["model", REPO]
+
+
+def same_weights(one, other) -> bool:
+    one, other = one.state_dict(), other.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def all_files(folder) -> dict:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# ---------------------------------------------------------------- what comes back
+
+
+def test_a_name_on_the_hub_loads_the_same_network(remote, trained, phantom_case):
+    predictor = brainseg.load(f"{REPO}/unet-bce")
+    local = brainseg.load("unet-bce", trained)
+    assert type(predictor.module).__mro__[1] is torch.nn.Module
+    assert same_weights(predictor.module, local.module)
+    result, expected = (p.predict(phantom_case.scan) for p in (predictor, local))
+    np.testing.assert_array_equal(result.probabilities, expected.probabilities)
+
+
+def test_only_safetensors_and_json_are_fetched(remote, published):
+    remote.commit({"unet-bce/pytorch_model.bin": b"evil", "unet-bce/receipt.json": b"{}"})
+    brainseg.load(f"{REPO}/unet-bce")
+    asked = {path for method, path in published.requests if "/resolve/" in path}
+    assert {path.rpartition("/")[2] for path in asked} == {
+        "config.json", "model.safetensors", "metrics.json",
+    }  # fmt: skip
+
+
+def test_the_receipt_names_the_commit(remote):
+    receipt = download(f"{REPO}/unet-bce").receipt
+    assert receipt["repo"] == REPO and receipt["revision"] == remote.head
+    assert receipt["asked"] == "main"
+    assert receipt["sha256"]["model.safetensors"] == sha256(
+        remote.files["unet-bce/model.safetensors"]
+    )
+
+
+def test_a_revision_is_pinned(remote, trained):
+    old = remote.head
+    remote.tags["v1"] = old
+    new = (trained / RESNET / "model.safetensors").read_bytes()
+    config = (trained / RESNET / "config.json").read_bytes()
+    remote.commit({"unet-bce/model.safetensors": new, "unet-bce/config.json": config})
+    for revision in (old, "v1"):
+        checkpoint = download(f"{REPO}/unet-bce@{revision}")
+        assert checkpoint.receipt["revision"] == old and checkpoint.receipt["asked"] == revision
+        assert checkpoint.settings["model"] == "unet"
+    for reference in (f"{REPO}/unet-bce", f"{REPO}/unet-bce@main"):
+        checkpoint = download(reference)
+        assert checkpoint.receipt["revision"] == remote.head != old
+        assert checkpoint.settings["model"] == "unet_resnet34"
+
+
+def test_a_stack_pulls_its_bases(remote, trained, phantom_case):
+    predictor = brainseg.load(f"{REPO}/unetpp-bce")
+    assert [base.name for base in predictor.bases] == [RESNET, DEEPLAB]
+    expected = brainseg.load("unetpp-bce", trained).predict(phantom_case.scan)
+    result = predictor.predict(phantom_case.scan)
+    np.testing.assert_array_equal(result.probabilities, expected.probabilities)
+
+
+def test_a_stack_whose_base_was_replaced_is_refused(remote, trained):
+    config = json.loads(remote.files["unetpp-bce/config.json"])
+    config["brainseg"]["bases"][0]["sha256"] = "0" * 64
+    remote.commit({"unetpp-bce/config.json": json.dumps(config).encode()})
+    with pytest.raises(CheckpointError, match="other weights"):
+        download(f"{REPO}/unetpp-bce")
+
+
+def test_smp_loads_a_pulled_folder(remote):
+    import segmentation_models_pytorch as smp
+
+    checkpoint = download(f"{REPO}/{RESNET}")
+    theirs = smp.from_pretrained(str(checkpoint.folder)).eval()
+    assert same_weights(theirs.float(), load_module(checkpoint))
+
+
+def test_all_of_a_repository_for_the_app(remote, phantom_case):
+    folder = local_folder(f"{REPO}@{remote.head}")
+    found, skipped = find_checkpoints(folder)
+    assert len(found) == 4 and not skipped and folder.name == remote.head
+    comparison = brainseg.compare(phantom_case.scan, checkpoints=folder)
+    assert {"unet-bce", "unetpp-bce", RESNET, DEEPLAB} <= set(comparison.results)
+
+
+def test_one_bad_checkpoint_does_not_hide_the_others(remote, caplog):
+    remote.commit({"unet-bce/config.json": b"{}"})
+    found, _ = find_checkpoints(local_folder(REPO))
+    assert len(found) == 3 and "unet-bce" in caplog.text
+
+
+def test_folders_stay_folders(hub, tmp_path):
+    assert local_folder(tmp_path) == tmp_path
+    assert local_folder(str(tmp_path / "no" / "such")) == tmp_path / "no" / "such"
+    assert local_folder("nowhere").name == "nowhere"
+    assert not hub.requests
+
+
+# ---------------------------------------------------------------- into a folder
+
+
+def test_pull_copies_to_a_folder_with_receipts(remote, trained, tmp_path):
+    pulled = pull(f"{REPO}@{remote.head}", tmp_path / "out")
+    assert {c.name for c in pulled} == {"unet-bce", RESNET, DEEPLAB, "unetpp-bce"}
+    for checkpoint in pulled:
+        assert checkpoint.folder == tmp_path / "out" / checkpoint.name
+        assert checkpoint.receipt["revision"] == checkpoint.receipt["asked"] == remote.head
+        for name, digest in checkpoint.receipt["sha256"].items():
+            content = (checkpoint.folder / name).read_bytes()
+            assert sha256(content) == digest
+            assert content == (trained / checkpoint.name / name).read_bytes()
+        assert not any(path.is_symlink() for path in checkpoint.folder.iterdir())
+        assert "## Licence" in (checkpoint.folder / "README.md").read_text()
+    brainseg.load("unetpp-bce", tmp_path / "out").read_weights()
+
+
+def test_pull_of_a_stack_alone_takes_what_it_reads(remote, tmp_path):
+    pull(f"{REPO}/unetpp-bce", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"unetpp-bce", RESNET, DEEPLAB}
+
+
+def test_another_checkpoint_is_replaced_only_when_told(remote, trained, tmp_path):
+    pull(f"{REPO}/unet-bce", tmp_path)
+    pull(f"{REPO}/unet-bce", tmp_path)  # the same one is no conflict
+    shutil.copyfile(trained / RESNET / "config.json", tmp_path / "unet-bce" / "config.json")
+    before = all_files(tmp_path)
+    with pytest.raises(HubError, match="--overwrite"):
+        pull(f"{REPO}/unet-bce", tmp_path)
+    assert all_files(tmp_path) == before
+    (checkpoint,) = pull(f"{REPO}/unet-bce", tmp_path, overwrite=True)
+    assert checkpoint.settings["model"] == "unet"
+
+
+def test_what_replaces_a_pulled_checkpoint_has_no_receipt(remote, trained, tmp_path):
+    from brainseg.checkpoint import copy_checkpoint
+
+    (checkpoint,) = pull(f"{REPO}/unet-bce", tmp_path)
+    copy_checkpoint(read_checkpoint(trained / "unet-bce"), checkpoint.folder)
+    assert read_checkpoint(checkpoint.folder).receipt is None
+
+
+def test_a_pulled_checkpoint_can_be_pushed_on(remote, published, tmp_path):
+    from brainseg.hub.push import push
+
+    push(pull(f"{REPO}/unet-bce", tmp_path), "bob/mine")
+    theirs = published.repos["model", "bob/mine"].files
+    assert theirs["unet-bce/config.json"] == remote.files["unet-bce/config.json"]
+    assert "unet-bce/receipt.json" not in theirs
+
+
+def test_the_command(remote, tmp_path, capsys):
+    out = ["--out", str(tmp_path)]
+    assert main(["pull", f"{REPO}/unet-bce@{remote.head}", *out]) == 0
+    assert remote.head in capsys.readouterr().out
+    assert main(["pull", f"{REPO}/nothing", *out]) == 1
+    assert main(["pull", "ada/nothing", *out]) == 1
+    assert main(["pull", f"{REPO}@no-such-branch", *out]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3 and "no such checkpoint" in said[0]
+    assert "no such repository" in said[1] and "no such revision" in said[2]
+
+
+def test_predict_takes_a_repository(remote, tmp_path, phantom_case, capsys):
+    from PIL import Image
+
+    Image.fromarray(phantom_case.scan.pixels[3]).save(tmp_path / "scan.png")
+    command = ["predict", str(tmp_path / "scan.png"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--checkpoints", f"{REPO}@{remote.head}"]) == 0
+    assert "unetpp-bce" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- the cache
+
+
+def test_a_pinned_checkpoint_in_the_cache_asks_for_nothing(remote, published):
+    reference = f"{REPO}/unetpp-bce@{remote.head}"
+    download(reference)
+    published.requests.clear()
+    download(reference)
+    assert published.requests == []
+
+
+@pytest.mark.parametrize("fault", [{"cut": 0}, {"status": 503}, {"status": 401}])
+def test_a_hub_that_does_not_answer_leaves_the_cache(remote, published, fault, caplog):
+    online = download(f"{REPO}/unet-bce")
+    local_folder(REPO)
+    for method in ("GET", "HEAD"):
+        published.fail(method, "", **fault)
+    assert download(f"{REPO}/unet-bce").receipt == online.receipt
+    assert "cache" in caplog.text
+    assert len(find_checkpoints(local_folder(REPO))[0]) == 4
+    with pytest.raises(HubError, match=REPO):
+        download("ada/brainseg-other/unet-bce")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}]
+)
+def test_offline_in_a_process_of_its_own(remote, settings):
+    commit = download(f"{REPO}/unet-bce").receipt["revision"]
+    code = (
+        "import brainseg; from brainseg.hub import local_folder;"
+        f"print(brainseg.load('{REPO}/unet-bce').checkpoint.receipt['revision']);"
+        f"print(local_folder('{REPO}').name);"
+        f"brainseg.load('{REPO}/unetpp-bce')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **settings}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [commit, commit], done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert "HubError" in last and f"{REPO}/unetpp-bce" in last
+
+
+def test_damage_in_the_cache_is_noticed(remote, cache):
+    checkpoint = download(f"{REPO}/unet-bce@{remote.head}")
+    weights = (checkpoint.folder / "model.safetensors").resolve()
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(HubError, match="damaged"):
+        download(f"{REPO}/unet-bce@{remote.head}")
+    again = download(f"{REPO}/unet-bce@{remote.head}")  # fetched anew
+    assert again.sha256() == sha256(remote.files["unet-bce/model.safetensors"])
+
+
+def test_a_cache_that_cannot_be_written_to_still_serves(remote, monkeypatch):
+    checkpoint = download(f"{REPO}/unet-bce@{remote.head}")
+    (checkpoint.folder / "receipt.json").unlink()
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "read-only")
+
+    monkeypatch.setattr("pathlib.Path.write_text", refuse)
+    assert download(f"{REPO}/unet-bce@{remote.head}").receipt is None
+
+
+# ---------------------------------------------------------------- faults
+
+FAULTS = [
+    ("HEAD", "model.safetensors", {"status": 401}, r"\(401\)|no such repository"),
+    ("HEAD", "config.json", {"status": 403}, r"\(403\)"),
+    ("HEAD", "config.json", {"status": 404}, r"\(404\)"),
+    ("HEAD", "config.json", {"status": 429}, r"\(429\)"),
+    ("HEAD", "config.json", {"status": 500}, r"\(500\)"),
+    ("HEAD", "config.json", {"cut": 0}, "connection broke"),
+    ("GET", "config.json", {"status": 503}, r"\(503\)"),
+    ("GET", "model.safetensors", {"status": 500}, r"\(500\)"),
+    ("GET", "model.safetensors", {"cut": 0}, "connection broke"),
+    ("GET", "model.safetensors", {"corrupt": True}, "damaged"),
+    ("GET", "config.json", {"corrupt": True}, "damaged"),
+    ("GET", "metrics.json", {"corrupt": True}, "damaged"),
+    ("HEAD", "model.safetensors", {"headers": {"X-Linked-Size": "50000000000"}}, "50000000000"),
+    ("HEAD", "model.safetensors", {"headers": {"X-Linked-Etag": '"' + "0" * 64 + '"'}}, "damaged"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "fault", "said"), FAULTS)
+def test_a_fault_says_why_and_leaves_nothing(
+    remote, published, tmp_path, cache, method, path, fault, said
+):
+    out = tmp_path / "out"
+    published.fail(method, path, **fault)
+    with pytest.raises(HubError, match=said) as error:
+        pull(f"{REPO}/unet-bce", out)
+    assert "unet-bce" in str(error.value) and "\n" not in str(error.value)
+    assert not out.exists()
+    left = {path.name for path in cache.rglob("*") if path.is_file()}
+    assert path not in left and not [name for name in left if name.endswith(".incomplete")]
+    published.faults.clear()
+    (checkpoint,) = pull(f"{REPO}/unet-bce", out)
+    assert checkpoint.sha256() == sha256(remote.files["unet-bce/model.safetensors"])
+
+
+def test_a_download_cut_in_the_middle_goes_on_where_it_was(remote, published, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 100_000)
+    published.fail("GET", "model.safetensors", cut=3_000_000, times=2)
+    checkpoint = download(f"{REPO}/unet-bce")
+    assert checkpoint.sha256() == sha256(remote.files["unet-bce/model.safetensors"])
+
+
+def test_a_private_repository(remote, monkeypatch):
+    remote.private = True
+    assert download(f"{REPO}/unet-bce").name == "unet-bce"
+    shutil.rmtree(os.environ["HF_HOME"])
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(HubError, match="private"):
+        download(f"{REPO}/unet-bce")
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["ada", "ada/brainseg", "a/b/c/d", "../b/c", "a/../c", "a/b/..", "a/b/c@", "a/b/c@../x",
+     "a/b/c@main@x", "a//c", "a/b/.c", "a\\b/c/d", "a/b/c@x y"],
+)  # fmt: skip
+def test_what_names_no_checkpoint(hub, reference):
+    with pytest.raises(HubError, match="expected user/repo"):
+        download(reference)
+    assert not hub.requests
+
+
+def test_a_reference_reads_as_written():
+    for text in ("a/b", "a/b@v1", "a/b/c", "a/b/c@refs/pr/1"):
+        assert str(parse_reference(text)) == text
