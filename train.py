@@ -64,6 +64,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="where runs live (default: runs)",
     )
     add("--out", type=Path, metavar="DIR", help="also copy finished checkpoints to DIR/<name>")
+    add("--push-to-hub", metavar="USER/REPO", help="also push finished checkpoints to the Hugging Face "
+        "Hub, made there if it isn't")  # fmt: skip
+    add("--private", action="store_true", help="make that repository private")
     add("--cache", type=Path, metavar="DIR", help="prepared slices (default: $BRAINSEG_CACHE or "
         "~/.cache/brainseg)")  # fmt: skip
     add("--resume", action="store_true", help="continue an unfinished run from its last epoch")
@@ -113,8 +116,11 @@ def resolve(args: argparse.Namespace) -> list[Config]:
     folds = args.folds or [base.fold]
     folds = range(5) if "all" in folds else [int(fold) for fold in folds]
     seeds = args.seeds or [base.seed]
-    if args.out and len(folds) * len(seeds) > 1:
-        raise ConfigError("--out goes with one fold and one seed: the others would replace it.")
+    for flag, given in (("--out", args.out), ("--push-to-hub", args.push_to_hub)):
+        if given and len(folds) * len(seeds) > 1:
+            raise ConfigError(
+                f"{flag} goes with one fold and one seed: the others would replace it."
+            )
     return [
         from_json({**known, **given, "model": m, "loss": loss, "fold": fold, "seed": seed})
         for fold in folds
@@ -185,6 +191,11 @@ def main(argv: list[str] | None = None) -> int:
         from brainseg.grid import plan, table
 
         needed = plan(configs, args.runs)
+        if args.push_to_hub:  # what would fail after hours of training shall fail now
+            from brainseg.hub.client import parse_repo, require_token
+
+            parse_repo(args.push_to_hub)
+            require_token()
         failed = on_ray(args, needed) if args.ray else here(args, configs, needed)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -197,7 +208,8 @@ def main(argv: list[str] | None = None) -> int:
     if failed:
         names = ", ".join(config.name for config in failed)
         print(f"{len(failed)} of {len(needed)} runs failed: {names}", file=sys.stderr)
-    return 1 if failed else 0
+    pushed = not args.push_to_hub or push([c for c in configs if c not in failed], args)
+    return 0 if pushed and not failed else 1
 
 
 def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[Config]:
@@ -244,6 +256,30 @@ def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[
             failed.append(config)
             traceback.print_exc()
     return failed
+
+
+def push(configs: list[Config], args: argparse.Namespace) -> bool:
+    """Push finished runs to the Hub; if that fails, say how to do it later."""
+    if not configs or not is_main_process():
+        return True
+    from brainseg.checkpoint import read_checkpoint
+    from brainseg.hub.push import push as push_checkpoints
+
+    folders = [config.run_folder(args.runs) for config in configs]
+    try:
+        checkpoints = [read_checkpoint(folder) for folder in folders]
+        address = push_checkpoints(checkpoints, args.push_to_hub, private=args.private)
+        print(address or f"{args.push_to_hub} has all of it already: nothing was pushed.")
+        return True
+    except ValueError as error:
+        names = " ".join(map(str, folders))
+        private = " --private" if args.private else ""
+        print(
+            f"error: {error} The checkpoints are safe; to push them later: python -m brainseg push "
+            f"{names} {args.push_to_hub}{private}",
+            file=sys.stderr,
+        )
+        return False
 
 
 def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:

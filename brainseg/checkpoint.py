@@ -245,9 +245,10 @@ def load_module(checkpoint: Checkpoint):
         module = create_model(settings["model"], **arguments)
         module.load_state_dict(state)
     except (WeightsError, ModelError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0][:300]
         raise CheckpointError(
-            f"{path} could not be loaded ({str(error).splitlines()[0]}): the file is damaged or "
-            "belongs to another model. Train or download the checkpoint again."
+            f"{path} could not be loaded ({reason}): the file is damaged or belongs to another "
+            "model. Train or download the checkpoint again."
         ) from error
     return module.eval()
 

@@ -108,9 +108,10 @@ def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoi
             for base in checkpoint.bases:
                 found.setdefault(base["name"], find_base(checkpoint, base))
             found[name] = checkpoint
-    cards = {name: _card(checkpoint, wanted.repo) for name, checkpoint in found.items()}
+    cards = {}
     for name, checkpoint in found.items():
         load_module(checkpoint)
+        cards[name] = _card(checkpoint, wanted.repo)
         if not overwrite and _is_another(checkpoint, out / name):
             raise HubError(
                 f"{out / name} holds another checkpoint than {wanted}: --overwrite replaces it, "

@@ -50,7 +50,10 @@ class Repo:
         """Add a commit that changes these files (None deletes); returns its 40 hex digits."""
         now = {**self.files, **files} if self.commits else dict(files)
         now = {path: content for path, content in now.items() if content is not None}
-        oid = hashlib.sha1(f"{self.kind}{self.name}{len(self.commits)}".encode()).hexdigest()
+        content = [(path, sha256(content)) for path, content in sorted(now.items())]
+        oid = hashlib.sha1(
+            f"{self.kind}{self.name}{len(self.commits)}{content}".encode()
+        ).hexdigest()
         self.commits.append(Commit(oid, message, description, now))
         return oid
 
