@@ -64,8 +64,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="where runs live (default: runs)",
     )
     add("--out", type=Path, metavar="DIR", help="also copy finished checkpoints to DIR/<name>")
-    add("--push-to-hub", metavar="USER/REPO", help="also push finished checkpoints to the Hugging Face "
-        "Hub, made there if it isn't")  # fmt: skip
+    add("--push-to-hub", metavar="USER/REPO", help="also push finished checkpoints to the "
+        "Hugging Face Hub")  # fmt: skip
     add("--private", action="store_true", help="make that repository private")
     add("--cache", type=Path, metavar="DIR", help="prepared slices (default: $BRAINSEG_CACHE or "
         "~/.cache/brainseg)")  # fmt: skip
@@ -116,8 +116,8 @@ def resolve(args: argparse.Namespace) -> list[Config]:
     folds = args.folds or [base.fold]
     folds = range(5) if "all" in folds else [int(fold) for fold in folds]
     seeds = args.seeds or [base.seed]
-    for flag, given in (("--out", args.out), ("--push-to-hub", args.push_to_hub)):
-        if given and len(folds) * len(seeds) > 1:
+    for flag, target in (("--out", args.out), ("--push-to-hub", args.push_to_hub)):
+        if target and len(folds) * len(seeds) > 1:
             raise ConfigError(
                 f"{flag} goes with one fold and one seed: the others would replace it."
             )

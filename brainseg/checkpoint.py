@@ -220,7 +220,9 @@ def find_base(stack: Checkpoint, base: dict) -> Checkpoint:
 def load_module(checkpoint: Checkpoint):
     """The network with its weights in float32, in evaluation mode, on the CPU.
 
-    The header of the weights is compared with the architecture before either takes memory.
+    The header of the weights is compared with the architecture before either takes memory. With
+    ``$BRAINSEG_DEVICE`` (``cuda``) the network lies there, and still takes and gives tensors on the
+    CPU.
     """
     import torch
 
@@ -250,6 +252,10 @@ def load_module(checkpoint: Checkpoint):
             f"{path} could not be loaded ({reason}): the file is damaged or belongs to another "
             "model. Train or download the checkpoint again."
         ) from error
+    if device := os.environ.get("BRAINSEG_DEVICE"):
+        module.to(device)
+        module.register_forward_pre_hook(lambda _, inputs: tuple(x.to(device) for x in inputs))
+        module.register_forward_hook(lambda _, inputs, output: output.cpu())
     return module.eval()
 
 

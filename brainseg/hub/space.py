@@ -21,8 +21,8 @@ ENTRY = "space.py"
 CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
 _ROOT = Path(brainseg.__file__).parents[1]
 
-_CPU_ENTRY = '''\
-"""What this Space runs: the app as it is, with the checkpoints it was made for."""
+_HUB_ENTRY = '''\
+"""What this Space runs: the app as it is, with the checkpoints of a repository."""
 
 import os
 import runpy
@@ -97,12 +97,12 @@ def write_space(folder: Path, repo: str, checkpoints: str, *, gpu: bool = False)
         for checkpoint in found:
             copy_checkpoint(checkpoint, folder / "checkpoints" / checkpoint.name)
     setting = f'os.environ.setdefault("BRAINSEG_CHECKPOINTS", "{pinned}")\n' if pinned else ""
-    entry = _GPU_ENTRY if gpu else _CPU_ENTRY
     texts = {
-        ENTRY: entry.format(setting=setting) if setting or gpu else _CPU_ENTRY.format(setting=""),
         "requirements.txt": _requirements(modules, gpu),
         "README.md": _card(repo, found, pinned, gpu),
     }
+    if pinned or gpu:
+        texts[ENTRY] = (_GPU_ENTRY if gpu else _HUB_ENTRY).format(setting=setting)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
 
@@ -115,7 +115,7 @@ def _pinned(checkpoints: str, found: list[Checkpoint]) -> Reference | None:
 
 
 def _needed_files(modules: ModuleFinder) -> list[Path]:
-    """The modules that the app imports, wherever it does, what lies beside them, and the licence."""
+    """The modules that the app imports, what lies beside them, and the licence."""
     sources = {Path(module.__file__) for module in modules.modules.values() if module.__file__}
     beside = {
         path
@@ -133,7 +133,8 @@ def _requirements(modules: ModuleFinder, gpu: bool) -> str:
     imported = {name.partition(".")[0] for name in modules.badmodules}
     distributions = packages_distributions()
     used = {d.lower().replace("_", "-") for m in imported for d in distributions.get(m, ())}
-    names = [name for name in listed if name in used | {"torchvision"} and name != "gradio"]
+    used = (used | {"torchvision"}) - {"gradio"}  # smp needs the one, the Space has the other
+    names = [name for name in listed if name.lower() in used]
     pins = [f"{name}=={version(name).partition('+')[0]}" for name in names]
     return "\n".join([*(["spaces"] if gpu else [CPU_INDEX]), *pins]) + "\n"
 
@@ -157,7 +158,7 @@ def _card(repo: str, found: list[Checkpoint], pinned: Reference | None, gpu: boo
         sdk="gradio",
         sdk_version=version("gradio"),
         python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
-        app_file=ENTRY,
+        app_file=ENTRY if pinned or gpu else "app.py",
         # Of the weights that lie here; those of a repository have their own there.
         license=licences.pop() if not pinned and len(licences) == 1 else "apache-2.0",
         short_description="Brain-tumour segmentation models, side by side",
