@@ -10,6 +10,7 @@ from tests.hub.hub_server import HubServer
 
 assert "huggingface_hub" not in sys.modules, "the client has read its settings already"
 
+GIVEN_TOKEN = os.environ.get("HF_TOKEN")  # for the one test that talks to the real Hub
 HUB = HubServer()
 HOME = tempfile.TemporaryDirectory(prefix="brainseg-tests-")
 os.environ |= {
