@@ -27,7 +27,7 @@ which of them to trust. **Not for clinical use**: it is no medical device, no cl
 its results, and nothing it marks or leaves unmarked is a finding."""
 
 LIMITS = """\
-- Trained on the patients named above and nobody else. Other tumours, ages, sequences, scanners or
+- Trained on the patients of one data set. Other tumours, ages, sequences, scanners or
   preparations (skull-stripped volumes, for instance): expect less, and look before you believe.
 - It reads T1, FLAIR and post-contrast T1 of one brain. A single grey picture stands for all three,
   and scores drop with it.
