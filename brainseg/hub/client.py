@@ -97,7 +97,8 @@ def _is_the_clients(error: Exception) -> bool:
 
 def is_not_found(error: Exception) -> bool:
     """Whether the Hub answered that there is no such thing, rather than not at all."""
-    return isinstance(error, NOT_FOUND)
+    kinds = (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError)
+    return isinstance(error, kinds)
 
 
 _SENTENCES = {  # the first that fits
@@ -111,7 +112,6 @@ _SENTENCES = {  # the first that fits
     "asking.",
     HFValidationError: "that is no name the Hub takes: expected user/repo.",
 }
-NOT_FOUND = tuple(_SENTENCES)[:4]
 _STATUS = {
     401: "the Hugging Face Hub does not accept your token (401): `hf auth login` anew, or mend "
     "HF_TOKEN.",

@@ -22,7 +22,7 @@ from huggingface_hub import (
     scan_cache_dir,
     try_to_load_from_cache,
 )
-from huggingface_hub.errors import RemoteEntryNotFoundError
+from huggingface_hub.errors import CacheNotFound, RemoteEntryNotFoundError
 
 from brainseg.checkpoint import (
     CARD,
@@ -90,6 +90,8 @@ def local_folder(path_or_repo: str | Path) -> Path:
         log.warning("left out: %s", fault)
     if not fetched:
         raise HubError(" ".join(faults))
+    if len({folder.parent for folder in fetched}) > 1:
+        raise HubError(f"{wanted} changed while it was read: try again, or name a commit.")
     return fetched[0].parent
 
 
@@ -200,9 +202,10 @@ def _fetch(wanted: Reference) -> Path:
         "asked": wanted.revision or "main",
         "sha256": {f: _digest("sha256", folder / f) for f in FILES if (folder / f).is_file()},
     }
-    # A cache that can't be written to still serves.
-    with suppress(CheckpointError), replacing(folder / RECEIPT) as aside:
-        aside.write_text(json.dumps(receipt, indent=2), encoding="utf-8")
+    if not (folder / RECEIPT).is_file() or Checkpoint(folder, {}).receipt != receipt:
+        # A cache that can't be written to still serves.
+        with suppress(CheckpointError), replacing(folder / RECEIPT) as aside:
+            aside.write_text(json.dumps(receipt, indent=2), encoding="utf-8")
     return folder
 
 
@@ -266,7 +269,11 @@ def _git_sha1(path: Path) -> str:
 
 
 def _cached_paths(wanted: Reference) -> list[str]:
-    for repo in scan_cache_dir().repos:
+    try:
+        repos = scan_cache_dir().repos
+    except CacheNotFound:
+        return []
+    for repo in repos:
         for snapshot in repo.revisions if repo.repo_id == wanted.repo else ():
             if (wanted.revision or "main") in (snapshot.commit_hash, *snapshot.refs):
                 root = snapshot.snapshot_path

@@ -223,6 +223,10 @@ def test_a_hub_that_does_not_answer_leaves_the_cache(remote, published, fault, c
     assert len(find_checkpoints(local_folder(REPO))[0]) == 4
     with pytest.raises(HubError, match=REPO):
         download("ada/brainseg-other/unet-bce")
+    shutil.rmtree(os.environ["HF_HOME"])
+    for ask in (local_folder, lambda repo: download(f"{repo}/unet-bce")):
+        with pytest.raises(HubError, match=r"Hugging Face Hub|no such repository"):
+            ask(REPO)
 
 
 @pytest.mark.parametrize(
