@@ -8,7 +8,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from brainseg.config import Config, ConfigError, from_json
+from brainseg.config import LEAKS, Config, ConfigError, from_json
 
 MODELS = ("unet", "unet_resnet34", "deeplabv3plus", "unetpp", "all")
 LOSSES = ("bce", "dice", "hybrid", "all")
@@ -38,6 +38,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--stack-folds", type=int, metavar="N", help="blocks of training patients for the "
         "out-of-fold predictions unetpp is fitted on")  # fmt: skip
     add("--bases", nargs="+", metavar="NAME", help="checkpoints whose predictions unetpp reads")
+
+    add("--leak", choices=LEAKS, help="make a mistake on purpose, to measure what it feigns: split "
+        "by slice, or fit unetpp on predictions for its bases' own training patients")  # fmt: skip
 
     add = parser.add_argument_group("data").add_argument
     add("--dataset", choices=DATASETS, help="which data set")

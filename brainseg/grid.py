@@ -224,7 +224,7 @@ def _bases(stack: Config, runs: Path) -> list[Config]:
     found = []
     for name in stack.bases:
         model, encoder, loss = parse_name(name)
-        wanted = replace(stack, model=model, encoder=encoder, loss=loss, init_from=None)
+        wanted = replace(stack, model=model, encoder=encoder, loss=loss, init_from=None, leak=None)
         folder = wanted.run_folder(runs)
         if (folder / CARD).is_file():
             settings = read_checkpoint(folder).settings
@@ -234,7 +234,10 @@ def _bases(stack: Config, runs: Path) -> list[Config]:
 
 
 def _helpers(stack: Config, runs: Path) -> list[Config]:
-    """For each base as many runs of its like as there are blocks, each without one block."""
+    """For each base as many runs of its like as there are blocks, each without one block; none
+    if the stack is fitted in-sample."""
+    if stack.leak:
+        return []
     blocks = range(stack.stack_folds)
     return [
         replace(base, held_out_block=(block, stack.stack_folds))
