@@ -37,9 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--slicewise", action="store_true",
                          help="score each slice as if it had been uploaded alone")  # fmt: skip
     command.add_argument("--study", action="store_true",
-                         help="also what the report needs: calibration, costs, validation patients")  # fmt: skip
+                         help="also what report needs: calibration, validation, costs")  # fmt: skip
     command.add_argument("--against", type=Path, metavar="FOLDER",
-                         help="fail if a mean Dice differs by over 0.002 from the one there")  # fmt: skip
+                         help="fail if a mean Dice is over 0.002 from the one there")  # fmt: skip
     command.add_argument("--sheet", type=Path, metavar="PNG",
                          help="picture of each model's best, median and worst patient")  # fmt: skip
     command.add_argument("--out", type=Path, required=True, help="folder for the results")
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--readme", type=Path, default=Path("README.md"),
                          help="README with the study's table (default: %(default)s)")  # fmt: skip
     command.add_argument("--check", action="store_true",
-                         help="write nothing; fail if a page is not what the figures say")  # fmt: skip
+                         help="write nothing; fail if a page says something else")  # fmt: skip
 
     command = commands.add_parser("leak", help="compare runs made with train.py --leak")
     command.set_defaults(command=_leak)

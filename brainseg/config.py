@@ -83,7 +83,8 @@ class Config:
         return "-".join(filter(None, (self.model, self.encoder, self.loss)))
 
     def run_folder(self, runs: Path) -> Path:
-        """``<runs>/<dataset>/<name>/fold<k>-seed<s>[-image][-leak-<which>]``, helpers of a stack beside."""
+        """``<runs>/<dataset>/<name>/fold<k>-seed<s>``, with ``-image``, ``-leak-<which>`` or, for
+        a stack's helper, ``-without<i>of<n>`` behind it."""
         run = f"fold{self.fold}-seed{self.seed}"
         if self.stack_inputs == "predictions+image":
             run += "-image"

@@ -21,8 +21,10 @@ MISTAKES = {
 
 
 def leak_meter(runs: Path) -> dict:
-    """``{"rows": [...]}``: one row per run, each mistake after its honest twin, with ``checkpoint``,
-    ``what``, ``believed`` and ``true`` mean Dice and the latter's 95 % interval ``low``, ``high``.
+    """``{"rows": [...]}``: one row per run, each mistake after its honest twin.
+
+    A row has ``checkpoint``, ``what`` was done, ``believed`` and ``true`` mean Dice, and the 95 %
+    interval ``low``, ``high`` of the latter.
 
     Raises ValueError if no run below ``runs`` was made with ``--leak``, CheckpointError if a twin
     is missing.

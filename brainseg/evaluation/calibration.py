@@ -54,7 +54,7 @@ def reliability(counts: np.ndarray, temperature: float = 1.0) -> list[dict]:
     """The reliability curve: for each bin with pixels its limits, number of pixels, mean
     probability and share of tumour. Pixels given less than ``FLOOR`` before scaling are left out.
     """
-    shown = CENTRES >= logit(FLOOR)
+    shown = expit(CENTRES) >= FLOOR
     counts, p = counts[:, shown], expit(CENTRES[shown] / temperature)
     bins = np.minimum((p * CURVE).astype(int), CURVE - 1)
     curve = []

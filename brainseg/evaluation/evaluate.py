@@ -155,7 +155,7 @@ def _figure(value: float) -> str:
 class _Tally:
     """What is summed over the scans of one patient."""
 
-    counts: metrics.Counts = metrics.Counts(0, 0, 0)
+    counts: metrics.Counts = field(default_factory=lambda: metrics.Counts(0, 0, 0))
     false_positive_slices: int = 0
     empty_slices: int = 0
     slices: int = 0

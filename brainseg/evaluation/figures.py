@@ -44,16 +44,19 @@ def dice_figure(dice: dict[str, np.ndarray], summaries: dict[str, dict]) -> Figu
 
 def difference_figure(claims: Sequence[dict]) -> Figure:
     """Every paired difference that the claims rest on, with its interval."""
-    bars = [(c, claim) for claim in claims for c in claim["comparisons"]]
+    bars = [
+        (f"{claim['better']} − {comparison['other']}", comparison)
+        for claim in reversed(claims)
+        for comparison in reversed(claim["comparisons"])
+    ]
     figure, axes = _new(7, 0.9 + 0.36 * len(bars))
-    for row, (comparison, claim) in enumerate(reversed(bars)):
+    for row, (_, comparison) in enumerate(bars):
         firm = comparison["p_holm"] < 0.05
         axes.plot([comparison["low"], comparison["high"]], [row, row], color="black", lw=2)
         axes.plot(comparison["difference"], row, "D", ms=7, mec="black",
                   color=COLOURS[0] if firm else "white")  # fmt: skip
     axes.axvline(0, color=_GREY, lw=1)
-    labels = [f"{claim['better']} − {comparison['other']}" for comparison, claim in reversed(bars)]
-    axes.set_yticks(range(len(bars)), labels)
+    axes.set_yticks(range(len(bars)), [label for label, _ in bars])
     axes.set_ylim(-0.6, len(bars) - 0.4)
     axes.set_xlabel("paired difference in Dice, 95 % interval; filled: p < 0.05 after Holm")
     axes.grid(axis="x", color="#dddddd", lw=0.8)
@@ -84,8 +87,7 @@ def reliability_figure(curves: dict[str, dict[bool, list[dict]]]) -> Figure:
 
 
 def size_figure(dice: dict[str, np.ndarray], tumour_px: np.ndarray) -> Figure:
-    """Dice of each patient against the size of the tumour; one line per model in small panels
-    would hide the patients, so models share one panel and differ by marker."""
+    """Dice of each patient against the size of the tumour."""
     figure, axes = _new(7, 4)
     for index, (name, values) in enumerate(dice.items()):
         axes.plot(tumour_px, values, MARKERS[index % 8], color=COLOURS[index % 8], ms=6, alpha=0.8,

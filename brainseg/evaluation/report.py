@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from brainseg.evaluation.statistics import rank_stability
 from brainseg.evaluation.tables import read_table
 
 MARKS = (
-    "<!-- study table: written by python -m brainseg report -->",
+    "<!-- study table, by python -m brainseg report -->",
     "<!-- end of study table -->",
 )
 DISCUSSION = "discussion.md"
@@ -175,9 +176,9 @@ def page(study: Study) -> str:
         "# The study",
         "Written by `python -m brainseg report` from the files in `study/`; only the discussion "
         "is written by hand.",
-        f"Data set `{about['dataset']}`, {about['selection']}, {about['patients']} patients whom no "
-        "model, threshold or weight has seen. Dice is per patient over the whole volume. Intervals "
-        "are 95 % bootstrap intervals over patients; p-values are of paired Wilcoxon tests, "
+        f"Data set `{about['dataset']}`, {about['selection']}, {about['patients']} patients whom "
+        "no model, threshold or weight has seen. Dice is per patient over the whole volume. "
+        "Intervals are 95 % bootstrap intervals over patients; p-values are of paired Wilcoxon tests, "
         "corrected together by Holm's method.",
     ]
     if study.missing:
@@ -384,7 +385,7 @@ def _calibration_section(study: Study, board: dict) -> list[str]:
 def _size_table(study: Study) -> str:
     edges = np.quantile(study.tumour_px, (0, 1 / 3, 2 / 3, 1))
     thirds = np.digitize(study.tumour_px, edges[1:-1])
-    labels = [f"{low:,.0f} to {high:,.0f} px" for low, high in zip(edges, edges[1:], strict=False)]
+    labels = [f"{low:,.0f} to {high:,.0f} px" for low, high in pairwise(edges)]
     lines = ["| mean Dice | " + " | ".join(labels) + " |", "|---|---|---|---|"]
     for name, dice in study.dice.items():
         means = [f"{np.nanmean(dice[thirds == i]):.3f}" for i in range(3) if (thirds == i).any()]

@@ -52,7 +52,7 @@ def test_all_claims_are_corrected_together():
     slight = BASE + RNG.normal(0.006, 0.01, 20)
     alone = judge({"a": slight, "b": BASE}, CLAIM)[0]["p_holm"]
     many = tuple(Claim(f"a beats {n}", "a", (n,)) for n in "bcdef")
-    dice = {"a": slight, **{n: BASE for n in "bcdef"}}
+    dice = {"a": slight, **dict.fromkeys("bcdef", BASE)}
     together = judge(dice, many)[0]["p_holm"]
     assert np.isclose(together, min(1, 5 * alone))
 
