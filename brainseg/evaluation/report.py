@@ -178,8 +178,8 @@ def page(study: Study) -> str:
         "is written by hand.",
         f"Data set `{about['dataset']}`, {about['selection']}, {about['patients']} patients whom "
         "no model, threshold or weight has seen. Dice is per patient over the whole volume. "
-        "Intervals are 95 % bootstrap intervals over patients; p-values are of paired Wilcoxon tests, "
-        "corrected together by Holm's method.",
+        "Intervals are 95 % bootstrap intervals over patients; p-values are of paired Wilcoxon "
+        "tests, corrected together by Holm's method.",
     ]
     if study.missing:
         sections += ["**Not there yet:** " + "; ".join(study.missing) + "."]
