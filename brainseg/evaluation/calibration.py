@@ -14,8 +14,9 @@ from scipy.special import expit, logit
 LIMIT = 12.0  # logits beyond it are counted as it
 FINE = 960  # bins of the logit
 CURVE = 10  # bins of the reliability curve, of equal width
-FLOOR = 0.01  # pixels given less are left out: nearly all of a scan, and trivially right
+FLOOR = 0.05  # pixels given less are left out: nearly all of a scan, they would decide alone
 CENTRES = (np.arange(FINE) + 0.5) / FINE * 2 * LIMIT - LIMIT
+_SHOWN = expit(CENTRES) >= FLOOR
 
 
 def histogram(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -31,11 +32,12 @@ def histogram(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def fit_temperature(counts: np.ndarray) -> float:
-    """The number by which logits are divided so that the log-likelihood of ``counts`` is best.
+    """The number by which logits are divided so that the log-likelihood of ``counts`` is best,
+    over pixels that were given ``FLOOR`` or more.
 
     Above 1 the model was too sure, below 1 not sure enough. 1.0 for counts without tumour.
     """
-    if not counts[1].any():
+    if not counts[1, _SHOWN].any():
         return 1.0
     found = minimize_scalar(
         lambda log_t: _negative_log_likelihood(counts, np.exp(log_t)),
@@ -46,7 +48,7 @@ def fit_temperature(counts: np.ndarray) -> float:
 
 
 def _negative_log_likelihood(counts: np.ndarray, temperature: float) -> float:
-    z = CENTRES / temperature
+    counts, z = counts[:, _SHOWN], CENTRES[_SHOWN] / temperature
     return float(counts[0] @ np.logaddexp(0, z) + counts[1] @ np.logaddexp(0, -z))
 
 
@@ -54,8 +56,7 @@ def reliability(counts: np.ndarray, temperature: float = 1.0) -> list[dict]:
     """The reliability curve: for each bin with pixels its limits, number of pixels, mean
     probability and share of tumour. Pixels given less than ``FLOOR`` before scaling are left out.
     """
-    shown = expit(CENTRES) >= FLOOR
-    counts, p = counts[:, shown], expit(CENTRES[shown] / temperature)
+    counts, p = counts[:, _SHOWN], expit(CENTRES[_SHOWN] / temperature)
     bins = np.minimum((p * CURVE).astype(int), CURVE - 1)
     curve = []
     for number in range(CURVE):

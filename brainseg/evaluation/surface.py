@@ -7,6 +7,7 @@ counted beside them, because no distance can be given there.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,8 @@ def surface(
         return Surface((), (), one_sided, unit)
     tensors = [torch.from_numpy(np.ascontiguousarray(mask[both, None])) for mask in pair]
     common = {"include_background": True, "spacing": spacing_mm}
-    hd95 = compute_hausdorff_distance(*tensors, percentile=95, **common)
-    dice = compute_surface_dice(*tensors, [float(TOLERANCE)], **common)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of MONAI to itself
+        hd95 = compute_hausdorff_distance(*tensors, percentile=95, **common)
+        dice = compute_surface_dice(*tensors, [float(TOLERANCE)], **common)
     return Surface(tuple(hd95[:, 0].tolist()), tuple(dice[:, 0].tolist()), one_sided, unit)

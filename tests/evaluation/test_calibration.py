@@ -30,8 +30,8 @@ def test_a_curve_worked_out_by_hand():
     assert expected_calibration_error(curve) == pytest.approx(expected, abs=0.003)
 
 
-def test_pixels_below_one_per_cent_are_left_out():
-    found = counts((0.001, 10_000, 0), (0.55, 10, 5))
+def test_pixels_below_the_floor_are_left_out():
+    found = counts((0.04, 10_000, 0), (0.55, 10, 5))
     assert sum(row["pixels"] for row in reliability(found)) == 10
 
 
