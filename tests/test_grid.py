@@ -208,3 +208,17 @@ def test_help_is_quick_and_imports_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "hybrid: 0.7 BCE + 0.3 Dice" in done.stdout and "default: 30" in done.stdout
+
+
+def test_test_scores_can_be_left_for_later(tmp_path, capsys):
+    folder = tmp_path / "runs/phantom/unet-bce/fold0-seed0"
+    assert main(tmp_path, "--model", "unet", "--no-test") == 0
+    assert "test" not in json.loads((folder / "metrics.json").read_text())
+    weights = (folder / "model.safetensors").read_bytes()
+    capsys.readouterr()
+    assert main(tmp_path, "--model", "unet") == 0
+    assert "scoring it" in capsys.readouterr().out
+    assert json.loads((folder / "metrics.json").read_text())["test"]["fold"] == 0
+    assert (folder / "model.safetensors").read_bytes() == weights
+    assert main(tmp_path, "--model", "unet") == 0
+    assert "nothing to do" in capsys.readouterr().out
