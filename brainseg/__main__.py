@@ -152,7 +152,11 @@ def _evaluate(args: argparse.Namespace) -> int:
         validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
         study.write_study(args.out, predictors, validation, calibration, beliefs)
     if args.sheet:
-        save(contact_sheet(predictors, refs, rows, f"{args.dataset}, {selection}"), args.sheet)
+        whose = "patients, not to be published"
+        if args.dataset == "phantom":
+            whose = "computed phantoms, not patients"
+        caption = f"{args.dataset} ({selection}): {whose}"
+        save(contact_sheet(predictors, refs, rows, caption), args.sheet)
     print(scoring.report(scoring.summary(rows), description))
     print(f"written to {args.out}")
     return _compare_with(args.against, rows) if args.against else 0

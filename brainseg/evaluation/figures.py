@@ -93,10 +93,12 @@ def size_figure(dice: dict[str, np.ndarray], tumour_px: np.ndarray) -> Figure:
         axes.plot(tumour_px, values, MARKERS[index % 8], color=COLOURS[index % 8], ms=6, alpha=0.8,
                   ls="", label=name, mec="white", mew=0.5)  # fmt: skip
     axes.set_xscale("log")
+    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatter(lambda value, _: f"{value:,.0f}" if f"{value:.0e}"[0] in "125" else "")
     axes.set_xlabel("true tumour, pixels in the whole volume")
     axes.set_ylabel("Dice")
     axes.grid(color="#dddddd", lw=0.8)
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.figure.legend(fontsize=8, frameon=False, loc="outside upper center", ncols=4)
     return figure
 
 

@@ -245,12 +245,12 @@ def figure_list(study: Study) -> list[dict]:
              "against the probability given, before and after temperature scaling, beside the "
              "diagonal.")
         )  # fmt: skip
-    if study.models:
+    if len(study.models) > 1:
         found.append(
             ("gflop.png", "Dice against operations", "Mean Dice with its interval against GFLOP "
              "per slice; the front of models that nothing cheaper beats is dashed.")
         )  # fmt: skip
-    if study.bench.get("latency_ms"):
+    if len(study.bench.get("latency_ms", {})) > 1:
         found.append(
             ("latency.png", "Dice against time", "Mean Dice with its interval against "
              "milliseconds per slice on a CPU; the front is dashed.")

@@ -25,7 +25,8 @@ def contact_sheet(
     predictors: dict[str, Predictor], refs: Sequence[CaseRef], rows: Sequence[dict], caption: str
 ) -> Figure:
     """One line per checkpoint: its best, median and worst patient, each at the slice with most
-    tumour, the mask filled in orange and the truth outlined in blue.
+    tumour (or, without any, with most marked), the mask filled in orange and the truth outlined
+    in blue.
 
     rows: of ``evaluate`` on the same cases. caption: says what these pictures are of.
     """
@@ -38,7 +39,7 @@ def contact_sheet(
         for axes, row in zip(line, chosen_patients(rows, label), strict=False):
             case = by_patient[row["patient"]].read()
             *_, result = predict_all(case.scan, {label: predictor}, fusions=False)
-            index = largest_slice(case.mask)
+            index = largest_slice(case.mask if case.mask.any() else result.mask)
             image = display_volume(case.scan)[index]
             axes.imshow(overlay(image, result.mask[index], case.mask[index]))
             axes.set_title(f"{row['patient']}: Dice {row['dice']:.2f}", fontsize=8)

@@ -84,7 +84,8 @@ def write_study(
     rows = evaluate(predictors, validation_refs, observers=[on_validation])
     write_table(out / "validation.csv", rows, COLUMNS)
     write_table(out / "calibration.csv", calibration_rows(calibration, on_validation))
-    write_table(out / "staple.csv", beliefs.rows)
+    if beliefs.rows:  # there are two models to fuse
+        write_table(out / "staple.csv", beliefs.rows)
     with replacing(out / "models.json") as aside:
         aside.write_text(json.dumps(describe_models(predictors), indent=1), encoding="utf-8")
 
