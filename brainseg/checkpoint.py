@@ -197,7 +197,7 @@ def find_base(stack: Checkpoint, base: dict) -> Checkpoint:
 
     Raises CheckpointError if it isn't there or is not the one the stack was fitted on.
     """
-    run = stack.folder.name.removesuffix("-image")
+    run = stack.folder.name.partition("-image")[0].partition("-leak")[0]
     candidates = [
         stack.folder.parent / base["name"],
         stack.folder.parent.parent / base["name"] / run,

@@ -7,6 +7,7 @@ model runs once, however many stacks and fusions read it.
 from __future__ import annotations
 
 import functools
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from brainseg import fusion
 from brainseg.checkpoint import (
     CONFIG,
+    METRICS,
     WEIGHTS,
     Checkpoint,
     CheckpointError,
@@ -29,7 +31,7 @@ from brainseg.evaluation import metrics
 from brainseg.preprocessing import Prepared, normalise, prepare, restore
 from brainseg.scan import Scan
 
-FUSIONS = ("fusion_mean", "fusion_vote", "fusion_staple")
+FUSIONS = ("fusion_mean", "fusion_weighted", "fusion_vote", "fusion_staple")
 _BATCH = 16
 
 
@@ -41,12 +43,14 @@ class Result:
     kind: ``"model"``, ``"ensemble"`` (a trained stack) or ``"fusion"``.
     probabilities: float32 in [0, 1], (slices, height, width), the scan's own grid.
     threshold: probabilities above it are tumour (chosen on validation patients).
+    estimates: of STAPLE, the sensitivity and specificity it believes each mask to have.
     """
 
     name: str
     kind: str
     probabilities: np.ndarray
     threshold: float
+    estimates: dict[str, tuple[float, float]] | None = None
 
     @property
     def mask(self) -> np.ndarray:
@@ -80,6 +84,15 @@ class Predictor:
         if CHANNELS_LAST[self.checkpoint.settings["model"]]:
             module = module.to(memory_format=torch.channels_last)
         return module
+
+    @functools.cached_property
+    def validation_dice(self) -> float | None:
+        """Mean Dice on the validation patients; None if the folder does not tell."""
+        try:
+            metrics = json.loads((self.checkpoint.folder / METRICS).read_text(encoding="utf-8"))
+            return float(metrics["validation"]["mean_dice"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def read_weights(self) -> None:
         """Read the weights now, the bases' too. Raises CheckpointError if a file is damaged."""
@@ -271,7 +284,9 @@ def predict_all(
         results[label] = Result(label, predictor.kind, probabilities, predictor.threshold)
         yield results[label]
     if fusions:
-        yield from _fuse([results[label] for label in _fused(predictors)])
+        labels = _fused(predictors)
+        weights = [predictors[label].validation_dice for label in labels]
+        yield from _fuse([results[label] for label in labels], weights)
 
 
 def _fused(predictors: dict[str, Predictor]) -> list[str]:
@@ -285,15 +300,21 @@ def _fused(predictors: dict[str, Predictor]) -> list[str]:
     return [label for label, p in predictors.items() if p.kind == "model"]
 
 
-def _fuse(results: list[Result]) -> Iterator[Result]:
+def _fuse(results: list[Result], weights: list[float | None]) -> Iterator[Result]:
     if len(results) < 2:
         return
     masks = [result.mask for result in results]
-    average = fusion.mean([result.probabilities for result in results])
-    threshold = float(np.mean([result.threshold for result in results]))
-    yield Result("fusion_mean", "fusion", average, threshold)
+    maps = [result.probabilities for result in results]
+    thresholds = [result.threshold for result in results]
+    yield Result("fusion_mean", "fusion", fusion.mean(maps), float(np.mean(thresholds)))
+    if all(weights):
+        threshold = float(np.average(thresholds, weights=weights))
+        yield Result("fusion_weighted", "fusion", fusion.mean(maps, weights), threshold)
     yield Result("fusion_vote", "fusion", fusion.vote(masks), 0.5)
-    yield Result("fusion_staple", "fusion", fusion.staple(masks)[0], 0.5)
+    probabilities, *beliefs = fusion.staple(masks)
+    names = [result.name for result in results]
+    estimates = dict(zip(names, zip(*beliefs, strict=True), strict=True))
+    yield Result("fusion_staple", "fusion", probabilities, 0.5, estimates)
 
 
 def _is_nan(value: object) -> bool:

@@ -10,6 +10,7 @@ import pytest
 import tests.hub.loopback  # noqa: F401  first of all: no test can reach the real Hub
 
 SIZE = 64
+METRICS = '{"validation": {"fold": 1, "patients": 2, "mean_dice": 0.5, "threshold": 0.5}}'
 BASES = (("unet_resnet34", "resnet18"), ("deeplabv3plus", "resnet18"))
 
 
@@ -73,13 +74,15 @@ def save_random(phantom_case):
             "threshold": 0.5,
             "dataset": config.dataset,
             "fold": config.fold,
+            "patients": {"train": 4, "val": 2, "test": 2},
+            "epochs_done": 0,
             "run": config.to_json(),
             "run_hash": config.hash,
             **changes,
         }
         if bases:
             settings["bases"] = [{"name": b.name, "sha256": b.sha256()} for b in bases]
-        texts = {"metrics.json": "{}", "history.csv": "epoch\n", "README.md": "untrained\n"}
+        texts = {"metrics.json": METRICS, "history.csv": "epoch\n", "README.md": "untrained\n"}
         return save_checkpoint(
             folder / settings["name"],
             module.state_dict(),
