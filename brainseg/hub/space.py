@@ -115,7 +115,8 @@ def _pinned(checkpoints: str, found: list[Checkpoint]) -> Reference | None:
 
 
 def _needed_files(modules: ModuleFinder) -> list[Path]:
-    """The modules that the app imports, what lies beside them, and the licence."""
+    """The modules that the app imports, what lies beside them, the study that the page shows, and
+    the licence."""
     sources = {Path(module.__file__) for module in modules.modules.values() if module.__file__}
     beside = {
         path
@@ -123,7 +124,8 @@ def _needed_files(modules: ModuleFinder) -> list[Path]:
         for path in package.rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
-    return sorted(sources | beside | {_ROOT / "LICENSE"})
+    study = {path for path in (_ROOT / "docs" / "study").rglob("*") if path.is_file()}
+    return sorted(sources | beside | study | {_ROOT / "LICENSE"})
 
 
 def _requirements(modules: ModuleFinder, gpu: bool) -> str:
