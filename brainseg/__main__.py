@@ -125,8 +125,8 @@ def _pull(args: argparse.Namespace) -> int:
     from brainseg.hub.pull import pull
 
     for checkpoint in pull(args.reference, args.out, overwrite=args.overwrite):
-        receipt = checkpoint.receipt
-        print(f"{checkpoint.folder}: {receipt['repo']} at {receipt['revision']}")
+        origin = checkpoint.origin
+        print(f"{checkpoint.folder}: {origin['repo']} at {origin['revision']}")
     return 0
 
 

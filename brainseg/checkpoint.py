@@ -8,7 +8,7 @@
 ``<name>/metrics.json``       scores on the validation and the test fold
 ``<name>/history.csv``        one row per epoch
 ``<name>/README.md``          the model card
-``<name>/receipt.json``       of one pulled from the Hub: its repository, commit and checksums
+``<name>/origin.json``        of one pulled from the Hub: its repository, commit and checksums
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from brainseg.preprocessing import VERSION
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-METRICS, HISTORY, RECEIPT = "metrics.json", "history.csv", "receipt.json"
+METRICS, HISTORY, ORIGIN = "metrics.json", "history.csv", "origin.json"
 _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold", "run")
 _HIDDEN = "_brainseg"
 FORMAT = 1
@@ -62,10 +62,10 @@ class Checkpoint:
         return self.settings.get("bases", [])
 
     @property
-    def receipt(self) -> dict | None:
+    def origin(self) -> dict | None:
         """Of a checkpoint from the Hub: ``{"repo", "revision", "asked", "sha256"}``, the revision
         being the full commit id. None for others."""
-        path = self.folder / RECEIPT
+        path = self.folder / ORIGIN
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def sha256(self) -> str:
@@ -303,7 +303,7 @@ def _move_files(source: Path, target: Path, names: list[str]) -> None:
     # A run folder also holds resume state, so files are replaced one by one. config.json goes
     # away first and comes last: while it is missing, the folder does not count as a checkpoint.
     target.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG, RECEIPT):  # what replaces a pulled checkpoint has another origin
+    for name in (CONFIG, ORIGIN):  # what replaces a pulled checkpoint has another origin
         (target / name).unlink(missing_ok=True)
     for name in sorted(names, key=lambda n: n == CONFIG):
         os.replace(source / name, target / name)
@@ -341,7 +341,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def copy_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
     """Copy a checkpoint's files, without resume state, replacing what ``target`` holds."""
-    names = [WEIGHTS, CONFIG, METRICS, HISTORY, CARD, RECEIPT]
+    names = [WEIGHTS, CONFIG, METRICS, HISTORY, CARD, ORIGIN]
     names = [name for name in names if (checkpoint.folder / name).is_file()]
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

@@ -28,7 +28,7 @@ from brainseg.checkpoint import (
     CARD,
     CONFIG,
     METRICS,
-    RECEIPT,
+    ORIGIN,
     WEIGHTS,
     Checkpoint,
     CheckpointError,
@@ -59,7 +59,7 @@ def download(reference: str) -> Checkpoint:
     """The checkpoint ``user/repo/name[@revision]``, with its bases if it is a stack, from the Hub
     or, if that does not answer, the local cache. A full commit id asks for nothing that is there.
 
-    ``Checkpoint.receipt`` tells the commit. Raises CheckpointError when it can't be had.
+    ``Checkpoint.origin`` tells the commit. Raises CheckpointError when it can't be had.
     """
     wanted = parse_reference(reference)
     if wanted.name is None:
@@ -97,7 +97,7 @@ def local_folder(path_or_repo: str | Path) -> Path:
 
 def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoint]:
     """Copy the checkpoints of ``user/repo[/name][@revision]``, and the bases of stacks, to
-    ``out/<name>``, with a receipt in each. All are read in full before the first is copied.
+    ``out/<name>``, with their origin beside them. All are read in full before the first is copied.
 
     Raises CheckpointError, and then ``out`` is as it was, if one can't be used or another one of
     its name is there already (unless ``overwrite``).
@@ -180,8 +180,8 @@ def _fetch_with_bases(wanted: Reference) -> Checkpoint:
 
 
 def _fetch(wanted: Reference) -> Path:
-    """The checkpoint's folder in the cache, fetched and compared with its checksums, with a receipt
-    where the cache can be written to."""
+    """The checkpoint's folder in the cache, fetched and compared with its checksums, with its
+    origin beside it where the cache can be written to."""
     # By the revision as given, so that the cache remembers what it stands for.
     config = _fetch_file(wanted, CONFIG, wanted.revision)
     read_settings(config)  # before gigabytes of weights
@@ -196,16 +196,16 @@ def _fetch(wanted: Reference) -> Path:
                     f"{wanted} has no {WEIGHTS}: nothing else than safetensors and JSON is ever "
                     "read from a repository."
                 ) from None
-    receipt = {
+    origin = {
         "repo": wanted.repo,
         "revision": commit,
         "asked": wanted.revision or "main",
         "sha256": {f: _digest("sha256", folder / f) for f in FILES if (folder / f).is_file()},
     }
-    if not (folder / RECEIPT).is_file() or Checkpoint(folder, {}).receipt != receipt:
+    if not (folder / ORIGIN).is_file() or Checkpoint(folder, {}).origin != origin:
         # A cache that can't be written to still serves.
-        with suppress(CheckpointError), replacing(folder / RECEIPT) as aside:
-            aside.write_text(json.dumps(receipt, indent=2), encoding="utf-8")
+        with suppress(CheckpointError), replacing(folder / ORIGIN) as aside:
+            aside.write_text(json.dumps(origin, indent=2), encoding="utf-8")
     return folder
 
 

@@ -111,7 +111,7 @@ def _pinned(checkpoints: str, found: list[Checkpoint]) -> Reference | None:
     """The repository at its commit, or None for checkpoints of a folder here."""
     if Path(checkpoints).exists():
         return None
-    return Reference(parse_reference(checkpoints).repo, None, found[0].receipt["revision"])
+    return Reference(parse_reference(checkpoints).repo, None, found[0].origin["revision"])
 
 
 def _needed_files(modules: ModuleFinder) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Pulling with the real client from a Hub on loopback: revisions, receipts, the cache, faults."""
+"""Pulling with the real client from a Hub on loopback: revisions, origins, the cache, faults."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def test_a_name_on_the_hub_loads_the_same_network(remote, trained, phantom_case)
 
 
 def test_only_safetensors_and_json_are_fetched(remote, published):
-    remote.commit({"unet-bce/pytorch_model.bin": b"evil", "unet-bce/receipt.json": b"{}"})
+    remote.commit({"unet-bce/pytorch_model.bin": b"evil", "unet-bce/origin.json": b"{}"})
     brainseg.load(f"{REPO}/unet-bce")
     asked = {path for method, path in published.requests if "/resolve/" in path}
     assert {path.rpartition("/")[2] for path in asked} == {
@@ -58,11 +58,11 @@ def test_only_safetensors_and_json_are_fetched(remote, published):
     }  # fmt: skip
 
 
-def test_the_receipt_names_the_commit(remote):
-    receipt = download(f"{REPO}/unet-bce").receipt
-    assert receipt["repo"] == REPO and receipt["revision"] == remote.head
-    assert receipt["asked"] == "main"
-    assert receipt["sha256"]["model.safetensors"] == sha256(
+def test_the_origin_names_the_commit(remote):
+    origin = download(f"{REPO}/unet-bce").origin
+    assert origin["repo"] == REPO and origin["revision"] == remote.head
+    assert origin["asked"] == "main"
+    assert origin["sha256"]["model.safetensors"] == sha256(
         remote.files["unet-bce/model.safetensors"]
     )
 
@@ -75,11 +75,11 @@ def test_a_revision_is_pinned(remote, trained):
     remote.commit({"unet-bce/model.safetensors": new, "unet-bce/config.json": config})
     for revision in (old, "v1"):
         checkpoint = download(f"{REPO}/unet-bce@{revision}")
-        assert checkpoint.receipt["revision"] == old and checkpoint.receipt["asked"] == revision
+        assert checkpoint.origin["revision"] == old and checkpoint.origin["asked"] == revision
         assert checkpoint.settings["model"] == "unet"
     for reference in (f"{REPO}/unet-bce", f"{REPO}/unet-bce@main"):
         checkpoint = download(reference)
-        assert checkpoint.receipt["revision"] == remote.head != old
+        assert checkpoint.origin["revision"] == remote.head != old
         assert checkpoint.settings["model"] == "unet_resnet34"
 
 
@@ -131,13 +131,13 @@ def test_folders_stay_folders(hub, tmp_path):
 # ---------------------------------------------------------------- into a folder
 
 
-def test_pull_copies_to_a_folder_with_receipts(remote, trained, tmp_path):
+def test_pull_copies_to_a_folder_with_origins(remote, trained, tmp_path):
     pulled = pull(f"{REPO}@{remote.head}", tmp_path / "out")
     assert {c.name for c in pulled} == {"unet-bce", RESNET, DEEPLAB, "unetpp-bce"}
     for checkpoint in pulled:
         assert checkpoint.folder == tmp_path / "out" / checkpoint.name
-        assert checkpoint.receipt["revision"] == checkpoint.receipt["asked"] == remote.head
-        for name, digest in checkpoint.receipt["sha256"].items():
+        assert checkpoint.origin["revision"] == checkpoint.origin["asked"] == remote.head
+        for name, digest in checkpoint.origin["sha256"].items():
             content = (checkpoint.folder / name).read_bytes()
             assert sha256(content) == digest
             assert content == (trained / checkpoint.name / name).read_bytes()
@@ -163,12 +163,12 @@ def test_another_checkpoint_is_replaced_only_when_told(remote, trained, tmp_path
     assert checkpoint.settings["model"] == "unet"
 
 
-def test_what_replaces_a_pulled_checkpoint_has_no_receipt(remote, trained, tmp_path):
+def test_what_replaces_a_pulled_checkpoint_has_no_origin(remote, trained, tmp_path):
     from brainseg.checkpoint import copy_checkpoint
 
     (checkpoint,) = pull(f"{REPO}/unet-bce", tmp_path)
     copy_checkpoint(read_checkpoint(trained / "unet-bce"), checkpoint.folder)
-    assert read_checkpoint(checkpoint.folder).receipt is None
+    assert read_checkpoint(checkpoint.folder).origin is None
 
 
 def test_a_pulled_checkpoint_can_be_pushed_on(remote, published, tmp_path):
@@ -177,7 +177,7 @@ def test_a_pulled_checkpoint_can_be_pushed_on(remote, published, tmp_path):
     push(pull(f"{REPO}/unet-bce", tmp_path), "bob/mine")
     theirs = published.repos["model", "bob/mine"].files
     assert theirs["unet-bce/config.json"] == remote.files["unet-bce/config.json"]
-    assert "unet-bce/receipt.json" not in theirs
+    assert "unet-bce/origin.json" not in theirs
 
 
 def test_the_command(remote, tmp_path, capsys):
@@ -218,7 +218,7 @@ def test_a_hub_that_does_not_answer_leaves_the_cache(remote, published, fault, c
     local_folder(REPO)
     for method in ("GET", "HEAD"):
         published.fail(method, "", **fault)
-    assert download(f"{REPO}/unet-bce").receipt == online.receipt
+    assert download(f"{REPO}/unet-bce").origin == online.origin
     assert "cache" in caplog.text
     assert len(find_checkpoints(local_folder(REPO))[0]) == 4
     with pytest.raises(HubError, match=REPO):
@@ -233,10 +233,10 @@ def test_a_hub_that_does_not_answer_leaves_the_cache(remote, published, fault, c
     "settings", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}]
 )
 def test_offline_in_a_process_of_its_own(remote, settings):
-    commit = download(f"{REPO}/unet-bce").receipt["revision"]
+    commit = download(f"{REPO}/unet-bce").origin["revision"]
     code = (
         "import brainseg; from brainseg.hub import local_folder;"
-        f"print(brainseg.load('{REPO}/unet-bce').checkpoint.receipt['revision']);"
+        f"print(brainseg.load('{REPO}/unet-bce').checkpoint.origin['revision']);"
         f"print(local_folder('{REPO}').name);"
         f"brainseg.load('{REPO}/unetpp-bce')"
     )
@@ -262,13 +262,13 @@ def test_damage_in_the_cache_is_noticed(remote, cache):
 
 def test_a_cache_that_cannot_be_written_to_still_serves(remote, monkeypatch):
     checkpoint = download(f"{REPO}/unet-bce@{remote.head}")
-    (checkpoint.folder / "receipt.json").unlink()
+    (checkpoint.folder / "origin.json").unlink()
 
     def refuse(*args, **kwargs):
         raise PermissionError(13, "read-only")
 
     monkeypatch.setattr("pathlib.Path.write_text", refuse)
-    assert download(f"{REPO}/unet-bce@{remote.head}").receipt is None
+    assert download(f"{REPO}/unet-bce@{remote.head}").origin is None
 
 
 # ---------------------------------------------------------------- faults
