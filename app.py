@@ -24,7 +24,8 @@ parser.add_argument(
 )
 args = parser.parse_args(None if __name__ == "__main__" else [])
 try:
-    demo = build(local_folder(args.checkpoints))
+    checkpoints = local_folder(args.checkpoints)
+    demo = build(checkpoints)
 except CheckpointError as error:
     sys.exit(f"error: {error}")
 
