@@ -163,6 +163,7 @@ def find_base(stack: Checkpoint, base: dict) -> Checkpoint:
 
 def load_module(checkpoint: Checkpoint):
     """The network with its weights in float32, in evaluation mode, on the CPU."""
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -170,17 +171,30 @@ def load_module(checkpoint: Checkpoint):
 
     settings = checkpoint.settings
     path = checkpoint.folder / WEIGHTS
-    try:
-        module = create_model(
+
+    def build():
+        return create_model(
             settings["model"],
             encoder=settings["encoder"],
             stack_inputs=settings.get("stack_inputs", "predictions"),
             bases=[base["name"] for base in checkpoint.bases],
         )
-        state = load_file(path)
+
+    try:
+        state = {  # the file is mapped into memory; only what is converted is copied
+            key: value.float() if value.is_floating_point() else value
+            for key, value in load_file(path).items()
+        }
+        try:
+            with torch.device("meta"):  # drawing random weights takes longer than reading ours
+                module = build()
+        except ModelError:  # some encoders compute constants when they are built
+            module = build()
         # Strict, and before anything is copied: a foreign file must never be half-loaded.
-        module.load_state_dict({key: value.float() if value.is_floating_point() else value
-                                for key, value in state.items()})  # fmt: skip
+        module.load_state_dict(state, assign=True)
+        if any(tensor.is_meta for tensor in module.buffers()):
+            module = build()
+            module.load_state_dict(state)
     except (SafetensorError, RuntimeError, ModelError, OSError) as error:
         raise CheckpointError(
             f"{path} could not be loaded ({str(error).splitlines()[0]}): the file is damaged or "
