@@ -110,7 +110,7 @@ class Predictor:
                 return
             self._ready()
             if not self._is_tuned:
-                chosen, run = choice.measure(self.checkpoint, self._sample())
+                chosen, run = choice.measure(self.checkpoint, self.example_planes()[:1])
                 self._use(chosen.backend, run)
 
     def predict(
@@ -126,6 +126,11 @@ class Predictor:
         own = {self.name: self}
         return next(predict_all(scan, own, slicewise=slicewise, flips=flips, progress=progress))
 
+    def forward(self, planes: np.ndarray) -> np.ndarray:
+        """Probabilities, float32 (n, size, size), of up to 16 of what the network reads, float32
+        (n, channels, size, size). Waits for its turn, and shares it with others who wait."""
+        return self._ready()(planes)
+
     def probabilities(
         self,
         prepared: Prepared,
@@ -140,29 +145,28 @@ class Predictor:
         flips: average with the output on left-right mirrored slices.
         progress: called with the number of slices done so far.
         """
-        forward = self._ready()
         out = np.empty(prepared.images.shape[:3], np.float32)
         for start in range(0, len(out), MOST_SLICES):
             part = slice(start, start + MOST_SLICES)
             planes = self._planes(prepared, base_maps, part)
-            out[part] = forward(planes)
+            out[part] = self.forward(planes)
             if flips:
-                mirrored = forward(np.ascontiguousarray(planes[..., ::-1]))
+                mirrored = self.forward(np.ascontiguousarray(planes[..., ::-1]))
                 out[part] = (out[part] + mirrored[..., ::-1]) / 2
             progress(min(part.stop, len(out)))
         return out
+
+    def example_planes(self) -> np.ndarray:
+        """What the network reads of a phantom: float32 (3, channels, size, size)."""
+        prepared = prepare(_phantom().pixels, self.size)
+        base_maps = [base.probabilities(prepared, []) for base in self.bases]
+        return self._planes(prepared, base_maps, slice(None))
 
     def _planes(self, prepared: Prepared, base_maps: Sequence[np.ndarray], part: slice):
         planes = [base_map[part, None] for base_map in base_maps]
         if not self.bases or self.checkpoint.settings["stack_inputs"] == "predictions+image":
             planes.append(normalise(prepared.images[part], prepared.statistics[part]))
         return np.concatenate(planes, axis=1)
-
-    def _sample(self) -> np.ndarray:
-        """The network's input for one slice of a phantom."""
-        prepared = prepare(_phantom().pixels, self.size)
-        base_maps = [base.probabilities(prepared, []) for base in self.bases]
-        return self._planes(prepared, base_maps, slice(None))
 
     def _ready(self) -> Batcher:
         if self._batcher is None:
@@ -292,8 +296,7 @@ def compare(
     ``flips`` and ``progress`` as in ``predict_all``. Raises CheckpointError if the folder holds no
     usable checkpoint, ValueError for a truth of another shape.
     """
-    for comparison in compare_stream(scan, truth, checkpoints, flips=flips, progress=progress):
-        pass
+    *_, comparison = compare_stream(scan, truth, checkpoints, flips=flips, progress=progress)
     return comparison
 
 
@@ -413,8 +416,7 @@ def _shared_predictor(folder: Path, modified_ns: tuple[int, ...], backend: str) 
 
 @functools.cache
 def _phantom() -> Scan:
-    """One slice with a tumour."""
+    """Three slices with a tumour."""
     from brainseg.data.phantom import make_case
 
-    case = make_case(3, "large", slices=5)
-    return Scan(case.scan.pixels[2:3], source="phantom")
+    return Scan(make_case(3, "large", slices=9).scan.pixels[3:6], source="phantom")

@@ -144,9 +144,9 @@ def test_each_model_runs_once_however_many_read_it(random_checkpoints, phantom_c
     runs, prepared = Counter(), Counter()
     real_run, real_prepare = Predictor.probabilities, prepare
 
-    def count_run(self, *args):
+    def count_run(self, *args, **options):
         runs[self.name] += 1
-        return real_run(self, *args)
+        return real_run(self, *args, **options)
 
     def count_prepare(pixels, size, **kwargs):
         prepared[size] += 1

@@ -8,12 +8,16 @@ machine, so ``choice`` measures; nothing here prefers one.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 
 import numpy as np
 
 from brainseg.checkpoint import Checkpoint
+
+# OpenVINO reports each import to Google Analytics, unless this package of its is missing.
+sys.modules.setdefault("openvino_telemetry", None)
 
 Run = Callable[[np.ndarray], np.ndarray]
 

@@ -70,6 +70,9 @@ def measure(checkpoint: Checkpoint, planes: np.ndarray) -> tuple[Choice, backend
             aside.write_text(json.dumps(asdict(choice), indent=2), encoding="utf-8")
     except (OSError, CheckpointError) as error:
         log.warning("the choice for %s is not remembered: %s", checkpoint.name, error)
+    for kind, backend in (("onnx", "onnxruntime"), ("openvino", "openvino")):
+        if not choice.backend.startswith(backend):  # a hundred megabytes that nobody will read
+            graphs.remove(checkpoint, kind)
     return choice, runs[choice.backend]
 
 

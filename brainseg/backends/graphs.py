@@ -54,6 +54,13 @@ def find(checkpoint: Checkpoint, name: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
+def remove(checkpoint: Checkpoint, kind: str) -> None:
+    """Remove a cached graph, if there is one."""
+    found = find(checkpoint, f"{kind}/{FORMATS[kind]}")
+    if found is not None:
+        shutil.rmtree(found.parent, ignore_errors=True)
+
+
 def home(checkpoint: Checkpoint) -> Path:
     """The folder for what is derived from a checkpoint as it is now; stale ones are removed."""
     key = _key(checkpoint)
@@ -82,7 +89,8 @@ def write(checkpoint: Checkpoint, kind: str, path: Path) -> None:
     size = checkpoint.settings["preprocessing"]["size"]
     planes = torch.zeros(2, channels(checkpoint), size, size)
     told = json.dumps(describe(checkpoint))
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated, but OpenVINO reads nothing else
         {"onnx": _write_onnx, "openvino": _write_openvino}[kind](module, planes, told, path)
 
 
@@ -90,14 +98,12 @@ def _write_onnx(module, planes, told: str, path: Path) -> None:
     import onnx
     import torch
 
-    # The other exporter needs onnxscript, and gives the same graph.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module, (planes,), path, dynamo=False, opset_version=17,
-            input_names=[INPUT], output_names=[OUTPUT],
-            dynamic_axes={INPUT: {0: "slices"}, OUTPUT: {0: "slices"}},
-        )  # fmt: skip
+    torch.onnx.export(
+        module, (planes,), path, opset_version=17,
+        dynamo=False,  # the other exporter needs one more package, onnxscript
+        input_names=[INPUT], output_names=[OUTPUT],
+        dynamic_axes={INPUT: {0: "slices"}, OUTPUT: {0: "slices"}},
+    )  # fmt: skip
     model = onnx.load(path)
     onnx.helper.set_model_props(model, {METADATA: told})
     onnx.save(model, path)
@@ -128,20 +134,21 @@ def _key(checkpoint: Checkpoint) -> str:
 def describe(checkpoint: Checkpoint) -> dict:
     """What a graph says of itself: all that is needed to use it without brainseg."""
     settings = checkpoint.settings
+    reads = [base["name"] for base in checkpoint.bases]
     return {
         "name": checkpoint.name,
         "weights_sha256": checkpoint.sha256(),
         "model": settings["model"],
         "encoder": settings["encoder"],
         "threshold": settings["threshold"],
-        "reads": [base["name"] for base in checkpoint.bases] + (["image"] if _image(checkpoint) else []),
+        "reads": [*reads, "image"] if _image(checkpoint) else reads,
         "preprocessing": {
             **settings["preprocessing"],
             "version": settings["preprocessing"].get("version", VERSION),
             "padding": "to a square, centred, with 0",
             "resize": "to size x size: area average to shrink, bilinear to enlarge",
             "grey_levels": "0 to 255",
-            "normalise": "(x - mean) / std per channel over the head in the whole volume",
+            "normalise": "(x - mean) / std per channel, over the head in the whole volume",
             "clip": CLIP,
         },
     }
