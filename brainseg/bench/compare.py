@@ -26,7 +26,6 @@ from brainseg.checkpoint import load_module, read_checkpoint
 from brainseg.cores import usable_cores
 from brainseg.data.phantom import make_case
 from brainseg.evaluation import metrics
-from brainseg.preprocessing import prepare
 from brainseg.scan import Scan
 
 ROUNDS = 15
@@ -165,8 +164,8 @@ def report(result: dict) -> str:
             f"| {name} | {' | '.join(cells)} | {r[f'{name}_backend']} | "
             f"{r[f'{name}_floor_ratio']:.2f}× |"
         )
-    lines += ["", "Peak of a matrix product: " + ", ".join(
-        f"{gflops:.0f} GFLOP/s in {kind}" for kind, gflops in r["peak_gflops"].items()) + "."]  # fmt: skip
+    peaks = [f"{gflops:.0f} GFLOP/s in {kind}" for kind, gflops in r["peak_gflops"].items()]
+    lines += ["", f"Peak of a matrix product: {', '.join(peaks)}."]
     return "\n".join(lines)
 
 
