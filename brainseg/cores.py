@@ -18,7 +18,7 @@ def usable_cores() -> int:
     if asked.isdigit() and int(asked) > 0:
         return int(asked)
     granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(granted or 1, math.ceil(_quota(_CGROUP))))
+    return max(1, math.ceil(min(granted or 1, _quota(_CGROUP))))
 
 
 def _quota(root: Path) -> float:

@@ -35,13 +35,9 @@ def export(predictor: Predictor, kind: str, path: Path) -> str:
     """
     missing = [package for package in _NEEDED[kind] if not find_spec(package)]
     if missing:
-        raise ExportError(
-            f"{kind} graphs need {' and '.join(missing)}: pip install brainseg[onnx]."
-        )
+        raise ExportError(f"--format {kind} needs packages: pip install {' '.join(missing)}")
     if path.suffix != _SUFFIX[kind]:
-        raise ExportError(
-            f"{path} is no name for an {kind} graph: expected one in {_SUFFIX[kind]}."
-        )
+        raise ExportError(f"{path} can't be an {kind} graph: expected a name in {_SUFFIX[kind]}.")
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / path.name
         graphs.write(predictor.checkpoint, kind, graph)

@@ -65,7 +65,7 @@ def _save_random(config: Config, bases: list[Checkpoint], x: torch.Tensor, folde
     if bases:
         with torch.inference_mode():
             x = torch.cat([torch.sigmoid(load_module(base)(x)) for base in bases], dim=1)
-    spread_out(module, x.clone())
+    spread_out(module, x)
     settings = {
         "name": config.name,
         "model": config.model,
@@ -91,15 +91,12 @@ def _save_random(config: Config, bases: list[Checkpoint], x: torch.Tensor, folde
 
 def spread_out(module: torch.nn.Module, x: torch.Tensor) -> None:
     """Let a network with random weights mark a fifth of ``x``, its probabilities spread over
-    [0, 1]: sets normalisation statistics by one pass and rescales the last convolution."""
-    for layer in module.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.momentum = None  # a plain average, so that one pass sets it
+    [0, 1]. Normalisation stays the identity: fitted to ``x`` it would blow up channels that hold
+    next to nothing, and with them the rounding of bf16."""
     head = getattr(module, "segmentation_head", None)
     head = module.head if head is None else head[0]
+    module.eval()
     with torch.no_grad():
-        module.train()(x)
-        logits = module.eval()(x)
-        head.weight *= 2 / logits.std()
+        head.weight *= 2 / module(x).std()
         head.bias.zero_()
         head.bias -= np.quantile(module(x).numpy(), 0.8)

