@@ -121,9 +121,9 @@ def _write_openvino(module, planes, told: str, path: Path) -> None:
 
 def _roots(checkpoint: Checkpoint) -> list[Path]:
     given = os.environ.get("BRAINSEG_CACHE")
-    cache = Path(given) if given else Path.home() / ".cache" / "brainseg"
+    cache = Path(given) if given else Path.home() / ".cache" / "brainseg" / "graphs"
     place = hashlib.sha256(str(checkpoint.folder.resolve()).encode()).hexdigest()[:16]
-    return [checkpoint.folder / ".graphs", cache / f"{checkpoint.name}-{place}"]
+    return [checkpoint.folder / ".graphs", cache / place]
 
 
 def _key(checkpoint: Checkpoint) -> str:
