@@ -12,12 +12,17 @@ from brainseg.inference import Predictor, load_usable, predict_all
 from brainseg.preprocessing import prepare
 
 
+@pytest.fixture(scope="module")
+def checkpoints(random_checkpoints, tmp_path_factory):
+    """A copy of the random checkpoints, so that graphs beside them reach no other test."""
+    return shutil.copytree(random_checkpoints, tmp_path_factory.mktemp("copy") / "checkpoints")
+
+
 @pytest.fixture
 def copied(random_checkpoints, tmp_path, monkeypatch):
     """A copy of the random checkpoints with nothing derived from them yet."""
     monkeypatch.setenv("BRAINSEG_CACHE", str(tmp_path / "cache"))
-    ignore = shutil.ignore_patterns(".graphs")
-    return shutil.copytree(random_checkpoints, tmp_path / "checkpoints", ignore=ignore)
+    return shutil.copytree(random_checkpoints, tmp_path / "checkpoints")
 
 
 def dice(one, other):
@@ -25,11 +30,11 @@ def dice(one, other):
 
 
 @pytest.mark.parametrize("backend", [*backends.NAMES[1:3], *backends.NAMES[4:7]])
-def test_masks_are_those_of_float32_pytorch(random_checkpoints, phantom_case, backend):
+def test_masks_are_those_of_float32_pytorch(checkpoints, phantom_case, backend):
     if backend not in [*backends.available(), "pytorch-bf16"]:  # bf16 can be emulated
         pytest.skip(f"{backend} is not to be had here")
-    expected, _ = load_usable(random_checkpoints, "pytorch")
-    found, _ = load_usable(random_checkpoints, backend)
+    expected, _ = load_usable(checkpoints, "pytorch")
+    found, _ = load_usable(checkpoints, backend)
     rough = backend.endswith(("bf16", "fp16"))
     for fast, right in zip(
         predict_all(phantom_case.scan, found), predict_all(phantom_case.scan, expected), strict=True
@@ -46,9 +51,9 @@ def test_masks_are_those_of_float32_pytorch(random_checkpoints, phantom_case, ba
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_one_slice_and_many_slices_agree(random_checkpoints, phantom_case, backend):
+def test_one_slice_and_many_slices_agree(checkpoints, phantom_case, backend):
     pytest.importorskip(backend)
-    predictor = Predictor(read_checkpoint(random_checkpoints / "unet-bce"), backend)
+    predictor = Predictor(read_checkpoint(checkpoints / "unet-bce"), backend)
     prepared = prepare(phantom_case.scan.pixels, 64)
     planes = predictor._planes(prepared, [], slice(None))
     together = predictor.forward(planes)
@@ -57,8 +62,8 @@ def test_one_slice_and_many_slices_agree(random_checkpoints, phantom_case, backe
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
-def test_an_unknown_backend_lists_the_known(random_checkpoints):
-    predictor = Predictor(read_checkpoint(random_checkpoints / "unet-bce"), "tensorflow")
+def test_an_unknown_backend_lists_the_known(checkpoints):
+    predictor = Predictor(read_checkpoint(checkpoints / "unet-bce"), "tensorflow")
     with pytest.raises(ValueError, match=r"'tensorflow'.*onnxruntime"):
         predictor.read_weights()
 
