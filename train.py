@@ -8,7 +8,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from brainseg.config import Config, ConfigError, from_json
+from brainseg.config import LEAKS, Config, ConfigError, from_json
 
 MODELS = ("unet", "unet_resnet34", "deeplabv3plus", "unetpp", "all")
 LOSSES = ("bce", "dice", "hybrid", "all")
@@ -39,6 +39,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "out-of-fold predictions unetpp is fitted on")  # fmt: skip
     add("--bases", nargs="+", metavar="NAME", help="checkpoints whose predictions unetpp reads")
 
+    add("--leak", choices=LEAKS, help="make a mistake on purpose, to measure what it feigns: split "
+        "by slice, or fit unetpp on predictions for its bases' own training patients")  # fmt: skip
+
     add = parser.add_argument_group("data").add_argument
     add("--dataset", choices=DATASETS, help="which data set")
     add("--data", type=Path, metavar="DIR", help="its folder (default: $BRAINSEG_DATA or data/)")
@@ -68,6 +71,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "~/.cache/brainseg)")  # fmt: skip
     add("--resume", action="store_true", help="continue an unfinished run from its last epoch")
     add("--overwrite", action="store_true", help="start anew where a run exists")
+    add("--no-test", action="store_true", help="leave the test fold's scores for later: the same "
+        "command without this flag adds them")  # fmt: skip
     add("--config", type=Path, metavar="FILE", help="repeat the run of a checkpoint's config.json; "
         "flags given beside it win")  # fmt: skip
     add("--precision", choices=("auto", "bf16", "fp16", "no"), help="auto: bf16 where the hardware "
@@ -214,6 +219,7 @@ def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[
         accelerator=accelerator,
         resume=args.resume,
         overwrite=args.overwrite,
+        score=not args.no_test,
         initial=args.init_from,
         tracker=make_tracker(args.track),
     )
@@ -253,7 +259,7 @@ def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:
     if args.out or args.overwrite:
         raise ConfigError("--ray goes without --out and --overwrite: give a new --runs folder.")
     place = absolute(data=args.data, cache=args.cache, runs=args.runs, initial=args.init_from)
-    return list(run_on_ray(needed, place, args.ray))
+    return list(run_on_ray(needed, {**place, "score": not args.no_test}, args.ray))
 
 
 def is_main_process() -> bool:

@@ -1,4 +1,4 @@
-"""``python -m brainseg``: evaluate, predict, export and bench from the command line."""
+"""``python -m brainseg``: evaluate, report, predict, export and bench from the command line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,29 @@ def _parser() -> argparse.ArgumentParser:
                          help="folder of checkpoints (default: %(default)s)")  # fmt: skip
     command.add_argument("--slicewise", action="store_true",
                          help="score each slice as if it had been uploaded alone")  # fmt: skip
+    command.add_argument("--study", action="store_true",
+                         help="also what report needs: calibration, validation, costs")  # fmt: skip
+    command.add_argument("--against", type=Path, metavar="FOLDER",
+                         help="fail if a mean Dice is over 0.002 from the one there")  # fmt: skip
+    command.add_argument("--sheet", type=Path, metavar="PNG",
+                         help="picture of each model's best, median and worst patient")  # fmt: skip
     command.add_argument("--out", type=Path, required=True, help="folder for the results")
+
+    command = commands.add_parser("report", help="write the study's pages from its figures")
+    command.set_defaults(command=_report)
+    command.add_argument("--study", type=Path, default=Path("docs/study"),
+                         help="folder of the study (default: %(default)s)")  # fmt: skip
+    command.add_argument("--readme", type=Path, default=Path("README.md"),
+                         help="README with the study's table (default: %(default)s)")  # fmt: skip
+    command.add_argument("--check", action="store_true",
+                         help="write nothing; fail if a page says something else")  # fmt: skip
+
+    command = commands.add_parser("leak", help="compare runs made with train.py --leak")
+    command.set_defaults(command=_leak)
+    command.add_argument("--runs", type=Path, default=Path("runs"),
+                         help="folder of runs (default: %(default)s)")  # fmt: skip
+    command.add_argument("--out", type=Path, default=Path("docs/study/leak.json"),
+                         help="file to write (default: %(default)s)")  # fmt: skip
 
     command = commands.add_parser("predict", help="segment scans")
     command.set_defaults(command=_predict)
@@ -108,8 +130,11 @@ def _bench(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from brainseg.data import load_dataset
-    from brainseg.data.splits import role_of
+    from brainseg.data.splits import FOLDS, role_of
     from brainseg.evaluation import evaluate as scoring
+    from brainseg.evaluation import study
+    from brainseg.evaluation.figures import save
+    from brainseg.evaluation.sheets import contact_sheet
 
     refs = load_dataset(args.dataset, args.data)
     patients = None
@@ -123,6 +148,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     else:
         fold = args.fold or 0
         selection = f"fold {fold}"
+    if args.study and fold is None:
+        raise ValueError(
+            "--study needs one --fold: the next fold is what calibration is fitted on."
+        )
+    everyone = refs
     refs = scoring.select_patients(refs, fold=fold, patients=patients)
     if not refs:
         raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
@@ -151,10 +181,56 @@ def _evaluate(args: argparse.Namespace) -> int:
         "slicewise": args.slicewise,
         "note": " ".join(notes),
     }
-    rows = scoring.evaluate(predictors, refs, slicewise=args.slicewise)
+    calibration, beliefs = study.Calibration(), study.StapleBeliefs()
+    observers = [calibration, beliefs] if args.study else []
+    rows = scoring.evaluate(predictors, refs, slicewise=args.slicewise, observers=observers)
     scoring.write_results(rows, args.out, description)
+    if args.study:
+        validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
+        study.write_study(args.out, predictors, validation, calibration, beliefs)
+    if args.sheet:
+        whose = "patients, not to be published"
+        if args.dataset == "phantom":
+            whose = "computed phantoms, not patients"
+        caption = f"{args.dataset} ({selection}): {whose}"
+        save(contact_sheet(predictors, refs, rows, caption), args.sheet)
     print(scoring.report(scoring.summary(rows), description))
-    print(f"written to {args.out}: per_patient.csv, summary.json, report.md")
+    print(f"written to {args.out}")
+    return _compare_with(args.against, rows) if args.against else 0
+
+
+def _compare_with(folder: Path, rows: list[dict]) -> int:
+    from brainseg.evaluation.study import TOLERANCE, disagreement
+    from brainseg.evaluation.tables import read_table
+
+    name, gap = disagreement(rows, read_table(folder / "per_patient.csv"))
+    print(f"largest difference in mean Dice from {folder}: {gap:.4f} ({name})")
+    return int(gap > TOLERANCE)
+
+
+def _leak(args: argparse.Namespace) -> int:
+    import json
+
+    from brainseg.checkpoint import replacing
+    from brainseg.leak import leak_meter
+
+    result = leak_meter(args.runs)
+    with replacing(args.out) as aside:
+        aside.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    for row in result["rows"]:
+        print(f"{row['checkpoint']}, {row['what']}: believes {row['believed']:.3f}, "
+              f"is {row['true']:.3f}")  # fmt: skip
+    return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from brainseg.evaluation.report import write_report
+
+    paths = write_report(args.study, args.readme, check=args.check)
+    if args.check and paths:
+        names = ", ".join(str(path) for path in paths)
+        raise ValueError(f"{names}: not what the figures say; run python -m brainseg report.")
+    print("\n".join(str(path) for path in paths) or "All pages say what the figures say.")
     return 0
 
 

@@ -24,7 +24,8 @@ from pathlib import Path
 
 from brainseg.preprocessing import VERSION
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
+CARD = "README.md"
 _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold", "run")
 _HIDDEN = "_brainseg"
 FORMAT = 1
@@ -141,7 +142,7 @@ def find_base(stack: Checkpoint, base: dict) -> Checkpoint:
 
     Raises CheckpointError if it isn't there or is not the one the stack was fitted on.
     """
-    run = stack.folder.name.removesuffix("-image")
+    run = stack.folder.name.partition("-image")[0].partition("-leak")[0]
     candidates = [
         stack.folder.parent / base["name"],
         stack.folder.parent.parent / base["name"] / run,

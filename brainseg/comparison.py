@@ -9,7 +9,7 @@ import numpy as np
 from brainseg.evaluation import metrics
 from brainseg.scan import Scan
 
-FUSIONS = ("fusion_mean", "fusion_vote", "fusion_staple")
+FUSIONS = ("fusion_mean", "fusion_weighted", "fusion_vote", "fusion_staple")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +20,14 @@ class Result:
     kind: ``"model"``, ``"ensemble"`` (a trained stack) or ``"fusion"``.
     probabilities: float32 in [0, 1], (slices, height, width), the scan's own grid.
     threshold: probabilities above it are tumour (chosen on validation patients).
+    estimates: of STAPLE, the sensitivity and specificity it believes each mask to have.
     """
 
     name: str
     kind: str
     probabilities: np.ndarray
     threshold: float
+    estimates: dict[str, tuple[float, float]] | None = None
 
     @property
     def mask(self) -> np.ndarray:

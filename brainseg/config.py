@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STACKS = ("unetpp",)  # models that read other models' predictions
+LEAKS = ("slices", "in-sample")  # mistakes made on purpose, see data/splits.py
 
 
 class ConfigError(ValueError):
@@ -35,6 +36,7 @@ class Config:
     limit_patients: int | None = None
     fold: int = 0
     held_out_block: tuple[int, int] | None = None  # helper of a stack: block i of n is left out
+    leak: str | None = None  # one of LEAKS
     size: int = 192
     epochs: int = 30
     batch_size: int = 16
@@ -62,6 +64,8 @@ class Config:
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         _check(self.patience >= 1, "patience", self.patience, "1 or more")
         _check(self.stack_folds >= 2, "stack_folds", self.stack_folds, "2 or more")
+        leak = LEAKS[self.model in STACKS]
+        _check(self.leak in (None, leak), "leak", self.leak, f"{leak} with {self.model}, or none")
         _check(self.empty_share >= 0, "empty_share", self.empty_share, "0 or more")
         for share in ("slice_share", "grey_share"):
             _check(0 <= getattr(self, share) <= 1, share, getattr(self, share), "0 to 1")
@@ -79,10 +83,13 @@ class Config:
         return "-".join(filter(None, (self.model, self.encoder, self.loss)))
 
     def run_folder(self, runs: Path) -> Path:
-        """``<runs>/<dataset>/<name>/fold<k>-seed<s>[-image]``, helpers of a stack beside it."""
+        """``<runs>/<dataset>/<name>/fold<k>-seed<s>``, with ``-image``, ``-leak-<which>`` or, for
+        a stack's helper, ``-without<i>of<n>`` behind it."""
         run = f"fold{self.fold}-seed{self.seed}"
         if self.stack_inputs == "predictions+image":
             run += "-image"
+        if self.leak:
+            run += f"-leak-{self.leak}"
         if self.held_out_block:
             run += "-without{}of{}".format(*self.held_out_block)
         return runs / self.dataset / self.name / run

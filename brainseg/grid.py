@@ -15,6 +15,7 @@ from brainseg.card import model_card
 from brainseg.checkpoint import (
     CARD,
     CONFIG,
+    METRICS,
     WEIGHTS,
     Checkpoint,
     read_checkpoint,
@@ -41,6 +42,7 @@ class Workplace:
     accelerator: Accelerator
     resume: bool = False
     overwrite: bool = False
+    score: bool = True  # on the test fold, once a run is finished
     initial: Path | None = None  # checkpoint to start from
     tracker: Callable[[Path], Callable[[dict], None]] = lambda folder: lambda row: None
     _loaded: dict | None = None
@@ -94,7 +96,11 @@ def run(config: Config, place: Workplace) -> Checkpoint:
     """
     folder = config.run_folder(place.runs)
     if not place.overwrite and (found := finished(config, folder)):
-        place.accelerator.print(f"{folder} is finished already: nothing to do.")
+        if place.score and config.held_out_block is None and "test" not in _metrics(found):
+            place.accelerator.print(f"{folder} is finished: scoring it.")
+            _describe(found, config, place)
+        else:
+            place.accelerator.print(f"{folder} is finished already: nothing to do.")
         return found
     for needed in [*_bases(config, place.runs), *_helpers(config, place.runs)]:
         if not finished(needed, needed.run_folder(place.runs)):
@@ -118,7 +124,7 @@ def _train_and_score(config: Config, folder: Path, place: Workplace) -> Checkpoi
     say(f"\n=== {config.name} on {config.dataset}, fold {config.fold}, in {folder}")
     say(f"{place.accelerator.num_processes} processes, {place.accelerator.device}")
     say(json.dumps(config.to_json(), indent=2))
-    refs, prepared = place.dataset(config)
+    _, prepared = place.dataset(config)
     settings: dict = {}
     maps = initial = None
     if config.model in STACKS:
@@ -139,10 +145,19 @@ def _train_and_score(config: Config, folder: Path, place: Workplace) -> Checkpoi
         resume=resume,
         track=place.tracker(folder),
     )
-    if place.accelerator.is_main_process:
-        describe(checkpoint, refs, score=config.held_out_block is None)
-    place.accelerator.wait_for_everyone()
+    _describe(checkpoint, config, place)
     return checkpoint
+
+
+def _describe(checkpoint: Checkpoint, config: Config, place: Workplace) -> None:
+    refs, _ = place.dataset(config)
+    if place.accelerator.is_main_process:
+        describe(checkpoint, refs, score=place.score and config.held_out_block is None)
+    place.accelerator.wait_for_everyone()
+
+
+def _metrics(checkpoint: Checkpoint) -> dict:
+    return json.loads((checkpoint.folder / METRICS).read_text(encoding="utf-8"))
 
 
 def finished(config: Config, folder: Path) -> Checkpoint | None:
@@ -164,8 +179,8 @@ def table(configs: list[Config], runs: Path) -> str:
         checkpoint = finished(config, config.run_folder(runs))
         figures = ["failed", ""]
         if checkpoint:
-            metrics = json.loads((checkpoint.folder / "metrics.json").read_text())
-            test = metrics["test"].get("dice", {}).get("mean")
+            metrics = _metrics(checkpoint)
+            test = metrics.get("test", {}).get("dice", {}).get("mean")
             figures = [f"{metrics['validation']['mean_dice']:.3f}", f"{test:.3f}" if test else ""]
         lines.append(f"| {config.name} | {config.fold} | {config.seed} | {' | '.join(figures)} |")
     return "\n".join(lines)
@@ -173,8 +188,7 @@ def table(configs: list[Config], runs: Path) -> str:
 
 def describe(checkpoint: Checkpoint, refs: list[CaseRef], *, score: bool) -> None:
     """Add the test fold's scores to ``metrics.json`` and write the model card."""
-    path = checkpoint.folder / "metrics.json"
-    metrics = json.loads(path.read_text())
+    path, metrics = checkpoint.folder / METRICS, _metrics(checkpoint)
     if score:
         from brainseg.evaluation.evaluate import score_test_fold
 
@@ -224,7 +238,7 @@ def _bases(stack: Config, runs: Path) -> list[Config]:
     found = []
     for name in stack.bases:
         model, encoder, loss = parse_name(name)
-        wanted = replace(stack, model=model, encoder=encoder, loss=loss, init_from=None)
+        wanted = replace(stack, model=model, encoder=encoder, loss=loss, init_from=None, leak=None)
         folder = wanted.run_folder(runs)
         if (folder / CARD).is_file():
             settings = read_checkpoint(folder).settings
@@ -234,7 +248,10 @@ def _bases(stack: Config, runs: Path) -> list[Config]:
 
 
 def _helpers(stack: Config, runs: Path) -> list[Config]:
-    """For each base as many runs of its like as there are blocks, each without one block."""
+    """For each base as many runs of its like as there are blocks, each without one block; none
+    if the stack is fitted in-sample."""
+    if stack.leak:
+        return []
     blocks = range(stack.stack_folds)
     return [
         replace(base, held_out_block=(block, stack.stack_folds))

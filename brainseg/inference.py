@@ -8,6 +8,7 @@ at once: one network runs at a time, on all cores, and those who wait for it sha
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import threading
@@ -22,6 +23,7 @@ from brainseg.backends import REFERENCE, choice
 from brainseg.batching import MOST_SLICES, Batcher
 from brainseg.checkpoint import (
     CONFIG,
+    METRICS,
     WEIGHTS,
     Checkpoint,
     CheckpointError,
@@ -89,6 +91,15 @@ class Predictor:
     def module(self):
         """The network in float32 on the CPU; not what runs, unless the backend is ``pytorch``."""
         return load_module(self.checkpoint)
+
+    @functools.cached_property
+    def validation_dice(self) -> float | None:
+        """Mean Dice on the validation patients; None if the folder does not tell."""
+        try:
+            metrics = json.loads((self.checkpoint.folder / METRICS).read_text(encoding="utf-8"))
+            return float(metrics["validation"]["mean_dice"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def read_weights(self) -> None:
         """Make ready to run, the bases too. Raises CheckpointError if a file is damaged."""
@@ -375,7 +386,9 @@ def predict_all(
         results[label] = Result(label, predictor.kind, probabilities, predictor.threshold)
         yield results[label]
     if fusions:
-        yield from _fuse([results[label] for label in _fused(predictors)])
+        labels = _fused(predictors)
+        weights = [predictors[label].validation_dice for label in labels]
+        yield from _fuse([results[label] for label in labels], weights)
 
 
 def _fused(predictors: dict[str, Predictor]) -> list[str]:
@@ -389,15 +402,21 @@ def _fused(predictors: dict[str, Predictor]) -> list[str]:
     return [label for label, p in predictors.items() if p.kind == "model"]
 
 
-def _fuse(results: list[Result]) -> Iterator[Result]:
+def _fuse(results: list[Result], weights: list[float | None]) -> Iterator[Result]:
     if len(results) < 2:
         return
     masks = [result.mask for result in results]
-    average = fusion.mean([result.probabilities for result in results])
-    threshold = float(np.mean([result.threshold for result in results]))
-    yield Result("fusion_mean", "fusion", average, threshold)
+    maps = [result.probabilities for result in results]
+    thresholds = [result.threshold for result in results]
+    yield Result("fusion_mean", "fusion", fusion.mean(maps), float(np.mean(thresholds)))
+    if all(weights):
+        threshold = float(np.average(thresholds, weights=weights))
+        yield Result("fusion_weighted", "fusion", fusion.mean(maps, weights), threshold)
     yield Result("fusion_vote", "fusion", fusion.vote(masks), 0.5)
-    yield Result("fusion_staple", "fusion", fusion.staple(masks)[0], 0.5)
+    probabilities, *beliefs = fusion.staple(masks)
+    names = [result.name for result in results]
+    estimates = dict(zip(names, zip(*beliefs, strict=True), strict=True))
+    yield Result("fusion_staple", "fusion", probabilities, 0.5, estimates)
 
 
 def _predictor(checkpoint: Checkpoint, backend: str | None = None) -> Predictor:

@@ -18,7 +18,7 @@ from brainseg.batches import Batches
 from brainseg.checkpoint import Checkpoint, load_module, replacing
 from brainseg.config import Config, from_json
 from brainseg.data.cache import PreparedSet
-from brainseg.data.splits import block_of, split
+from brainseg.data.splits import block_of, slice_roles
 
 
 def base_maps(
@@ -31,7 +31,8 @@ def base_maps(
 ) -> np.ndarray:
     """Base probabilities for all slices, float16 (n, bases, size, size), kept in ``folder``.
 
-    helpers: the first base's, one for each block of training patients, then the next base's.
+    helpers: the first base's, one for each block of training patients, then the next base's; none
+    for a stack that is fitted in-sample.
     """
     sources = " ".join(checkpoint.sha256() for checkpoint in (*bases, *helpers))
     path, stamp = folder / "base_maps.npy", folder / "base_maps.txt"
@@ -39,9 +40,11 @@ def base_maps(
     if accelerator.is_main_process and not (
         path.is_file() and stamp.is_file() and stamp.read_text() == stamp_text
     ):
-        roles = split(data.patients, config.fold)
-        dealt = block_of(roles["train"], config.stack_folds)
-        unseen = data.rows([*roles["val"], *roles["test"]])
+        roles = slice_roles(data.patients, config.fold)
+        dealt = block_of(data.patients[roles["train"]], config.stack_folds)
+        unseen = np.concatenate([roles["val"], roles["test"]])
+        if not helpers:  # a leak made on purpose: the bases predict what they were trained on
+            unseen = np.arange(len(data.images))
         with replacing(path) as aside:
             maps = np.lib.format.open_memmap(
                 aside, "w+", np.float16, (len(data.images), len(bases), *data.images.shape[1:3])

@@ -33,7 +33,7 @@ from brainseg.checkpoint import (
 )
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
-from brainseg.data.splits import block_of, split
+from brainseg.data.splits import block_of, slice_roles
 from brainseg.losses import create_loss
 from brainseg.models import CHANNELS_LAST, DEFAULT_ENCODERS, create_model
 from brainseg.resume import BEST, STATE, Progress, load_state, save_state, save_weights
@@ -91,7 +91,7 @@ def train(
 
     Raises TrainingError for NaN losses or no usable slices, Interrupted on Ctrl-C.
     """
-    roles = split(data.patients, config.fold)
+    roles = slice_roles(data.patients, config.fold, config.leak)
     rows = _training_rows(config, data, roles["train"])
     learner = make_learner(config, accelerator, initial)
     batches = Batches(config, data, maps, accelerator.device)
@@ -225,13 +225,15 @@ def make_learner(
 
 @torch.inference_mode()
 def validate(
-    model, config: Config, batches: Batches, patients: list[str], accelerator: Accelerator
+    model, config: Config, batches: Batches, rows: np.ndarray, accelerator: Accelerator
 ) -> np.ndarray:
-    """Histograms of the predicted probabilities, int64 (patients, 2, 100): of the pixels without
-    and with tumour. Sums over all processes, so that their number does not matter."""
+    """Histograms of the predicted probabilities on slices ``rows``, int64 (patients, 2, 100): of
+    the pixels without and with tumour. Sums over all processes, so that their number does not
+    matter."""
     model.eval()
-    rows = batches.data.rows(patients)[accelerator.process_index :: accelerator.num_processes]
-    index = {patient: i for i, patient in enumerate(patients)}
+    patients, owners = np.unique(batches.data.patients[rows], return_inverse=True)
+    share = slice(accelerator.process_index, None, accelerator.num_processes)
+    rows, owners = rows[share], torch.from_numpy(owners[share])
     counts = torch.zeros(len(patients) * 2 * _BINS, dtype=torch.int64, device=accelerator.device)
     for start in range(0, len(rows), config.batch_size):
         batch = rows[start : start + config.batch_size]
@@ -239,7 +241,7 @@ def validate(
         with accelerator.autocast():
             logits = model(x)
         bins = (torch.sigmoid(logits.float()) * _BINS).long().clamp_max(_BINS - 1)
-        owner = torch.tensor([index[p] for p in batches.data.patients[batch]], device=bins.device)
+        owner = owners[start : start + config.batch_size].to(bins.device)
         flat = (owner[:, None, None, None] * 2 + y.long()) * _BINS + bins
         counts += torch.bincount(flat.flatten(), minlength=len(counts))
     return accelerator.reduce(counts).cpu().numpy().reshape(len(patients), 2, _BINS)
@@ -263,12 +265,11 @@ def _best_threshold(counts: np.ndarray) -> tuple[float, float]:
     return float(THRESHOLDS[chosen]), float(dice[chosen])
 
 
-def _training_rows(config: Config, data: PreparedSet, patients: list[str]) -> np.ndarray:
+def _training_rows(config: Config, data: PreparedSet, rows: np.ndarray) -> np.ndarray:
     if config.held_out_block:
         block, blocks = config.held_out_block
-        dealt = block_of(patients, blocks)
-        patients = [p for p in patients if dealt[p] != block]
-    rows = data.rows(patients)
+        dealt = block_of(data.patients[rows], blocks)
+        rows = np.array([row for row in rows if dealt[data.patients[row]] != block], int)
     if not data.tumour[rows].any():
         raise TrainingError(
             f"No training patient of fold {config.fold} has tumour: give more patients."
@@ -351,7 +352,7 @@ def _finish(
     folder: Path,
     learner: Learner,
     batches: Batches,
-    roles: dict[str, list[str]],
+    roles: dict[str, np.ndarray],
     progress: Progress,
     settings: dict,
 ) -> Checkpoint:
@@ -381,7 +382,7 @@ def _finish(
         "dataset": config.dataset,
         "data_key": data.folder.name,
         "fold": config.fold,
-        "patients": {role: len(patients) for role, patients in roles.items()},
+        "patients": {role: len(set(data.patients[rows])) for role, rows in roles.items()},
         "epochs_done": progress.epochs_done,
         "best_epoch": progress.best_epoch,
         "run": config.to_json(),
@@ -391,7 +392,7 @@ def _finish(
     metrics = {
         "validation": {
             "fold": (config.fold + 1) % 5,
-            "patients": len(roles["val"]),
+            "patients": settings["patients"]["val"],
             "mean_dice": val_dice,
             "threshold": threshold,
         }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 SIZE = 64
+METRICS = '{"validation": {"fold": 1, "patients": 2, "mean_dice": 0.5, "threshold": 0.5}}'
 BASES = (("unet_resnet34", "resnet18"), ("deeplabv3plus", "resnet18"))
 
 
@@ -71,13 +72,15 @@ def save_random(phantom_case):
             "threshold": 0.5,
             "dataset": config.dataset,
             "fold": config.fold,
+            "patients": {"train": 4, "val": 2, "test": 2},
+            "epochs_done": 0,
             "run": config.to_json(),
             "run_hash": config.hash,
             **changes,
         }
         if bases:
             settings["bases"] = [{"name": b.name, "sha256": b.sha256()} for b in bases]
-        texts = {"metrics.json": "{}", "history.csv": "epoch\n", "README.md": "untrained\n"}
+        texts = {"metrics.json": METRICS, "history.csv": "epoch\n", "README.md": "untrained\n"}
         return save_checkpoint(
             folder / settings["name"],
             module.state_dict(),

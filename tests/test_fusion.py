@@ -115,3 +115,15 @@ def test_one_empty_mask_against_two():
     assert sensitivity[1] < 0.05
     assert np.isfinite(probabilities).all()
     assert probabilities.min() >= 0 and probabilities.max() <= 1
+
+
+def test_a_weighted_mean_by_hand():
+    maps = [np.array([[[0.0, 1.0]]], np.float32), np.array([[[1.0, 0.5]]], np.float32)]
+    np.testing.assert_allclose(fusion.mean(maps, [3, 1]), [[[0.25, 0.875]]])
+    np.testing.assert_array_equal(fusion.mean(maps, [7, 7]), fusion.mean(maps))
+
+
+def test_a_mean_never_leaves_the_unit_interval():
+    sure = np.ones((1, 1, 1), np.float32)
+    for n in range(1, 30):
+        assert fusion.mean([sure] * n).max() <= 1

@@ -15,7 +15,7 @@ from brainseg.checkpoint import find_checkpoints, load_module, read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data import phantom
 from brainseg.data.cache import prepared_set
-from brainseg.data.splits import block_of, split
+from brainseg.data.splits import block_of, slice_roles
 from brainseg.inference import load_all
 from brainseg.models.unet import UNet
 from brainseg.training import make_accelerator
@@ -105,7 +105,7 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     folder = tmp_path / "stack"
     maps = stacking.base_maps(stack, [base], helpers, data, place.accelerator, folder)
     assert maps.shape == (len(data.images), 1, 32, 32)
-    roles = split(data.patients, 0)
+    roles = {k: sorted(set(data.patients[v])) for k, v in slice_roles(data.patients, 0).items()}
     dealt = block_of(roles["train"], 2)
     from brainseg.inference import Predictor
     from brainseg.preprocessing import Prepared
@@ -208,3 +208,17 @@ def test_help_is_quick_and_imports_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "hybrid: 0.7 BCE + 0.3 Dice" in done.stdout and "default: 30" in done.stdout
+
+
+def test_test_scores_can_be_left_for_later(tmp_path, capsys):
+    folder = tmp_path / "runs/phantom/unet-bce/fold0-seed0"
+    assert main(tmp_path, "--model", "unet", "--no-test") == 0
+    assert "test" not in json.loads((folder / "metrics.json").read_text())
+    weights = (folder / "model.safetensors").read_bytes()
+    capsys.readouterr()
+    assert main(tmp_path, "--model", "unet") == 0
+    assert "scoring it" in capsys.readouterr().out
+    assert json.loads((folder / "metrics.json").read_text())["test"]["fold"] == 0
+    assert (folder / "model.safetensors").read_bytes() == weights
+    assert main(tmp_path, "--model", "unet") == 0
+    assert "nothing to do" in capsys.readouterr().out

@@ -160,11 +160,11 @@ def test_mean_dice_from_histograms_is_the_dice_of_the_masks():
 
 
 def test_helper_never_sees_its_block(data):
-    from brainseg.data.splits import block_of, split
+    from brainseg.data.splits import block_of, slice_roles
 
-    train_patients = split(data.patients, 0)["train"]
-    dealt = block_of(train_patients, 2)
-    rows = training._training_rows(replace(TINY, held_out_block=(0, 2)), data, train_patients)
+    train_rows = slice_roles(data.patients, 0)["train"]
+    dealt = block_of(data.patients[train_rows], 2)
+    rows = training._training_rows(replace(TINY, held_out_block=(0, 2)), data, train_rows)
     assert {dealt[p] for p in data.patients[rows]} == {1}
 
 

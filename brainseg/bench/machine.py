@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -20,14 +20,20 @@ def synchronise(device: torch.device) -> None:
 def seconds(work: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
     """Median wall time of ``work`` in seconds, after one unmeasured call."""
     work()
-    times = []
-    for _ in range(repeats):
-        synchronise(device)
-        began = time.perf_counter()
-        work()
-        synchronise(device)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    return statistics.median(_elapsed(work, device) for _ in range(repeats))
+
+
+def _elapsed(work: Callable[[], object], device: torch.device) -> float:
+    synchronise(device)
+    began = time.perf_counter()
+    work()
+    synchronise(device)
+    return time.perf_counter() - began
+
+
+def step_seconds(steps: Iterator, device: torch.device, count: int = 2) -> list[float]:
+    """Wall time in seconds of each of the next ``count`` steps, after one unmeasured."""
+    return [_elapsed(lambda: next(steps), device) for _ in range(count + 1)][1:]
 
 
 def matrix_product_flops(device: torch.device, dtype: torch.dtype) -> float:

@@ -1,12 +1,16 @@
 """The plain training loop that ours is measured against.
 
 It is what public repositories for this task do: float32, NCHW, a DataLoader whose workers decode
-and augment file by file. Kept simple on purpose; nobody should train with it.
+and augment file by file. Kept simple on purpose; nobody should train with it. It runs in a process
+of its own, so that no setting of ours reaches it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
@@ -14,7 +18,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from brainseg.bench import machine
+from brainseg.config import Config
 from brainseg.losses import create_loss
+from brainseg.models import STACKS, create_model
 
 
 class FileSlices(Dataset):
@@ -36,6 +43,44 @@ class FileSlices(Dataset):
         # A stack reads maps instead of the image: as many channels stand in for them.
         image = image.transpose(2, 0, 1)[: self.channels]
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(mask[None].round())
+
+
+@contextmanager
+def in_own_process(
+    config: Config, pairs: list[tuple[Path, Path]], device: str
+) -> Iterator[Callable[[int], list[float]]]:
+    """Gives a function from a number of loader workers to the seconds of each measured step."""
+    here, there = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(there, config, pairs, device)
+    )
+    process.start()
+    there.close()
+
+    def measure(workers: int) -> list[float]:
+        here.send(workers)
+        return here.recv()
+
+    try:
+        yield measure
+    finally:
+        here.close()
+        process.join()
+
+
+def _serve(asked: Connection, config: Config, pairs: list[tuple[Path, Path]], device: str) -> None:
+    model = create_model(config.model, encoder_weights=None)
+    channels = len(config.bases) if config.model in STACKS else 3
+    while True:
+        try:
+            workers = asked.recv()
+        except EOFError:
+            return
+        loader = make_loader(pairs, config.size, channels, config.batch_size, workers)
+        running = steps(model, loader, config.loss, torch.device(device))
+        times = machine.step_seconds(running, torch.device(device))
+        running.close()  # its workers must not run beside our steps
+        asked.send(times)
 
 
 def steps(

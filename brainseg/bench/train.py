@@ -6,12 +6,10 @@ should run on the machine meanwhile.
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import resource
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,11 +23,11 @@ from brainseg.bench import machine, reference
 from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.cache import PreparedSet, prepared_set
-from brainseg.models import MODELS, STACKS, create_model
+from brainseg.models import MODELS, STACKS
 from brainseg.training import Learner, make_accelerator, make_learner
 
 PATIENTS, SLICES = 8, 24
-ROUNDS, STEPS = 5, 2
+ROUNDS = 3
 WORKERS = (0, 1, 2)
 
 
@@ -72,18 +70,13 @@ def _model(config: Config, data: PreparedSet, pairs, accelerator, peak: float) -
     batches = Batches(config, data, maps, device)
     learner = make_learner(config, accelerator)
     ours = _our_steps(learner, batches, config)
-    channels = len(config.bases) if config.model in STACKS else 3
-    workers = _best_workers(config, pairs, channels, device)
-    loader = reference.make_loader(pairs, config.size, channels, config.batch_size, workers)
-    plain = create_model(config.model, encoder_weights=None)
     times: dict[str, list[float]] = {"reference": [], "ours": [], "input": []}
-    for _ in range(ROUNDS):
-        theirs = reference.steps(plain, loader, config.loss, device)
-        times["reference"] += _time(theirs, device)
-        theirs.close()  # its workers must not run beside our steps
-        gc.collect()
-        times["ours"] += _time(ours, device)
-        times["input"] += _time(_our_inputs(batches, config), device)
+    with reference.in_own_process(config, pairs, device.type) as measure:
+        workers = min(WORKERS, key=lambda count: statistics.median(measure(count)))
+        for _ in range(ROUNDS):
+            times["reference"] += measure(workers)
+            times["ours"] += machine.step_seconds(ours, device)
+            times["input"] += machine.step_seconds(_our_inputs(batches, config), device)
     medians = {key: statistics.median(values) for key, values in times.items()}
     flops = _flops(learner, batches, config)
     name = config.model
@@ -142,19 +135,6 @@ def _train_a_little() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def _time(steps: Iterator, device: torch.device) -> list[float]:
-    """Seconds of each of STEPS steps, after one unmeasured."""
-    next(steps)
-    times = []
-    for _ in range(STEPS):
-        machine.synchronise(device)
-        began = time.perf_counter()
-        next(steps)
-        machine.synchronise(device)
-        times.append(time.perf_counter() - began)
-    return times
-
-
 def _our_steps(learner: Learner, batches: Batches, config: Config) -> Iterator[torch.Tensor]:
     learner.model.train()
     for x, y in _our_inputs(batches, config):
@@ -168,25 +148,14 @@ def _our_inputs(batches: Batches, config: Config) -> Iterator[tuple]:
         yield batches.augmented(rows, int(rng.integers(2**31)))
 
 
-def _best_workers(config: Config, pairs, channels: int, device: torch.device) -> int:
-    """The number of loader workers that makes the reference fastest."""
-    model = create_model(config.model, encoder_weights=None)
-    found = {}
-    for workers in WORKERS:
-        loader = reference.make_loader(pairs, config.size, channels, config.batch_size, workers)
-        steps = reference.steps(model, loader, config.loss, device)
-        found[workers] = statistics.median(_time(steps, device))
-        steps.close()
-        gc.collect()
-    return min(found, key=found.get)
-
-
 def _flops(learner: Learner, batches: Batches, config: Config) -> int:
-    """Operations of the convolutions of one step, forward and backward."""
-    x, y = next(_our_inputs(batches, config))
-    with FlopCounterMode(display=False) as counter:
-        learner.step(x, y)
-    return counter.get_total_flops()
+    """Operations of one step: the forward pass's convolutions three times, because a backward pass
+    forms the gradients of inputs and of weights. (torch counts a depthwise convolution's backward
+    pass as if it were a dense one.)"""
+    x, _ = next(_our_inputs(batches, config))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        learner.model(x)
+    return 3 * counter.get_total_flops()
 
 
 def _write_files(refs, folder: Path) -> list[tuple[Path, Path]]:

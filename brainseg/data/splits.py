@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+import numpy as np
+
 FOLDS = 5
 
 
@@ -19,12 +21,23 @@ def role_of(patient_id: str, fold: int) -> str:
     return "test" if own == fold else "val" if own == (fold + 1) % FOLDS else "train"
 
 
-def split(patient_ids: Iterable[str], fold: int) -> dict[str, list[str]]:
-    """Sorted patient ids by role: test is fold ``fold``, val the next one, train the rest."""
-    roles: dict[str, list[str]] = {"train": [], "val": [], "test": []}
-    for patient_id in sorted(set(patient_ids)):
-        roles[role_of(patient_id, fold)].append(patient_id)
-    return roles
+def slice_roles(patients: np.ndarray, fold: int, leak: str | None = None) -> dict[str, np.ndarray]:
+    """Slice indices by role: every slice has its patient's, if nothing leaks.
+
+    patients: patient id of each slice, (n,).
+    leak: a mistake made on purpose, to measure what it feigns; test patients stay apart even then.
+    ``"slices"`` deals the other patients' slices into train and val one by one; ``"in-sample"``
+    takes both from the training patients, whom a stack's bases know.
+    """
+    role = np.array([role_of(patient, fold) for patient in patients])
+    if leak == "slices":
+        dealt = np.array([fold_of(f"{patient} {i}") for i, patient in enumerate(patients)])
+        role = np.where(role == "test", "test", np.where(dealt == 0, "val", "train"))
+    elif leak == "in-sample":
+        dealt = block_of(patients[role == "train"], FOLDS)
+        validated = np.array([dealt.get(patient) == 0 for patient in patients])
+        role = np.where(role == "val", "unused", np.where(validated, "val", role))
+    return {name: np.flatnonzero(role == name) for name in ("train", "val", "test")}
 
 
 def block_of(patient_ids: Iterable[str], blocks: int) -> dict[str, int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -16,14 +16,20 @@ from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of
 from brainseg.evaluation import metrics
 from brainseg.evaluation.statistics import summarise
+from brainseg.evaluation.surface import Surface, surface
+from brainseg.evaluation.tables import write_table
 from brainseg.inference import Predictor, Result, predict_all
 
 COLUMNS = (
     "checkpoint", "model", "loss", "encoder", "seed", "fold", "patient", "dice", "iou",
-    "precision", "recall", "false_positive_slices", "slices", "tumour_px", "predicted_px",
+    "precision", "recall", "volume_error", "hd95_px", "hd95_mm", "surface_dice", "outlined",
+    "one_sided", "false_positive_slices", "empty_slices", "slices", "tumour_px", "predicted_px",
     "tumour_ml", "predicted_ml",
 )  # fmt: skip
-SCORES = ("dice", "iou", "precision", "recall")
+COUNTED = ("dice", "iou", "precision", "recall", "volume_error")  # from the patient's pixel counts
+SCORES = (*COUNTED, "hd95_px", "hd95_mm", "surface_dice")
+_TEST_FOLD = (*COUNTED, "false_positive_slices", "empty_slices")
+SUMS = ("false_positive_slices", "empty_slices", "outlined", "one_sided")
 
 
 def select_patients(
@@ -44,21 +50,30 @@ def select_patients(
 
 
 def evaluate(
-    predictors: dict[str, Predictor], refs: Sequence[CaseRef], *, slicewise: bool = False
+    predictors: dict[str, Predictor],
+    refs: Sequence[CaseRef],
+    *,
+    slicewise: bool = False,
+    distances: bool = True,
+    observers: Sequence[Callable[[Case, Result], None]] = (),
 ) -> list[dict]:
     """One row (see COLUMNS) per patient and predictor, fusions included.
 
-    ``slicewise`` scores each slice as if it had been uploaded alone, still summed per patient.
+    slicewise: score each slice as if it had been uploaded alone, still summed per patient.
+    distances: compute HD95 and surface Dice too, which needs MONAI; NaN otherwise.
+    observers: are shown every case with every result.
     """
     rows = []
     by_patient = groupby(sorted(refs, key=lambda r: r.patient_id), key=lambda r: r.patient_id)
     progress = tqdm(total=len(refs), desc="scoring", unit="case", leave=False, disable=None)
     for patient, cases in by_patient:
-        tallies: dict[str, dict] = {}
+        tallies: dict[str, _Tally] = {}
         for ref in cases:
             case = ref.read()
             for result in predict_all(case.scan, predictors, slicewise=slicewise):
-                _add(tallies.setdefault(result.name, _empty_tally()), case, result)
+                tallies.setdefault(result.name, _Tally()).add(case, result, distances)
+                for observe in observers:
+                    observe(case, result)
             progress.update()
         rows += [_row(name, predictors.get(name), patient, t) for name, t in tallies.items()]
     progress.close()
@@ -68,34 +83,31 @@ def evaluate(
 def score_test_fold(
     checkpoint: Checkpoint, refs: Sequence[CaseRef], *, slicewise: bool = False
 ) -> dict:
-    """Summary of one checkpoint on the patients of its own test fold."""
+    """Summary of one checkpoint on the patients of its own test fold, without distances."""
     fold = checkpoint.settings["fold"]
     chosen = select_patients(refs, fold=fold)
     predictor = Predictor(checkpoint)
-    rows = evaluate({predictor.name: predictor}, chosen, slicewise=slicewise)
-    return {"fold": fold, **summary(rows).get(predictor.name, {})}
+    rows = evaluate({predictor.name: predictor}, chosen, slicewise=slicewise, distances=False)
+    found = summary(rows).get(predictor.name, {})
+    return {"fold": fold, **{key: found[key] for key in found if key in _TEST_FOLD}}
 
 
 def summary(rows: Sequence[dict]) -> dict:
-    """Per predictor: mean, interval and median of each score, false-positive slices in all."""
+    """Per predictor: mean, interval and median of each score, sums of SUMS over all patients."""
     result = {}
     for name in dict.fromkeys(row["checkpoint"] for row in rows):
         own = [row for row in rows if row["checkpoint"] == name]
         result[name] = {key: summarise(np.array([row[key] for row in own])) for key in SCORES}
-        result[name]["false_positive_slices"] = sum(row["false_positive_slices"] for row in own)
-        result[name]["empty_slices"] = sum(row["empty_slices"] for row in own)
+        result[name] |= {key: sum(row[key] for row in own) for key in SUMS}
     return result
 
 
 def write_results(rows: Sequence[dict], out: Path, description: dict) -> None:
     """``per_patient.csv``, ``summary.json`` and ``report.md`` into ``out``."""
     scores = summary(rows)
-    with replacing(out / "per_patient.csv") as aside, open(aside, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows({k: _plain(v) for k, v in row.items()} for row in rows)
+    write_table(out / "per_patient.csv", rows, COLUMNS)
     with replacing(out / "summary.json") as aside:
-        aside.write_text(json.dumps(_finite({**description, "scores": scores}), indent=2))
+        aside.write_text(json.dumps(finite({**description, "scores": scores}), indent=2))
     with replacing(out / "report.md") as aside:
         aside.write_text(report(scores, description), encoding="utf-8")
 
@@ -111,9 +123,9 @@ def report(scores: dict, description: dict) -> str:
         "Patients without tumour in whom nothing was marked have no Dice and are counted as "
         "undefined.",
         "",
-        "| predictor | mean Dice | 95 % interval | median | IoU | precision | recall | "
-        "false-positive slices | undefined |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| predictor | mean Dice | 95 % interval | median | IoU | precision | recall | HD95 | "
+        "surface Dice | false-positive slices | undefined |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     if description.get("note"):
         lines[3:3] = ["", description["note"]]
@@ -124,31 +136,61 @@ def report(scores: dict, description: dict) -> str:
         lines.append(
             f"| {name} | {d['mean']:.3f} | {d['low']:.3f} to {d['high']:.3f} | {d['median']:.3f} | "
             f"{s['iou']['mean']:.3f} | {s['precision']['mean']:.3f} | {s['recall']['mean']:.3f} | "
+            f"{_hd95(s)} | {_figure(s['surface_dice']['mean'])} | "
             f"{s['false_positive_slices']} of {s['empty_slices']} | {d['undefined']} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def _empty_tally() -> dict:
-    zero = dict.fromkeys(
-        ("false_positive_slices", "empty_slices", "slices", "tumour_ml", "predicted_ml"), 0
-    )
-    return {"counts": metrics.Counts(0, 0, 0), **zero}
+def _hd95(scores: dict) -> str:
+    found = {unit: scores[f"hd95_{unit}"]["mean"] for unit in ("px", "mm")}
+    return ", ".join(f"{v:.1f} {unit}" for unit, v in found.items() if not np.isnan(v)) or "–"
 
 
-def _add(tally: dict, case: Case, result: Result) -> None:
-    mask, truth = result.mask, case.mask
-    tally["counts"] += metrics.count(mask, truth)
-    tally["false_positive_slices"] += metrics.false_positive_slices(mask, truth)
-    tally["empty_slices"] += int((~truth.any((1, 2))).sum())
-    tally["slices"] += len(truth)
-    tally["tumour_ml"] += metrics.volume_ml(truth, case.scan.spacing_mm)
-    tally["predicted_ml"] += metrics.volume_ml(mask, case.scan.spacing_mm)
+def _figure(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.3f}"
 
 
-def _row(name: str, predictor: Predictor | None, patient: str, tally: dict) -> dict:
+@dataclass
+class _Tally:
+    """What is summed over the scans of one patient."""
+
+    counts: metrics.Counts = field(default_factory=lambda: metrics.Counts(0, 0, 0))
+    false_positive_slices: int = 0
+    empty_slices: int = 0
+    slices: int = 0
+    tumour_ml: float = 0
+    predicted_ml: float = 0
+    surfaces: list[Surface] = field(default_factory=list)
+
+    def add(self, case: Case, result: Result, distances: bool) -> None:
+        mask, truth, spacing_mm = result.mask, case.mask, case.scan.spacing_mm
+        self.counts += metrics.count(mask, truth)
+        self.false_positive_slices += metrics.false_positive_slices(mask, truth)
+        self.empty_slices += int((~truth.any((1, 2))).sum())
+        self.slices += len(truth)
+        self.tumour_ml += metrics.volume_ml(truth, spacing_mm)
+        self.predicted_ml += metrics.volume_ml(mask, spacing_mm)
+        if distances:
+            self.surfaces.append(surface(mask, truth, spacing_mm))
+
+    def distances(self) -> dict:
+        """Means over the patient's slices or scans that have both outlines."""
+        hd95 = {
+            f"hd95_{unit}": _mean(d for s in self.surfaces if s.unit == unit for d in s.hd95)
+            for unit in ("px", "mm")
+        }
+        return {
+            **hd95,
+            "surface_dice": _mean(d for s in self.surfaces for d in s.dice),
+            "outlined": sum(len(s.dice) for s in self.surfaces),
+            "one_sided": sum(s.one_sided for s in self.surfaces),
+        }
+
+
+def _row(name: str, predictor: Predictor | None, patient: str, tally: _Tally) -> dict:
     settings = predictor.checkpoint.settings if predictor else {}
-    counts = tally.pop("counts")
+    counts = tally.counts
     return {
         "checkpoint": name,
         "model": settings.get("model", name),
@@ -157,21 +199,27 @@ def _row(name: str, predictor: Predictor | None, patient: str, tally: dict) -> d
         "seed": settings.get("run", {}).get("seed", ""),
         "fold": settings.get("fold", ""),
         "patient": patient,
-        **{key: getattr(metrics, key)(counts) for key in SCORES},
+        **{key: getattr(metrics, key)(counts) for key in COUNTED},
+        **tally.distances(),
+        "false_positive_slices": tally.false_positive_slices,
+        "empty_slices": tally.empty_slices,
+        "slices": tally.slices,
         "tumour_px": counts.tp + counts.fn,
         "predicted_px": counts.tp + counts.fp,
-        **tally,
+        "tumour_ml": tally.tumour_ml,
+        "predicted_ml": tally.predicted_ml,
     }
 
 
-def _plain(value):
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.6g}"
-    return value
+def _mean(values) -> float:
+    values = list(values)
+    return float(np.mean(values)) if values else float("nan")
 
 
-def _finite(value):
-    """NaN is no JSON: None instead."""
+def finite(value):
+    """The same value with None for each NaN, which JSON does not have."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
     return None if isinstance(value, float) and np.isnan(value) else value

@@ -53,6 +53,11 @@ def recall(counts: Counts) -> float:
     return _ratio(counts.tp, counts.tp + counts.fn)
 
 
+def volume_error(counts: Counts) -> float:
+    """(predicted - true) / true volume: 0 is right, -1 nothing marked; NaN without tumour."""
+    return _ratio(counts.fp - counts.fn, counts.tp + counts.fn)
+
+
 def false_positive_slices(prediction: np.ndarray, truth: np.ndarray) -> int:
     """Slices (first axis) without tumour in which something was predicted."""
     axes = tuple(range(1, np.ndim(truth)))

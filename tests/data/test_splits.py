@@ -3,9 +3,10 @@ the sum of its digits."""
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from brainseg.data.splits import FOLDS, block_of, fold_of, role_of, split
+from brainseg.data.splits import FOLDS, block_of, fold_of, role_of, slice_roles
 
 # Digest from `printf %s ID | sha256sum`, and the sum of its digits modulo 5.
 KNOWN = {
@@ -19,6 +20,12 @@ KNOWN = {
     ),
 }
 PATIENTS = [f"patient {number}" for number in range(300)]
+
+
+def split(patients, fold):
+    """Sorted patients by role, by way of their slices."""
+    slices = np.array(sorted(patients))
+    return {role: sorted(set(slices[rows])) for role, rows in slice_roles(slices, fold).items()}
 
 
 @pytest.mark.parametrize("patient", KNOWN)
@@ -74,3 +81,45 @@ def test_blocks_do_not_follow_folds():
     one_fold = [p for p in PATIENTS if fold_of(p) == 3]
     dealt = block_of(PATIENTS, 5)
     assert len({dealt[p] for p in one_fold}) == 5
+
+
+# ---------------------------------------------------------------- slices, and leaks on purpose
+
+SLICES = np.repeat(PATIENTS[:60], 10)
+
+
+def patients_of(rows):
+    return set(SLICES[rows])
+
+
+@pytest.mark.parametrize("leak", [None, "slices", "in-sample"])
+def test_no_leak_ever_touches_the_test_patients(leak):
+    roles = slice_roles(SLICES, 2, leak)
+    expected = np.flatnonzero([role_of(p, 2) == "test" for p in SLICES])
+    np.testing.assert_array_equal(roles["test"], expected)
+    assert not patients_of(roles["test"]) & (
+        patients_of(roles["train"]) | patients_of(roles["val"])
+    )
+    assert not set(roles["train"]) & set(roles["val"])
+
+
+def test_honest_slices_follow_their_patient():
+    roles = slice_roles(SLICES, 2)
+    for role, patients in split(SLICES, 2).items():
+        assert patients_of(roles[role]) == set(patients)
+    assert sum(map(len, roles.values())) == len(SLICES)
+
+
+def test_a_split_by_slice_has_the_same_patients_on_both_sides():
+    roles = slice_roles(SLICES, 2, "slices")
+    assert sum(map(len, roles.values())) == len(SLICES)
+    shared = patients_of(roles["train"]) & patients_of(roles["val"])
+    assert len(shared) > 0.8 * len(patients_of(roles["train"]))
+    assert 0.15 < len(roles["val"]) / (len(roles["val"]) + len(roles["train"])) < 0.25
+
+
+def test_an_in_sample_stack_is_fitted_and_validated_on_its_bases_training_patients():
+    honest, leaking = slice_roles(SLICES, 2), slice_roles(SLICES, 2, "in-sample")
+    known = patients_of(honest["train"])
+    assert patients_of(leaking["train"]) | patients_of(leaking["val"]) == known
+    assert not patients_of(leaking["train"]) & patients_of(leaking["val"])

@@ -16,7 +16,7 @@ from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of
 from brainseg.evaluation import evaluate as evaluation
 from brainseg.evaluation.evaluate import evaluate, select_patients, summary, write_results
-from brainseg.inference import Result
+from brainseg.inference import FUSIONS, Result
 from brainseg.scan import Scan
 
 DESCRIPTION = {
@@ -170,8 +170,9 @@ def test_the_table_has_the_promised_columns(predictors, tmp_path):
         table = list(csv.DictReader(stream))
     assert list(table[0]) == [
         "checkpoint", "model", "loss", "encoder", "seed", "fold", "patient", "dice", "iou",
-        "precision", "recall", "false_positive_slices", "slices", "tumour_px", "predicted_px",
-        "tumour_ml", "predicted_ml",
+        "precision", "recall", "volume_error", "hd95_px", "hd95_mm", "surface_dice", "outlined",
+        "one_sided", "false_positive_slices", "empty_slices", "slices", "tumour_px",
+        "predicted_px", "tumour_ml", "predicted_ml",
     ]  # fmt: skip
     assert len(table) == 6
     (ann,) = [r for r in table if (r["checkpoint"], r["patient"]) == ("model-bce", "ann")]
@@ -237,8 +238,8 @@ def test_the_command_scores_the_patients_in_a_file(random_checkpoints, tmp_path,
         table = list(csv.DictReader(stream))
     assert {row["patient"] for row in table} == {"phantom_0001", "phantom_0003"}
     names = {row["checkpoint"] for row in table}
-    assert {"unet-bce", "unetpp-bce", "fusion_mean", "fusion_vote", "fusion_staple"} < names
-    assert len(table) == 2 * len(names) == 2 * 7
+    assert {"unet-bce", "unetpp-bce", *FUSIONS} < names
+    assert len(table) == 2 * len(names) == 2 * (4 + len(FUSIONS))
     # Trained on fold 0, so they say, of the data set that these patients are of.
     report = (out / "report.md").read_text()
     assert "Not a fair test of" in report and "unetpp-bce" in report

@@ -96,8 +96,9 @@ def test_dice_and_iou_agree_with_scipy():
 
 @pytest.mark.slow  # importing MONAI takes longer than all the rest
 def test_dice_and_iou_agree_with_monai():
-    torch = pytest.importorskip("torch")
-    reference = pytest.importorskip("monai.metrics")
+    import torch
+    from monai import metrics as reference
+
     for prediction, truth in random_masks():
         pair = [torch.from_numpy(m[None, None].astype(np.float32)) for m in (prediction, truth)]
         counts = metrics.count(prediction, truth)

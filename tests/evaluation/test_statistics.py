@@ -5,7 +5,12 @@ import warnings
 import numpy as np
 import pytest
 
-from brainseg.evaluation.statistics import summarise
+from brainseg.evaluation.statistics import (
+    holm,
+    paired_difference,
+    rank_stability,
+    summarise,
+)
 
 
 def scores(n=25, seed=0):
@@ -73,3 +78,66 @@ def test_one_value_has_no_interval():
     found = summarise([0.4, np.nan])
     assert found["mean"] == found["median"] == 0.4
     assert np.isnan(found["low"]) and np.isnan(found["high"])
+
+
+# ---------------------------------------------------------------- differences
+
+
+def test_a_paired_difference_is_over_the_same_patients():
+    first = np.array([0.9, 0.8, np.nan, 0.7, 0.6])
+    second = np.array([0.8, np.nan, 0.5, 0.5, 0.3])
+    found = paired_difference(first, second)
+    assert found["difference"] == pytest.approx((0.1 + 0.2 + 0.3) / 3)
+    assert found["patients"] == 3
+    assert found["low"] <= found["difference"] <= found["high"]
+    assert found["p"] == pytest.approx(0.25)  # 3 signs alike: 2 of 8 sign patterns are as extreme
+
+
+def test_pairing_sees_what_means_hide():
+    patients = scores(20)
+    better = patients + np.random.default_rng(1).uniform(0.005, 0.015, 20)
+    found = paired_difference(better, patients)
+    assert found["low"] > 0 and found["p"] < 0.001
+    assert paired_difference(patients, better)["p"] == found["p"]
+
+
+def test_no_difference_at_all():
+    found = paired_difference(scores(), scores())
+    assert (found["difference"], found["low"], found["high"], found["p"]) == (0, 0, 0, 1)
+
+
+def test_holm_by_hand():
+    # Sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1; none may be below the one before it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.6]) == [1, 1]
+    assert holm([]) == []
+
+
+# ---------------------------------------------------------------- ranks
+
+
+def test_a_clear_ranking_is_firm():
+    base = scores(15)
+    found = rank_stability({"b": base - 0.1, "a": base, "c": base - 0.2})
+    assert found["a"] == {"first_share": 1, "low": 1, "high": 1}
+    assert (found["b"]["low"], found["c"]["high"]) == (2, 3)
+
+
+def test_ties_share_the_first_place():
+    base = scores(15)
+    found = rank_stability({"a": base, "b": base.copy()})
+    assert found["a"] == found["b"] == {"first_share": 0.5, "low": 1.5, "high": 1.5}
+
+
+def test_two_patients_by_hand():
+    # a wins with patient 1, b with patient 2: of four draws one is a's, one b's, two are ties.
+    found = rank_stability({"a": np.array([1.0, 0.0]), "b": np.array([0.0, 1.0])})
+    assert found["a"]["first_share"] == pytest.approx(0.5, abs=0.02)
+    assert (found["a"]["low"], found["a"]["high"]) == (1, 2)
+
+
+def test_patients_without_a_score_are_left_out_of_the_ranking():
+    found = rank_stability({"a": np.array([0.5, np.nan]), "b": np.array([0.4, 0.9])})
+    assert found["a"]["first_share"] == 1
+    nothing = rank_stability({"a": np.array([np.nan]), "b": np.array([0.4])})
+    assert np.isnan(nothing["a"]["first_share"])

@@ -9,7 +9,7 @@ from brainseg.batches import Batches
 from brainseg.config import Config
 from brainseg.data.cache import prepared_set
 from brainseg.data.phantom import load
-from brainseg.data.splits import split
+from brainseg.data.splits import slice_roles
 from brainseg.models.unet import UNet
 from brainseg.training import make_accelerator, validate
 
@@ -20,5 +20,5 @@ data = prepared_set(load(None, patients=10, size=32, slices=7), 32, Path(sys.arg
 torch.manual_seed(0)
 model = UNet(3, 8)
 batches = Batches(config, data, None, accelerator.device)
-counts = validate(model, config, batches, split(data.patients, 0)["val"], accelerator)
+counts = validate(model, config, batches, slice_roles(data.patients, 0)["val"], accelerator)
 accelerator.print("counts", accelerator.num_processes, counts.sum(), counts.flatten().tolist())

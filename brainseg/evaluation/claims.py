@@ -1,0 +1,107 @@
+"""What the study set out to test, and the verdict on each claim.
+
+A claim says that one model beats others. It is confirmed if the paired difference in Dice over the
+same patients lies above zero with its whole interval and a Holm-corrected Wilcoxon test at 0.05
+agrees, against every one of them; refuted if any of them beats it in the same sense; and not
+confirmed otherwise. All tests of all claims are corrected together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from brainseg.evaluation.statistics import holm, paired_difference
+
+ROWS = (
+    "unet-bce",
+    "unet-hybrid",
+    "unet_resnet34-bce",
+    "deeplabv3plus-bce",
+    "unetpp-bce",
+    "unetpp-hybrid",
+)
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Claim:
+    """``better`` is said to beat every one of ``others``."""
+
+    text: str
+    better: str
+    others: tuple[str, ...]
+
+
+CLAIMS = (
+    Claim("The hybrid loss improves the self-defined U-Net", "unet-hybrid", ("unet-bce",)),
+    Claim(
+        "DeepLabV3+ is the best single model",
+        "deeplabv3plus-bce",
+        ("unet-bce", "unet-hybrid", "unet_resnet34-bce"),
+    ),
+    Claim(
+        "The U-Net++ ensemble is the best of all",
+        "unetpp-bce",
+        tuple(name for name in ROWS if name != "unetpp-bce"),
+    ),
+    Claim("For the ensemble BCE beats the hybrid loss", "unetpp-bce", ("unetpp-hybrid",)),
+    Claim("Learning to fuse beats averaging the same predictions", "unetpp-bce", ("fusion_mean",)),
+)
+
+
+def judge(dice: dict[str, np.ndarray], claims: tuple[Claim, ...] = CLAIMS) -> list[dict]:
+    """One verdict per claim with the paired differences it rests on.
+
+    dice: by checkpoint or fusion, one Dice per patient in the same order, (n,).
+    Each verdict has ``claim``, ``verdict`` (confirmed, not confirmed, refuted or not tested),
+    ``comparisons`` (``paired_difference`` and ``p_holm`` against each other model) and, taken from
+    the comparison that is least in its favour, ``difference``, ``low``, ``high``, ``p_holm``.
+    """
+    judged = []
+    for claim in claims:
+        there = [name for name in claim.others if name in dice and claim.better in dice]
+        comparisons = [
+            {"other": name, **paired_difference(dice[claim.better], dice[name])} for name in there
+        ]
+        missing = [name for name in (claim.better, *claim.others) if name not in dice]
+        judged.append((claim, comparisons, missing))
+    everything = [c for _, comparisons, _ in judged for c in comparisons]
+    for comparison, corrected in zip(everything, holm([c["p"] for c in everything]), strict=True):
+        comparison["p_holm"] = corrected
+    return [_verdict(*parts) for parts in judged]
+
+
+def _verdict(claim: Claim, comparisons: list[dict], missing: list[str]) -> dict:
+    firm = [c for c in comparisons if c["p_holm"] < LEVEL]
+    if any(c["high"] < 0 for c in firm):
+        verdict = "refuted"
+    elif missing:
+        verdict = "not tested"
+    elif len(firm) == len(comparisons) and all(c["low"] > 0 for c in firm):
+        verdict = "confirmed"
+    else:
+        verdict = "not confirmed"
+    hardest = min(comparisons, key=lambda c: c["difference"], default={})
+    return {
+        "claim": claim.text,
+        "better": claim.better,
+        "verdict": verdict,
+        **{key: hardest.get(key) for key in ("other", "difference", "low", "high", "p_holm")},
+        "missing": missing,
+        "text": _text(claim, hardest, missing),
+        "comparisons": comparisons,
+    }
+
+
+def _text(claim: Claim, hardest: dict, missing: list[str]) -> str:
+    parts = []
+    if hardest:
+        parts.append(
+            f"{claim.better} minus {hardest['other']}: {hardest['difference']:+.3f} Dice "
+            f"[{hardest['low']:+.3f}, {hardest['high']:+.3f}], p = {hardest['p_holm']:.2g} (Holm)"
+        )
+    if missing:
+        parts.append(f"{', '.join(missing)} not trained yet")
+    return "; ".join(parts)

@@ -1,0 +1,49 @@
+"""Contact sheets: the best, the median and the worst patient of each model, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from brainseg.data.case import CaseRef
+from brainseg.inference import Predictor, predict_all
+from brainseg.ui.rendering import display_volume, largest_slice, overlay
+
+
+def chosen_patients(rows: Sequence[dict], name: str) -> list[dict]:
+    """The rows of the patients with the best, the median and the worst Dice of one predictor;
+    fewer where there are not three with a Dice."""
+    own = [row for row in rows if row["checkpoint"] == name and not np.isnan(row["dice"])]
+    own.sort(key=lambda row: -row["dice"])
+    places = dict.fromkeys((0, len(own) // 2, len(own) - 1)) if own else {}
+    return [own[place] for place in places]
+
+
+def contact_sheet(
+    predictors: dict[str, Predictor], refs: Sequence[CaseRef], rows: Sequence[dict], caption: str
+) -> Figure:
+    """One line per checkpoint: its best, median and worst patient, each at the slice with most
+    tumour (or, without any, with most marked), the mask filled in orange and the truth outlined
+    in blue.
+
+    rows: of ``evaluate`` on the same cases. caption: says what these pictures are of.
+    """
+    by_patient = {ref.patient_id: ref for ref in refs}
+    figure = Figure(figsize=(7, 0.5 + 2.45 * len(predictors)), layout="constrained")
+    grid = figure.subplots(len(predictors), 3, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for line, (label, predictor) in zip(grid, predictors.items(), strict=True):
+        for axes, row in zip(line, chosen_patients(rows, label), strict=False):
+            case = by_patient[row["patient"]].read()
+            *_, result = predict_all(case.scan, {label: predictor}, fusions=False)
+            index = largest_slice(case.mask if case.mask.any() else result.mask)
+            image = display_volume(case.scan)[index]
+            axes.imshow(overlay(image, result.mask[index], case.mask[index]))
+            axes.set_title(f"{row['patient']}: Dice {row['dice']:.2f}", fontsize=8)
+        line[0].text(-0.04, 0.5, label, rotation=90, ha="right", va="center", fontsize=9,
+                     transform=line[0].transAxes)  # fmt: skip
+    figure.suptitle(caption, fontsize=9)
+    return figure

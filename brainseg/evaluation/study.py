@@ -1,0 +1,153 @@
+"""The raw figures of a study, as ``evaluate --study`` writes them and the report reads them.
+
+``per_patient.csv``  every score of every model and fusion for each test patient
+``validation.csv``   the same for the validation patients
+``calibration.csv``  reliability curves on the test patients, before and after the temperature
+                     that was fitted on the validation patients
+``staple.csv``       what STAPLE believes of each model, and what is true
+``models.json``      what each checkpoint is, how it was trained and what it costs
+``summary.json``     what was scored: data set, fold, patients
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from brainseg.checkpoint import replacing
+from brainseg.data.case import Case, CaseRef
+from brainseg.evaluation.calibration import fit_temperature, histogram, reliability
+from brainseg.evaluation.cost import cost
+from brainseg.evaluation.evaluate import COLUMNS, evaluate
+from brainseg.evaluation.tables import write_table
+from brainseg.inference import Predictor, Result
+
+TOLERANCE = 0.002  # mean Dice may differ so much between two machines
+
+
+class Calibration:
+    """Collects the pixels of every result that has real probabilities; an observer of
+    ``evaluate``. ``counts`` by name, see ``calibration.histogram``."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, np.ndarray] = {}
+
+    def __call__(self, case: Case, result: Result) -> None:
+        if result.name not in ("fusion_vote", "fusion_staple"):
+            found = histogram(result.probabilities, case.mask)
+            self.counts[result.name] = self.counts.get(result.name, 0) + found
+
+
+class StapleBeliefs:
+    """Collects what STAPLE estimates of each mask it fuses beside what is true; an observer of
+    ``evaluate``. ``rows``: one per scan and model."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict] = []
+        self._masks: dict[str, np.ndarray] = {}
+
+    def __call__(self, case: Case, result: Result) -> None:
+        for name, (sensitivity, specificity) in (result.estimates or {}).items():
+            mask, truth = self._masks[name], case.mask
+            self.rows.append(
+                {
+                    "patient": case.patient_id,
+                    "checkpoint": name,
+                    "estimated_sensitivity": sensitivity,
+                    "true_sensitivity": _share(mask & truth, truth),
+                    "estimated_specificity": specificity,
+                    "true_specificity": _share(~mask & ~truth, ~truth),
+                }
+            )
+        self._masks[result.name] = result.mask
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> float:
+    return float(part.sum() / whole.sum()) if whole.any() else float("nan")
+
+
+def write_study(
+    out: Path,
+    predictors: dict[str, Predictor],
+    validation_refs: Sequence[CaseRef],
+    calibration: Calibration,
+    beliefs: StapleBeliefs,
+) -> None:
+    """Everything but ``per_patient.csv`` and ``summary.json``, which ``write_results`` writes.
+
+    calibration, beliefs: have observed the test patients.
+    """
+    on_validation = Calibration()
+    rows = evaluate(predictors, validation_refs, observers=[on_validation])
+    write_table(out / "validation.csv", rows, COLUMNS)
+    write_table(out / "calibration.csv", calibration_rows(calibration, on_validation))
+    if beliefs.rows:  # there are two models to fuse
+        write_table(out / "staple.csv", beliefs.rows)
+    with replacing(out / "models.json") as aside:
+        aside.write_text(json.dumps(describe_models(predictors), indent=1), encoding="utf-8")
+
+
+def calibration_rows(test: Calibration, validation: Calibration) -> list[dict]:
+    """Reliability curves on test patients, each before and after temperature scaling."""
+    rows = []
+    for name, counts in test.counts.items():
+        fitted = fit_temperature(validation.counts[name])
+        for scaled, temperature in ((False, 1.0), (True, fitted)):
+            head = {"checkpoint": name, "scaled": int(scaled), "temperature": temperature}
+            rows += [{**head, **row} for row in reliability(counts, temperature)]
+    return rows
+
+
+def describe_models(predictors: dict[str, Predictor]) -> dict[str, dict]:
+    """What each checkpoint is, how it was trained and what it costs."""
+    described = {}
+    for label, predictor in predictors.items():
+        settings = predictor.checkpoint.settings
+        run = settings["run"]
+        described[label] = {
+            "kind": predictor.kind,
+            "loss": settings["loss"],
+            "size_px": predictor.size,
+            "encoder_weights": run["encoder_weights"],
+            "init_from": run["init_from"],
+            "stack_inputs": settings["stack_inputs"],
+            "bases": [base["name"] for base in predictor.checkpoint.bases],
+            "stack_folds": run["stack_folds"] if predictor.bases else None,
+            "epochs": settings["epochs_done"],
+            "seed": run["seed"],
+            "fold": settings["fold"],
+            "patients": settings["patients"],
+            "threshold": predictor.threshold,
+            "validation_dice": predictor.validation_dice,
+            "sha256": predictor.checkpoint.sha256(),
+            **cost(predictor),
+        }
+    return described
+
+
+def disagreement(rows: Sequence[dict], earlier: Sequence[dict]) -> tuple[str, float]:
+    """The checkpoint or fusion whose mean Dice differs most from an earlier evaluation, and by
+    how much. Raises ValueError if the two do not score the same ones on the same patients."""
+    mine, theirs = (
+        {(row["checkpoint"], row["patient"]): row["dice"] for row in table}
+        for table in (rows, earlier)
+    )
+    if missing := sorted(set(mine) ^ set(theirs)):
+        name, patient = missing[0]
+        raise ValueError(
+            f"The two evaluations differ in what they score, such as {name} on {patient} "
+            f"({len(missing)} such): give the same checkpoints and patients."
+        )
+    names = dict.fromkeys(name for name, _ in mine)
+    gaps = {
+        name: abs(
+            np.nanmean([mine[key] for key in mine if key[0] == name])
+            - np.nanmean([theirs[key] for key in theirs if key[0] == name])
+        )
+        for name in names
+    }
+    worst = max(gaps, key=gaps.get)
+    return worst, float(gaps[worst])

@@ -1,0 +1,53 @@
+"""``python -m brainseg leak``: what a mistake in the split makes a model believe of itself.
+
+For each run that was made with ``train.py --leak`` and its honest twin: the Dice on what it took
+for unseen (its validation slices) and the Dice on test patients, whom neither has seen.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from brainseg.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
+from brainseg.config import from_json
+
+MISTAKES = {
+    None: "split by patient, fitted out of fold",
+    "slices": "split by slice: a patient's slices on both sides",
+    "in-sample": "stack fitted on predictions for its bases' own training patients",
+}
+
+
+def leak_meter(runs: Path) -> dict:
+    """``{"rows": [...]}``: one row per run, each mistake after its honest twin.
+
+    A row has ``checkpoint``, ``what`` was done, ``believed`` and ``true`` mean Dice, and the 95 %
+    interval ``low``, ``high`` of the latter.
+
+    Raises ValueError if no run below ``runs`` was made with ``--leak``, CheckpointError if a twin
+    is missing.
+    """
+    found, _ = find_checkpoints(runs)
+    rows = []
+    for leaking in (c for c in found if c.settings["run"].get("leak")):
+        config = from_json(leaking.settings["run"])
+        twin = replace(config, leak=None).run_folder(runs)
+        rows += [_row(read_checkpoint(twin)), _row(leaking)]
+    if not rows:
+        raise ValueError(f"{runs} holds no run with a leak: make one with train.py --leak.")
+    return {"rows": rows}
+
+
+def _row(checkpoint: Checkpoint) -> dict:
+    metrics = json.loads((checkpoint.folder / "metrics.json").read_text(encoding="utf-8"))
+    test = metrics["test"]["dice"]
+    return {
+        "checkpoint": checkpoint.name,
+        "what": MISTAKES[checkpoint.settings["run"].get("leak")],
+        "believed": metrics["validation"]["mean_dice"],
+        "true": test["mean"],
+        "low": test["low"],
+        "high": test["high"],
+    }

@@ -1,0 +1,209 @@
+"""From raw figures to pages: a made-up study, and a whole one on phantoms."""
+
+import json
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+
+from brainseg.__main__ import main
+from brainseg.data import phantom
+from brainseg.evaluation.evaluate import COLUMNS, summary, write_results
+from brainseg.evaluation.report import MARKS, Study, leaderboard, write_report
+from brainseg.evaluation.study import disagreement
+from brainseg.evaluation.tables import read_table, write_table
+
+DICE = {
+    "unet-bce": (0.80, 0.70, 0.90),
+    "unetpp-bce": (0.85, 0.75, 0.95),
+    "fusion_mean": (0.84, 0.76, 0.93),
+}
+DESCRIPTION = {
+    "dataset": "made up",
+    "selection": "fold 0",
+    "patients": 3,
+    "slicewise": False,
+    "note": "",
+}
+
+
+def rows_of(dice):
+    return [
+        {
+            **dict.fromkeys(COLUMNS, 0.5),
+            "checkpoint": name,
+            "model": name,
+            "loss": "bce",
+            "encoder": "",
+            "patient": f"patient {i}",
+            "dice": value,
+            "tumour_px": 100 * (i + 1),
+            "hd95_mm": np.nan,
+        }
+        for name, values in dice.items()
+        for i, value in enumerate(values)
+    ]
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A folder of made-up figures, and a README with the marks of the table."""
+    folder = tmp_path / "docs" / "study"
+    write_results(rows_of(DICE), folder, DESCRIPTION)
+    model = {
+        "kind": "model", "loss": "bce", "size_px": 64, "encoder_weights": None, "init_from": None,
+        "stack_inputs": "predictions", "bases": [], "epochs": 3, "seed": 0, "fold": 0,
+        "patients": {"train": 5, "val": 2, "test": 3}, "threshold": 0.4, "validation_dice": 0.75,
+        "parameters": 7_800_000, "gflop": 20.0,
+    }  # fmt: skip
+    ensemble = {**model, "kind": "ensemble", "bases": ["unet-bce"], "parameters": 14_600_000}
+    models = {"unet-bce": model, "unetpp-bce": ensemble}
+    (folder / "models.json").write_text(json.dumps(models))
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
+    return folder
+
+
+def test_the_readme_gets_its_table_and_keeps_the_rest(study):
+    readme = study.parents[1] / "README.md"
+    write_report(study, readme)
+    text = readme.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert lines[2].startswith("| `unetpp-bce` | 0.850 |")  # best first
+    assert "| `unet-bce` | 0.800 |" in text and "random | 3 |" in text
+    assert "`deeplabv3plus-bce` | not trained yet" in text
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_check_finds_what_disagrees_and_writes_nothing(study):
+    readme = study.parents[1] / "README.md"
+    assert readme in write_report(study, readme, check=True)
+    assert "old" in readme.read_text()
+    write_report(study, readme)
+    assert write_report(study, readme, check=True) == []
+    readme.write_text(readme.read_text().replace("0.850", "0.950"))
+    assert write_report(study, readme, check=True) == [readme]
+
+
+def test_the_page_shows_every_figure_that_it_lists(study):
+    write_report(study, study.parents[1] / "README.md")
+    page = study.with_suffix(".md").read_text()
+    shown = re.findall(r"!\[[^\]]+\]\(study/([^)]+)\)", page)
+    listed = [figure["file"] for figure in json.loads((study / "figures.json").read_text())]
+    assert sorted(shown) == sorted(listed) and {"dice.png", "size.png", "gflop.png"} <= set(listed)
+    assert all((study / file).read_bytes().startswith(b"\x89PNG") for file in listed)
+
+
+def test_tables_are_whole(study):
+    (study / "discussion.md").write_text("## What was learned\n\nA lot.")
+    write_report(study, study.parents[1] / "README.md")
+    page = study.with_suffix(".md").read_text()
+    assert "A lot." in page and "nan" not in page and "None" not in page
+    for block in page.split("\n\n"):
+        if block.startswith("|"):
+            assert len({line.count("|") for line in block.splitlines()}) == 1, block
+
+
+def test_the_leaderboard_is_strict_json_for_other_programs(study):
+    write_report(study, study.parents[1] / "README.md")
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    board = json.loads((study / "leaderboard.json").read_text(), parse_constant=refuse)
+    assert (board["dataset"], board["fold"], board["patients"]) == ("made up", 0, 3)
+    best = board["rows"][0]
+    assert best["name"] == "unetpp-bce" and best["kind"] == "ensemble"
+    assert best["dice"]["mean"] == pytest.approx(0.85)
+    assert best["hd95_mm"]["mean"] is None and best["rank"]["first_share"] > 0.5
+    fused = next(row for row in board["rows"] if row["name"] == "fusion_mean")
+    assert fused["kind"] == "fusion" and fused["parameters"] is None
+
+
+def test_what_is_not_trained_is_said(study):
+    missing = Study(study).missing
+    assert "unet-hybrid: not trained yet" in missing and "unet-bce: not trained yet" not in missing
+    verdicts = {c["claim"]: c["verdict"] for c in Study(study).claims}
+    assert verdicts["DeepLabV3+ is the best single model"] == "not tested"
+    assert verdicts["Learning to fuse beats averaging the same predictions"] == "not confirmed"
+
+
+def test_calibration_and_leaks_appear_when_they_are_there(study):
+    curve = {"low": 0.5, "high": 0.6, "pixels": 10, "mean_probability": 0.55, "tumour_share": 0.3}
+    scaled = {**curve, "mean_probability": 0.35}
+    write_table(
+        study / "calibration.csv",
+        [
+            {"checkpoint": "unet-bce", "scaled": 0, "temperature": 1.0, **curve},
+            {"checkpoint": "unet-bce", "scaled": 1, "temperature": 2.0, **scaled},
+        ],
+    )
+    leak = {"checkpoint": "unet-bce", "what": "by slice", "believed": 0.95, "true": 0.8,
+            "low": 0.7, "high": 0.9}  # fmt: skip
+    (study / "leak.json").write_text(json.dumps({"rows": [leak]}))
+    write_report(study, study.parents[1] / "README.md")
+    page = study.with_suffix(".md").read_text()
+    assert "| `unet-bce` | bce | 2.00 | 0.250 | 0.050 |" in page
+    assert "by slice | 0.950 | 0.800 | 0.700 to 0.900" in page
+    row = next(r for r in leaderboard(Study(study))["rows"] if r["name"] == "unet-bce")
+    assert (row["ece_before"], row["ece_after"]) == pytest.approx((0.25, 0.05))
+
+
+def test_a_folder_without_figures_is_one_sentence(tmp_path, capsys):
+    assert main(["report", "--study", str(tmp_path)]) == 1
+    assert "per_patient.csv" in capsys.readouterr().err
+
+
+def test_tables_survive_writing_and_reading(tmp_path):
+    rows = rows_of(DICE)
+    write_table(tmp_path / "t.csv", rows, COLUMNS)
+    again = read_table(tmp_path / "t.csv")
+    assert [r["dice"] for r in again] == [r["dice"] for r in rows]
+    assert again[0]["patient"] == "patient 0" and np.isnan(again[0]["hd95_mm"])
+    assert summary(again)["unet-bce"]["dice"]["mean"] == pytest.approx(0.8)
+    assert read_table(tmp_path / "none.csv") == []
+
+
+def test_two_evaluations_are_compared_by_their_means():
+    mine, theirs = rows_of(DICE), rows_of({**DICE, "unet-bce": (0.80, 0.70, 0.93)})
+    name, gap = disagreement(mine, theirs)
+    assert name == "unet-bce" and gap == pytest.approx(0.01)
+    with pytest.raises(ValueError, match="fusion_mean on patient 0"):
+        disagreement([row for row in mine if row["checkpoint"] != "fusion_mean"], theirs)
+
+
+# ---------------------------------------------------------------- the whole way, on phantoms
+
+
+def test_from_checkpoints_to_the_page(random_checkpoints, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(phantom, "load", partial(phantom.load, patients=8, size=64, slices=2))
+    study, readme = tmp_path / "docs" / "study", tmp_path / "README.md"
+    readme.write_text(f"{MARKS[0]}\n{MARKS[1]}\n")
+    common = ["--dataset", "phantom", "--checkpoints", str(random_checkpoints), "--fold", "0"]
+    sheet = study / "phantoms.png"
+    assert main(["evaluate", *common, "--study", "--sheet", str(sheet), "--out", str(study)]) == 0
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    for name in ("per_patient.csv", "validation.csv", "calibration.csv", "staple.csv"):
+        assert len(read_table(study / name)) > 0, name
+    models = json.loads((study / "models.json").read_text())
+    bases = sum(models[name]["parameters"] for name in models["unetpp-bce"]["bases"])
+    assert models["unetpp-bce"]["parameters"] > bases
+    assert main(["report", "--study", str(study), "--readme", str(readme)]) == 0
+    page = study.with_suffix(".md").read_text()
+    for heading in ("Leaderboard", "Claims", "Fusion bench", "Calibration", "On phantoms"):
+        assert f"## {heading}" in page
+    assert main(["report", "--study", str(study), "--readme", str(readme), "--check"]) == 0
+    again = ["evaluate", *common, "--out", str(tmp_path / "again"), "--against", str(study)]
+    assert main(again) == 0
+    assert "largest difference in mean Dice" in capsys.readouterr().out
+    rows = read_table(study / "per_patient.csv")
+    write_table(study / "per_patient.csv", [{**row, "dice": row["dice"] + 0.1} for row in rows])
+    assert main(again) == 1
+
+
+def test_a_study_needs_one_fold(random_checkpoints, tmp_path, capsys):
+    args = ["--dataset", "phantom", "--checkpoints", str(random_checkpoints), "--all"]
+    assert main(["evaluate", *args, "--study", "--out", str(tmp_path)]) == 1
+    assert "--fold" in capsys.readouterr().err

@@ -1,0 +1,68 @@
+"""Mistakes on purpose: what they train on, and the meter that compares them."""
+
+import json
+
+import numpy as np
+import pytest
+
+import train as train_command
+from brainseg import grid, stacking
+from brainseg.__main__ import main
+from brainseg.config import Config, ConfigError
+from brainseg.training import make_accelerator
+
+
+def train(tmp_path, *args):
+    return train_command.main([
+        "--dataset", "phantom", "--size", "32", "--epochs", "1", "--batch-size", "4", "--cpu",
+        "--set", "limit_patients=12", "--runs", str(tmp_path / "runs"),
+        "--cache", str(tmp_path / "cache"), *args,
+    ])  # fmt: skip
+
+
+def test_the_meter_sets_each_mistake_beside_its_honest_twin(tmp_path, capsys):
+    assert train(tmp_path, "--model", "unet") == 0
+    assert train(tmp_path, "--model", "unet", "--leak", "slices") == 0
+    out = tmp_path / "leak.json"
+    assert main(["leak", "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
+    honest, leaking = json.loads(out.read_text())["rows"]
+    assert honest["checkpoint"] == leaking["checkpoint"] == "unet-bce"
+    assert "by patient" in honest["what"] and "by slice" in leaking["what"]
+    folder = tmp_path / "runs/phantom/unet-bce/fold0-seed0-leak-slices"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert leaking["believed"] == metrics["validation"]["mean_dice"]
+    assert leaking["true"] == metrics["test"]["dice"]["mean"]
+    capsys.readouterr()
+
+
+def test_without_a_leaking_run_the_meter_says_what_to_do(tmp_path, capsys):
+    (tmp_path / "runs").mkdir()
+    assert main(["leak", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "l.json")]) == 1
+    assert "--leak" in capsys.readouterr().err
+
+
+def test_an_in_sample_stack_reads_its_bases_own_training_predictions(tmp_path):
+    config = Config(model="unet", dataset="phantom", size=32, epochs=1, batch_size=4,
+                    limit_patients=12, precision="no")  # fmt: skip
+    place = grid.Workplace(
+        None, tmp_path / "c", tmp_path / "r", accelerator=make_accelerator("no", cpu=True)
+    )
+    base = grid.run(config, place)
+    stack = Config(model="unetpp", bases=("unet-bce",), dataset="phantom", size=32, batch_size=4,
+                   limit_patients=12, leak="in-sample")  # fmt: skip
+    assert list(grid.plan([stack], tmp_path / "r")) == [config, stack]  # no helpers
+    _, data = place.dataset(config)
+    maps = stacking.base_maps(stack, [base], [], data, place.accelerator, tmp_path / "stack")
+    assert np.isfinite(maps).all() and (maps.reshape(len(maps), -1).max(1) > 0).all()
+
+
+@pytest.mark.parametrize(("model", "leak"), [("unet", "in-sample"), ("unetpp", "slices")])
+def test_a_leak_goes_with_its_kind_of_model(model, leak):
+    with pytest.raises(ConfigError, match="leak"):
+        Config(model=model, leak=leak)
+
+
+def test_a_leaking_run_lives_beside_the_honest_one(tmp_path):
+    honest, leaking = Config(model="unet"), Config(model="unet", leak="slices")
+    assert leaking.run_folder(tmp_path).parent == honest.run_folder(tmp_path).parent
+    assert leaking.run_folder(tmp_path) != honest.run_folder(tmp_path)
