@@ -9,10 +9,12 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from brainseg.checkpoint import CheckpointError
 from brainseg.hub import local_folder
+from brainseg.inference import warm_up
 from brainseg.ui.page import LAUNCH, build
 
 parser = argparse.ArgumentParser(description="Compare segmentation models on your own scan.")
@@ -31,4 +33,8 @@ except CheckpointError as error:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # a clean exit deletes what was uploaded
-    demo.launch(**LAUNCH)
+    demo.launch(prevent_thread_lock=True, **LAUNCH)
+    loading = threading.Timer(1, warm_up, [checkpoints])  # the first page goes first
+    loading.daemon = True
+    loading.start()
+    demo.block_thread()

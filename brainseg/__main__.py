@@ -1,4 +1,4 @@
-"""``python -m brainseg``: evaluate, report, predict, bench, push, pull and space."""
+"""``python -m brainseg``: evaluate, report, predict, bench, export, push, pull and space."""
 
 from __future__ import annotations
 
@@ -76,10 +76,26 @@ def _parser() -> argparse.ArgumentParser:
                          "(default: %(default)s)")  # fmt: skip
     command.add_argument("--out", type=Path, required=True, help="folder for the results")
 
+    command = commands.add_parser("export", help="write a checkpoint as an ONNX or OpenVINO graph")
+    command.set_defaults(command=_export)
+    command.add_argument("name", help="a name in --checkpoints, a folder, or user/repo/name")
+    command.add_argument("--format", choices=("onnx", "openvino"), required=True)
+    command.add_argument("--out", type=Path, metavar="FILE",
+                         help="where to (default: NAME.onnx or NAME.xml)")  # fmt: skip
+    command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
+                         help="folder of checkpoints (default: %(default)s)")  # fmt: skip
+
     command = commands.add_parser("bench", help="measure speed against plain references")
     command.set_defaults(command=_bench)
-    command.add_argument("what", choices=("train",), help="one optimisation step of each model")
+    command.add_argument("what", nargs="?", choices=("compare", "train"), default="compare",
+                         help="the comparison (default) or a training step")  # fmt: skip
     command.add_argument("--json", action="store_true", help="print one JSON object and no more")
+    command.add_argument("--write", type=Path, metavar="FILE",
+                         help="with compare: write the table to a Markdown file too")  # fmt: skip
+    command.add_argument("--data", type=Path, metavar="DIR",
+                         help="with compare: LGG, to check masks on its fold 0")  # fmt: skip
+    command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
+                         help="with compare: shipped models (default: %(default)s)")  # fmt: skip
 
     command = commands.add_parser("push", help="put checkpoints on the Hugging Face Hub")
     command.set_defaults(command=_push)
@@ -109,6 +125,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--dry-run", type=Path, metavar="DIR",
                          help="only write the Space's folder to DIR")  # fmt: skip
     return parser
+
+
+def _export(args: argparse.Namespace) -> int:
+    from brainseg.export import export
+    from brainseg.inference import load
+
+    predictor = load(args.name, args.checkpoints, backend="pytorch")
+    suffix = {"onnx": ".onnx", "openvino": ".xml"}[args.format]
+    path = args.out or Path(predictor.name + suffix)
+    print(export(predictor, args.format, path))
+    return 0
 
 
 def _push(args: argparse.Namespace) -> int:
@@ -145,10 +172,20 @@ def _space(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     import json
 
-    from brainseg.bench import train
+    if args.what == "train":
+        from brainseg.bench import train as bench
 
-    result = train.run()
-    print(json.dumps(result, indent=2) if args.json else train.report(result))
+        result = bench.run()
+    else:
+        from brainseg.bench import compare as bench
+
+        result = bench.run(args.checkpoints, data=args.data)
+        if args.write:
+            from brainseg.checkpoint import replacing
+
+            with replacing(args.write) as aside:
+                aside.write_text(bench.page(result), encoding="utf-8")
+    print(json.dumps(result, indent=2) if args.json else bench.report(result))
     return 0
 
 
@@ -180,7 +217,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     refs = scoring.select_patients(refs, fold=fold, patients=patients)
     if not refs:
         raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
-    predictors = _load_predictors(args.checkpoints)
+    predictors = _load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
     patient_ids = {ref.patient_id for ref in refs}
     seen = [
         label
@@ -296,11 +333,11 @@ def _unused(folder: Path, given: set[Path]) -> Path:
     return candidate
 
 
-def _load_predictors(checkpoints: Path) -> dict:
+def _load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
     from brainseg.hub import local_folder
     from brainseg.inference import load_usable
 
-    predictors, skipped = load_usable(local_folder(checkpoints))
+    predictors, skipped = load_usable(local_folder(checkpoints), backend)
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     return predictors

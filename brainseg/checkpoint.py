@@ -220,9 +220,7 @@ def find_base(stack: Checkpoint, base: dict) -> Checkpoint:
 def load_module(checkpoint: Checkpoint):
     """The network with its weights in float32, in evaluation mode, on the CPU.
 
-    The header of the weights is compared with the architecture before either takes memory. With
-    ``$BRAINSEG_DEVICE`` (``cuda``) the network lies there, and still takes and gives tensors on the
-    CPU.
+    The header of the weights is compared with the architecture before either takes memory.
     """
     import torch
 
@@ -231,31 +229,33 @@ def load_module(checkpoint: Checkpoint):
 
     settings = checkpoint.settings
     path = checkpoint.folder / WEIGHTS
-    arguments = {
-        "encoder": settings["encoder"],
-        "stack_inputs": settings.get("stack_inputs", "predictions"),
-        "bases": [base["name"] for base in checkpoint.bases],
-    }
+
+    def build():
+        return create_model(
+            settings["model"],
+            encoder=settings["encoder"],
+            stack_inputs=settings.get("stack_inputs", "predictions"),
+            bases=[base["name"] for base in checkpoint.bases],
+        )
+
     try:
         try:
             with torch.device("meta"):  # shapes without memory, however large the encoder
-                outline = create_model(settings["model"], **arguments)
-        except ModelError:  # smp's mit_b encoders compute while they are built
-            outline = create_model(settings["model"], **arguments)
-        shapes = {name: tuple(value.shape) for name, value in outline.state_dict().items()}
+                module = build()
+        except ModelError:  # some encoders compute constants when they are built
+            module = build()
+        shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
         state = read_weights(path, shapes)
-        module = create_model(settings["model"], **arguments)
-        module.load_state_dict(state)
+        module.load_state_dict(state, assign=True)
+        if any(tensor.is_meta for tensor in module.buffers()):
+            module = build()
+            module.load_state_dict(state)
     except (WeightsError, ModelError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0][:300]
         raise CheckpointError(
             f"{path} could not be loaded ({reason}): the file is damaged or belongs to another "
             "model. Train or download the checkpoint again."
         ) from error
-    if device := os.environ.get("BRAINSEG_DEVICE"):
-        module.to(device)
-        module.register_forward_pre_hook(lambda _, inputs: tuple(x.to(device) for x in inputs))
-        module.register_forward_hook(lambda _, inputs, output: output.cpu())
     return module.eval()
 
 

@@ -28,28 +28,50 @@ def vote(masks: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def staple(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[float]]:
-    """STAPLE (Warfield et al. 2004, as in SimpleITK) over bool masks (slices, height, width).
+    """STAPLE (Warfield et al. 2004) over up to 63 bool masks (slices, height, width).
 
     Returns the probability of tumour per pixel, float32 in [0, 1], and each mask's estimated
     sensitivity and specificity. Where no mask marks anything there is nothing to estimate: the
     map is 0 and the estimates are NaN; where all masks are equal, they are right.
     """
-    import SimpleITK as sitk
-
-    masks = [np.asarray(mask, np.uint8) for mask in masks]
+    stacked = np.stack(masks)
+    marked = stacked.any(axis=0)
     unknown = [float("nan")] * len(masks)
-    if not any(mask.any() for mask in masks):
-        return np.zeros(masks[0].shape, np.float32), unknown, unknown
-    if all((mask == masks[0]).all() for mask in masks):  # nothing to estimate either, but agreed
+    if not marked.any():
+        return np.zeros(marked.shape, np.float32), unknown, unknown
+    if (stacked == stacked[0]).all():  # nothing to estimate either, but agreed
         agreed = [1.0] * len(masks)
-        return masks[0].astype(np.float32), agreed, agreed
-    staple_filter = sitk.STAPLEImageFilter()
-    staple_filter.SetForegroundValue(1)
-    staple_filter.SetMaximumIterations(500)  # left alone it may take tens of thousands
-    fused = staple_filter.Execute([sitk.GetImageFromArray(mask) for mask in masks])
-    probabilities = np.nan_to_num(sitk.GetArrayFromImage(fused).astype(np.float32))
-    return (
-        probabilities.clip(0, 1),
-        list(staple_filter.GetSensitivity()),
-        list(staple_filter.GetSpecificity()),
-    )
+        return stacked[0].astype(np.float32), agreed, agreed
+    # Pixels that the same masks mark have the same probability: a few patterns stand for millions
+    # of pixels, the first of them for all that no mask marks.
+    codes = np.zeros(np.count_nonzero(marked), np.int64)
+    for bit, mask in enumerate(stacked):
+        codes |= mask[marked].astype(np.int64) << bit
+    patterns, which, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    patterns = np.append(0, patterns)
+    counts = np.append(marked.size - len(codes), counts)
+    decisions = (patterns[:, None] >> np.arange(len(masks)) & 1).astype(bool)
+    weights, sensitivity, specificity = _estimate(decisions, counts)
+    probabilities = np.full(marked.shape, weights[0], np.float32)
+    probabilities[marked] = weights[1:][which]
+    return probabilities, sensitivity.tolist(), specificity.tolist()
+
+
+def _estimate(decisions: np.ndarray, counts: np.ndarray, rounds: int = 500):
+    """Expectation maximisation over patterns of decisions, bool (patterns, masks), that occur
+    ``counts`` times: probability of each pattern, sensitivity and specificity of each mask."""
+    marked_share = counts @ decisions / counts.sum()
+    prior = marked_share.mean()
+    sensitivity = specificity = np.full(decisions.shape[1], 0.99999)
+    tiny = np.finfo(float).tiny
+    for _ in range(rounds):
+        tumour = prior * np.where(decisions, sensitivity, 1 - sensitivity).prod(1)
+        healthy = (1 - prior) * np.where(decisions, 1 - specificity, specificity).prod(1)
+        weights = tumour / np.maximum(tumour + healthy, tiny)
+        is_tumour, is_healthy = weights * counts, (1 - weights) * counts
+        before = sensitivity
+        sensitivity = is_tumour @ decisions / np.maximum(is_tumour.sum(), tiny)
+        specificity = is_healthy @ ~decisions / np.maximum(is_healthy.sum(), tiny)
+        if np.abs(sensitivity - before).max() < 1e-7:
+            break
+    return weights, sensitivity, specificity

@@ -1,21 +1,26 @@
 """Checkpoints at work: a scan in, probabilities and masks out, all numpy.
 
 ``Predictor`` is one checkpoint, ``compare`` runs every checkpoint and fusion on one scan. Each base
-model runs once, however many stacks and fusions read it.
+model runs once, however many stacks and fusions read it. All of it may be called from many threads
+at once: one network runs at a time, on all cores, and those who wait for it share its next pass.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import logging
+import os
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from brainseg import fusion
+from brainseg import backends, fusion
+from brainseg.backends import REFERENCE, choice
+from brainseg.batching import MOST_SLICES, Batcher
 from brainseg.checkpoint import (
     CONFIG,
     METRICS,
@@ -27,63 +32,65 @@ from brainseg.checkpoint import (
     load_module,
     read_checkpoint,
 )
-from brainseg.evaluation import metrics
+from brainseg.comparison import FUSIONS, Comparison, Result
 from brainseg.preprocessing import Prepared, normalise, prepare, restore
 from brainseg.scan import Scan
 
-FUSIONS = ("fusion_mean", "fusion_weighted", "fusion_vote", "fusion_staple")
-_BATCH = 16
+__all__ = [
+    "FUSIONS",
+    "Comparison",
+    "Predictor",
+    "Result",
+    "compare",
+    "compare_stream",
+    "load",
+    "load_all",
+    "load_usable",
+    "predict_all",
+    "warm_up",
+]
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What one model or fusion says of one scan.
+AUTO = "auto"
+MANY_SLICES = 32  # a scan of so many is worth measuring backends for, and runs alone
 
-    name: the checkpoint's label, or one of ``FUSIONS``.
-    kind: ``"model"``, ``"ensemble"`` (a trained stack) or ``"fusion"``.
-    probabilities: float32 in [0, 1], (slices, height, width), the scan's own grid.
-    threshold: probabilities above it are tumour (chosen on validation patients).
-    estimates: of STAPLE, the sensitivity and specificity it believes each mask to have.
-    """
+Progress = Callable[[str, int, int], None]
+"""Called with a model's name, how many of its slices are done, and how many there are. What it
+raises ends the prediction and reaches the caller: that is how to cancel."""
 
-    name: str
-    kind: str
-    probabilities: np.ndarray
-    threshold: float
-    estimates: dict[str, tuple[float, float]] | None = None
-
-    @property
-    def mask(self) -> np.ndarray:
-        """bool, (slices, height, width)."""
-        return self.probabilities > self.threshold
+_one_volume = threading.Semaphore(1)
+_sharing = threading.RLock()
 
 
 class Predictor:
-    """One checkpoint. Weights are read on first use and then kept; safe to share.
+    """One checkpoint. Weights are read on first use and then kept; safe to share among threads.
 
     ``module`` is the plain ``torch.nn.Module`` in evaluation mode; ``bases`` are the predictors
     whose probabilities a stack reads, empty for other models.
+
+    ``backend`` is what runs the network: a name that ``backends.available()`` gives, or ``"auto"``,
+    the one measured as fastest on this machine (see ``tune``), which is eager float32 PyTorch
+    until there is a measurement.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, backend: str = REFERENCE) -> None:
         self.checkpoint = checkpoint
         self.name = checkpoint.name
         self.kind = "ensemble" if checkpoint.bases else "model"
         self.threshold: float = checkpoint.settings["threshold"]
         self.size: int = checkpoint.settings["preprocessing"]["size"]
-        self.bases = [_predictor(find_base(checkpoint, base)) for base in checkpoint.bases]
+        self.bases = [_predictor(find_base(checkpoint, base), backend) for base in checkpoint.bases]
+        self.backend = backend
+        self._is_tuned = backend != AUTO
+        self._batcher: Batcher | None = None
+        self._opening = threading.RLock()
+        self._tuning = threading.Lock()
 
     @functools.cached_property
     def module(self):
-        """The network, channels-last where that is faster."""
-        import torch
-
-        from brainseg.models import CHANNELS_LAST
-
-        module = load_module(self.checkpoint)
-        if CHANNELS_LAST[self.checkpoint.settings["model"]]:
-            module = module.to(memory_format=torch.channels_last)
-        return module
+        """The network in float32 on the CPU; not what runs, unless the backend is ``pytorch``."""
+        return load_module(self.checkpoint)
 
     @functools.cached_property
     def validation_dice(self) -> float | None:
@@ -95,107 +102,132 @@ class Predictor:
             return None
 
     def read_weights(self) -> None:
-        """Read the weights now, the bases' too. Raises CheckpointError if a file is damaged."""
+        """Make ready to run, the bases too. Raises CheckpointError if a file is damaged."""
         for predictor in (*self.bases, self):
-            predictor.module  # noqa: B018
+            predictor._ready()
 
-    def predict(self, scan: Scan, *, slicewise: bool = False) -> Result:
-        """Segment a scan. ``slicewise`` treats each slice as if it had been uploaded alone."""
-        return next(predict_all(scan, {self.name: self}, slicewise=slicewise))
+    def tune(self) -> None:
+        """With the backend ``auto``, use the one that is fastest on this machine from here on, for
+        the bases too.
 
-    def probabilities(self, prepared: Prepared, base_maps: Sequence[np.ndarray]) -> np.ndarray:
+        The first time on a machine this takes some seconds: graphs are exported and all backends
+        measured. The outcome is kept beside the checkpoint. Calls that come meanwhile are answered
+        by PyTorch. Raises CheckpointError for damaged weights.
+        """
+        for base in self.bases:
+            base.tune()
+        with self._tuning:
+            if self._is_tuned:
+                return
+            self._ready()
+            if not self._is_tuned:
+                chosen, run = choice.measure(self.checkpoint, self.example_planes()[:1])
+                self._use(chosen.backend, run)
+
+    def predict(
+        self,
+        scan: Scan,
+        *,
+        slicewise: bool = False,
+        flips: bool = False,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Segment a scan. ``slicewise`` treats each slice as if it had been uploaded alone;
+        ``flips`` averages with the prediction of the mirrored slices, at twice the cost."""
+        own = {self.name: self}
+        return next(predict_all(scan, own, slicewise=slicewise, flips=flips, progress=progress))
+
+    def forward(self, planes: np.ndarray) -> np.ndarray:
+        """Probabilities, float32 (n, size, size), of up to 16 of what the network reads, float32
+        (n, channels, size, size). Waits for its turn, and shares it with others who wait."""
+        return self._ready()(planes)
+
+    def probabilities(
+        self,
+        prepared: Prepared,
+        base_maps: Sequence[np.ndarray],
+        *,
+        flips: bool = False,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> np.ndarray:
         """Network output on prepared slices, float32 (slices, size, size).
 
         base_maps: the bases' own outputs on the same slices, in the order of ``bases``.
+        flips: average with the output on left-right mirrored slices.
+        progress: called with the number of slices done so far.
         """
-        import torch
-
-        with_image = not self.bases or (
-            self.checkpoint.settings["stack_inputs"] == "predictions+image"
-        )
         out = np.empty(prepared.images.shape[:3], np.float32)
-        for start in range(0, len(out), _BATCH):
-            part = slice(start, start + _BATCH)
-            planes = [base_map[part, None] for base_map in base_maps]
-            if with_image:
-                planes.append(normalise(prepared.images[part], prepared.statistics[part]))
-            x = torch.from_numpy(np.concatenate(planes, axis=1))
-            with torch.inference_mode():
-                out[part] = torch.sigmoid(self.module(x))[:, 0].numpy()
+        for start in range(0, len(out), MOST_SLICES):
+            part = slice(start, start + MOST_SLICES)
+            planes = self._planes(prepared, base_maps, part)
+            out[part] = self.forward(planes)
+            if flips:
+                mirrored = self.forward(np.ascontiguousarray(planes[..., ::-1]))
+                out[part] = (out[part] + mirrored[..., ::-1]) / 2
+            progress(min(part.stop, len(out)))
         return out
 
+    def example_planes(self) -> np.ndarray:
+        """What the network reads of a phantom: float32 (3, channels, size, size)."""
+        prepared = prepare(_phantom().pixels, self.size)
+        base_maps = [base.probabilities(prepared, []) for base in self.bases]
+        return self._planes(prepared, base_maps, slice(None))
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Every model and fusion on one scan. ``results`` by name; ``truth`` bool or None;
-    ``skipped`` says of each checkpoint that could not be used why."""
+    def _planes(self, prepared: Prepared, base_maps: Sequence[np.ndarray], part: slice):
+        planes = [base_map[part, None] for base_map in base_maps]
+        if not self.bases or self.checkpoint.settings["stack_inputs"] == "predictions+image":
+            planes.append(normalise(prepared.images[part], prepared.statistics[part]))
+        return np.concatenate(planes, axis=1)
 
-    scan: Scan
-    truth: np.ndarray | None
-    results: dict[str, Result]
-    skipped: tuple[str, ...] = ()
+    def _ready(self) -> Batcher:
+        if self._batcher is None:
+            with self._opening:
+                if self._batcher is None:
+                    self._open()
+        return self._batcher
 
-    def scores(self, name: str) -> dict[str, float] | None:
-        """Dice, IoU, precision and recall against the truth, over the whole scan; None without."""
-        if self.truth is None:
-            return None
-        counts = metrics.count(self.results[name].mask, self.truth)
-        return {
-            "dice": metrics.dice(counts),
-            "iou": metrics.iou(counts),
-            "precision": metrics.precision(counts),
-            "recall": metrics.recall(counts),
-        }
+    def _open(self) -> None:
+        wanted = self.backend
+        if wanted == AUTO:
+            known = choice.remembered(self.checkpoint)
+            wanted = known.backend if known else REFERENCE
+        if wanted != REFERENCE:
+            try:
+                self._use(wanted, backends.open_backend(wanted, self.checkpoint))
+                return
+            except CheckpointError:
+                raise
+            except Exception as error:  # each library has its own
+                if self.backend != AUTO:
+                    raise
+                log.warning("%s: %s failed, so PyTorch runs (%s)", self.name, wanted, error)
+        from brainseg.backends.pytorch import run_module
 
-    def agreement(self, name: str) -> float:
-        """Mean Dice of this mask with the other *models'* masks (fusions left out, because they
-        are made of them): how much they agree, not how right they are. NaN if it stands alone or
-        all masks are empty."""
-        own = self.results[name].mask
-        others = [
-            metrics.dice(metrics.count(own, other.mask))
-            for other in self.results.values()
-            if other.name != name and other.kind != "fusion"
-        ]
-        defined = [value for value in others if not np.isnan(value)]
-        return float(np.mean(defined)) if defined else float("nan")
+        self._batcher = Batcher(run_module(self.module, REFERENCE))
 
-    def to_json(self) -> dict:
-        """One entry per model: mask area or volume, threshold, scores. NaN becomes None."""
-        entries = {}
-        for name, result in self.results.items():
-            volume = metrics.volume_ml(result.mask, self.scan.spacing_mm)
-            entry = {
-                "kind": result.kind,
-                "threshold": result.threshold,
-                "area_px": int(result.mask.sum()),
-                "volume_ml": volume,
-                "agreement": self.agreement(name),
-                **(self.scores(name) or {}),
-            }
-            entries[name] = {k: None if _is_nan(v) else v for k, v in entry.items()}
-        return {
-            "source": self.scan.source,
-            "slices": len(self.scan.pixels),
-            "truth": self.truth is not None,
-            "skipped": list(self.skipped),
-            "models": entries,
-        }
+    def _use(self, backend: str, run: backends.Run) -> None:
+        self._batcher = Batcher(run)
+        self.backend = backend
+        self._is_tuned = True
+        self.__dict__.pop("module", None)  # it is read again if somebody asks
 
 
-def load(name: str | Path, checkpoints: str | Path = "checkpoints") -> Predictor:
+def load(
+    name: str | Path, checkpoints: str | Path = "checkpoints", backend: str | None = None
+) -> Predictor:
     """A predictor from a name in ``checkpoints``, a folder, or the Hub.
 
     ``load("unetpp-bce")``, ``load("runs/lgg/unet-bce/fold0-seed0")``,
-    ``load("user/repo/unet-bce@revision")``. Raises CheckpointError if there is no such thing.
+    ``load("user/repo/unet-bce@revision")``. ``backend`` as in ``Predictor``; left out, it is
+    ``$BRAINSEG_BACKEND`` or else ``"auto"``. Raises CheckpointError if there is no such thing.
     """
     for folder in (Path(checkpoints) / name, Path(name)):
         if folder.is_dir():
-            return _predictor(read_checkpoint(folder))
+            return _predictor(read_checkpoint(folder), backend)
     if str(name).partition("@")[0].count("/") == 2:
         from brainseg.hub import download
 
-        return _predictor(download(str(name)))
+        return _predictor(download(str(name)), backend)
     known, _ = find_checkpoints(checkpoints) if Path(checkpoints).is_dir() else ([], [])
     raise CheckpointError(
         f"No checkpoint {str(name)!r}: expected a folder, user/repo/name on the Hub, or one of "
@@ -203,11 +235,14 @@ def load(name: str | Path, checkpoints: str | Path = "checkpoints") -> Predictor
     )
 
 
-def load_all(checkpoints: str | Path = "checkpoints") -> tuple[dict[str, Predictor], list[str]]:
+def load_all(
+    checkpoints: str | Path = "checkpoints", backend: str | None = None
+) -> tuple[dict[str, Predictor], list[str]]:
     """Predictors of all checkpoints below a folder by label, and why others were left out.
 
     The label is the checkpoint's name, or its path below the folder where names repeat (as in
-    ``runs/``). Helper runs of stacks are not meant for use and are passed over.
+    ``runs/``). Helper runs of stacks are not meant for use and are passed over. ``backend`` as in
+    ``load``.
     """
     found, skipped = find_checkpoints(checkpoints)
     found = [c for c in found if not c.settings["run"].get("held_out_block")]
@@ -217,16 +252,18 @@ def load_all(checkpoints: str | Path = "checkpoints") -> tuple[dict[str, Predict
         path = checkpoint.folder.relative_to(checkpoints).as_posix()
         try:
             label = path if checkpoint.name in repeated else checkpoint.name
-            predictors[label] = _predictor(checkpoint)
+            predictors[label] = _predictor(checkpoint, backend)
         except CheckpointError as error:
             skipped.append(str(error))
     return predictors, skipped
 
 
-def load_usable(checkpoints: str | Path = "checkpoints") -> tuple[dict[str, Predictor], list[str]]:
+def load_usable(
+    checkpoints: str | Path = "checkpoints", backend: str | None = None
+) -> tuple[dict[str, Predictor], list[str]]:
     """``load_all``, less those whose weights can't be read; one damaged file must not hide the
     other models. Raises CheckpointError if none is left."""
-    predictors, skipped = load_all(checkpoints)
+    predictors, skipped = load_all(checkpoints, backend)
     for label, predictor in list(predictors.items()):
         try:
             predictor.read_weights()
@@ -242,13 +279,52 @@ def load_usable(checkpoints: str | Path = "checkpoints") -> tuple[dict[str, Pred
     return predictors, skipped
 
 
+def warm_up(checkpoints: str | Path = "checkpoints") -> None:
+    """Load all checkpoints, then find the fastest backend of each. For a thread beside the app:
+    comparisons that come meanwhile are answered. Raises nothing; what goes wrong is logged."""
+    try:
+        predictors, _ = load_usable(checkpoints)
+        for predictor in predictors.values():
+            predictor.tune()
+        for _ in predict_all(_phantom(), predictors):  # imports and first passes are slow, too
+            pass
+    except CheckpointError as error:
+        log.warning("nothing is loaded ahead: %s", error)
+    except Exception:  # comparisons still work, and say themselves what is wrong
+        log.exception("loading ahead failed")
+
+
 def compare(
-    scan: Scan, truth: np.ndarray | None = None, checkpoints: str | Path = "checkpoints"
+    scan: Scan,
+    truth: np.ndarray | None = None,
+    checkpoints: str | Path = "checkpoints",
+    *,
+    flips: bool = False,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Run every checkpoint and fusion on a scan. ``truth``: bool (slices, height, width).
 
-    Raises CheckpointError if the folder holds no usable checkpoint, ValueError for a truth of
-    another shape.
+    ``flips`` and ``progress`` as in ``predict_all``. Raises CheckpointError if the folder holds no
+    usable checkpoint, ValueError for a truth of another shape.
+    """
+    *_, comparison = compare_stream(scan, truth, checkpoints, flips=flips, progress=progress)
+    return comparison
+
+
+def compare_stream(
+    scan: Scan,
+    truth: np.ndarray | None = None,
+    checkpoints: str | Path = "checkpoints",
+    *,
+    flips: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[Comparison]:
+    """``compare``, as it grows: each comparison has one result more than the one before, so that
+    the first mask can be shown while other models run. The last one is complete.
+
+    Close the iterator to stop between two models; to stop within one, raise from ``progress``.
+    Many may run at once, from different threads, except that scans of 32 slices and more run one
+    after another, because of their memory: don't take turns on two of them in one thread.
     """
     if truth is not None and truth.shape != scan.pixels.shape[:3]:
         raise ValueError(
@@ -256,18 +332,41 @@ def compare(
             "expected equal."
         )
     predictors, skipped = load_usable(checkpoints)
-    results = {result.name: result for result in predict_all(scan, predictors)}
-    return Comparison(scan, truth, results, tuple(skipped))
+    results: dict[str, Result] = {}
+    is_large = len(scan.pixels) >= MANY_SLICES
+    if is_large:
+        _one_volume.acquire()
+    try:
+        for result in predict_all(scan, predictors, flips=flips, progress=progress):
+            results[result.name] = result
+            yield Comparison(scan, truth, dict(results), tuple(skipped))
+    finally:
+        if is_large:
+            _one_volume.release()
 
 
 def predict_all(
-    scan: Scan, predictors: dict[str, Predictor], *, slicewise: bool = False, fusions: bool = True
+    scan: Scan,
+    predictors: dict[str, Predictor],
+    *,
+    slicewise: bool = False,
+    fusions: bool = True,
+    flips: bool = False,
+    progress: Progress | None = None,
 ) -> Iterator[Result]:
     """Results one by one, as they are ready: models, ensembles, then fusions (with two or more
-    models to fuse: those that a stack reads, or else every single model)."""
+    models to fuse: those that a stack reads, or else every single model).
+
+    slicewise: treat each slice as if it had been uploaded alone.
+    flips: average each network's output with that on the mirrored slices, at twice the cost.
+    progress: see ``Progress``; what it raises ends the run.
+    """
     height, width = scan.pixels.shape[1:3]
     prepared: dict[int, Prepared] = {}
     maps: dict[Path, np.ndarray] = {}
+    if len(scan.pixels) >= MANY_SLICES:
+        for predictor in predictors.values():
+            predictor.tune()
 
     def run(predictor: Predictor) -> np.ndarray:
         key = predictor.checkpoint.folder.resolve()
@@ -275,7 +374,10 @@ def predict_all(
             if predictor.size not in prepared:
                 prepared[predictor.size] = prepare(scan.pixels, predictor.size, slicewise=slicewise)
             base_maps = [run(base) for base in predictor.bases]
-            maps[key] = predictor.probabilities(prepared[predictor.size], base_maps)
+            options = {"flips": flips}
+            if progress is not None:
+                options["progress"] = lambda done: progress(predictor.name, done, len(scan.pixels))
+            maps[key] = predictor.probabilities(prepared[predictor.size], base_maps, **options)
         return maps[key]
 
     results: dict[str, Result] = {}
@@ -317,17 +419,23 @@ def _fuse(results: list[Result], weights: list[float | None]) -> Iterator[Result
     yield Result("fusion_staple", "fusion", probabilities, 0.5, estimates)
 
 
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and np.isnan(value)
-
-
-def _predictor(checkpoint: Checkpoint) -> Predictor:
-    """One predictor per file content, shared by all who ask."""
+def _predictor(checkpoint: Checkpoint, backend: str | None = None) -> Predictor:
+    """One predictor per file content and backend, shared by all who ask."""
     folder = checkpoint.folder.resolve()
     stamps = tuple((folder / name).stat().st_mtime_ns for name in (WEIGHTS, CONFIG))
-    return _shared_predictor(folder, stamps)
+    backend = backend or os.environ.get("BRAINSEG_BACKEND") or AUTO
+    with _sharing:
+        return _shared_predictor(folder, stamps, backend)
 
 
 @functools.lru_cache(maxsize=64)
-def _shared_predictor(folder: Path, modified_ns: tuple[int, ...]) -> Predictor:
-    return Predictor(read_checkpoint(folder))
+def _shared_predictor(folder: Path, modified_ns: tuple[int, ...], backend: str) -> Predictor:
+    return Predictor(read_checkpoint(folder), backend)
+
+
+@functools.cache
+def _phantom() -> Scan:
+    """Three slices with a tumour."""
+    from brainseg.data.phantom import make_case
+
+    return Scan(make_case(3, "large", slices=9).scan.pixels[3:6], source="phantom")

@@ -456,16 +456,6 @@ def test_a_checkpoint_without_bases_has_none(random_checkpoints):
     assert np.isclose(one.settings["threshold"], 0.5)
 
 
-def test_a_network_on_a_device_takes_and_gives_tensors_on_the_cpu(random_checkpoints, monkeypatch):
-    checkpoint = read_checkpoint(random_checkpoints / "unet-bce")
-    expected = outputs(load_module(checkpoint))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    monkeypatch.setenv("BRAINSEG_DEVICE", device)
-    module = load_module(checkpoint)
-    assert next(module.parameters()).device.type == device
-    torch.testing.assert_close(outputs(module), expected, atol=1e-3, rtol=0)
-
-
 def test_inputs_prepared_by_another_version_are_refused(random_checkpoints, tmp_path):
     folder = damaged(tmp_path, random_checkpoints / "unet-bce")
     edit(folder, lambda config: config["brainseg"]["preprocessing"].update(version="0"))

@@ -22,9 +22,11 @@ from brainseg.inference import (
     Predictor,
     Result,
     compare,
+    compare_stream,
     load,
     load_all,
     predict_all,
+    warm_up,
 )
 from brainseg.preprocessing import normalise, prepare, restore
 from brainseg.scan import Scan
@@ -144,9 +146,9 @@ def test_each_model_runs_once_however_many_read_it(random_checkpoints, phantom_c
     runs, prepared = Counter(), Counter()
     real_run, real_prepare = Predictor.probabilities, prepare
 
-    def count_run(self, *args):
+    def count_run(self, *args, **options):
         runs[self.name] += 1
-        return real_run(self, *args)
+        return real_run(self, *args, **options)
 
     def count_prepare(pixels, size, **kwargs):
         prepared[size] += 1
@@ -276,6 +278,123 @@ def test_nothing_to_compare(phantom_case, tmp_path):
         compare(phantom_case.scan, None, tmp_path)
     with pytest.raises(CheckpointError, match="nowhere"):
         compare(phantom_case.scan, None, tmp_path / "nowhere")
+
+
+# ---------------------------------------------------------------- as it goes
+
+
+def test_a_stream_shows_one_result_more_each_time(random_checkpoints, phantom_case, compared):
+    seen = list(compare_stream(phantom_case.scan, phantom_case.mask, random_checkpoints))
+    names = [list(comparison.results) for comparison in seen]
+    assert names[-1] == list(compared.results)
+    assert names == [names[-1][:count] for count in range(1, len(names) + 1)]
+    assert seen[0].scores(names[0][0]) == seen[-1].scores(names[0][0])
+
+
+def test_progress_is_told_and_can_cancel(random_checkpoints, phantom_case):
+    scan = Scan(np.concatenate([phantom_case.scan.pixels] * 3))  # 18 slices: two batches
+    predictors, _ = load_all(random_checkpoints)
+    told = []
+    list(predict_all(scan, predictors, progress=lambda *args: told.append(args)))
+    assert told == [(name, done, 18) for name in sorted(MODELS, key=_order) for done in (16, 18)]
+
+    class Cancelled(Exception):
+        pass
+
+    def cancel(name, done, slices):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        compare(phantom_case.scan, None, random_checkpoints, progress=cancel)
+    compare(phantom_case.scan, None, random_checkpoints)  # nothing is left locked
+
+
+def _order(name):
+    return name == "unetpp-bce", name
+
+
+def test_an_abandoned_volume_does_not_block_the_next(random_checkpoints, monkeypatch):
+    monkeypatch.setattr("brainseg.inference.MANY_SLICES", 2)
+    monkeypatch.setenv("BRAINSEG_BACKEND", "pytorch")
+    scan = sample((2, 32, 32, 1))
+    abandoned = compare_stream(scan, None, random_checkpoints)
+    next(abandoned)
+    done = threading.Event()
+
+    def another():
+        compare(scan, None, random_checkpoints)
+        done.set()
+
+    thread = threading.Thread(target=another, daemon=True)
+    thread.start()
+    assert not done.wait(0.5)  # one at a time
+    abandoned.close()
+    assert done.wait(60)
+
+
+def test_flips_average_with_the_mirrored_slices(random_checkpoints, phantom_case):
+    scan = phantom_case.scan
+    predictor = load("unet-bce", random_checkpoints)
+    mirrored = Scan(np.ascontiguousarray(scan.pixels[:, :, ::-1]))
+    plain, other = (predictor.predict(s).probabilities for s in (scan, mirrored))
+    close(predictor.predict(scan, flips=True).probabilities, (plain + other[..., ::-1]) / 2)
+    assert np.abs(plain - other[..., ::-1]).max() > 1e-3
+    stack = load("unetpp-bce", random_checkpoints)
+    both = stack.predict(scan, flips=True).probabilities
+    close(stack.predict(mirrored, flips=True).probabilities, both[..., ::-1])
+
+
+def test_twenty_visitors_at_once_get_their_own(random_checkpoints):
+    scans = [sample((1, 40 + k, 50, 3)) for k in range(20)]
+    expected = [compare(scan, None, random_checkpoints) for scan in scans]
+    found = {}
+
+    def visit(index):
+        found[index] = compare(scans[index], None, random_checkpoints)
+
+    threads = [threading.Thread(target=visit, args=(index,)) for index in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(300)
+    assert len(found) == 20
+    for index, right in enumerate(expected):
+        for name in MODELS:
+            close(found[index].results[name].probabilities, right.results[name].probabilities)
+
+
+def test_warming_up_never_raises(random_checkpoints, tmp_path, caplog, monkeypatch):
+    warm_up(tmp_path / "nowhere")
+    assert "nowhere" in caplog.text
+    monkeypatch.setenv("BRAINSEG_BACKEND", "pytorch")
+    warm_up(random_checkpoints)
+    predictors, _ = load_all(random_checkpoints)
+    assert all(predictor._batcher for predictor in predictors.values())
+
+
+def test_what_is_remembered_runs_without_torch(random_checkpoints, tmp_path):
+    pytest.importorskip("openvino")
+    root = shutil.copytree(random_checkpoints, tmp_path / "all")
+    code = """
+import sys
+from unittest.mock import patch
+from brainseg import inference
+from brainseg.backends import choice
+known = choice.Choice("openvino", {"openvino": 1.0}, {"openvino": 0.0})
+with patch.object(choice, "remembered", lambda checkpoint: known):
+    predictors, skipped = inference.load_usable(sys.argv[1])
+    assert len(predictors) == 4 and not skipped
+    scan = inference._phantom()
+    assert len(list(inference.predict_all(scan, predictors))) == 7
+print("torch" in sys.modules)
+"""
+    printed = []
+    for _ in range(2):  # the first time, graphs are exported
+        command = [sys.executable, "-c", code, str(root)]
+        cwd = Path(brainseg.__file__).parents[1]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
+        printed.append(done.stdout.strip())
+    assert printed == ["True", "False"]
 
 
 # ---------------------------------------------------------------- loading

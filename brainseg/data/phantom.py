@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from scipy import fft, ndimage
+import scipy  # its parts are imported on first use
 
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.scan import Scan
@@ -197,23 +197,25 @@ def noise_volume(rng: np.random.Generator, wavelength_mm: float, *, phase: bool 
     through space: its zeros are sheets about half a wavelength apart, like the sulci.
     """
     n = NOISE_GRID
-    spectrum = fft.rfftn(rng.standard_normal((n, n, n), np.float32))
+    spectrum = scipy.fft.rfftn(rng.standard_normal((n, n, n), np.float32))
     k = np.stack(
-        np.meshgrid(fft.fftfreq(n), fft.fftfreq(n), fft.rfftfreq(n), indexing="ij")
+        np.meshgrid(
+            scipy.fft.fftfreq(n), scipy.fft.fftfreq(n), scipy.fft.rfftfreq(n), indexing="ij"
+        )
     ).astype(np.float32)
     radius = np.sqrt((k**2).sum(0)) + 1e-6
     centre = NOISE_STEP_MM / wavelength_mm
     spectrum *= np.exp(-(((radius - centre) / (0.3 * centre)) ** 2))
-    field = fft.irfftn(spectrum, (n, n, n))
+    field = scipy.fft.irfftn(spectrum, (n, n, n))
     if not phase:
         return (field / field.std()).astype(np.float32)
-    riesz = sum(fft.irfftn(spectrum * (1j * axis / radius), (n, n, n)) ** 2 for axis in k)
+    riesz = sum(scipy.fft.irfftn(spectrum * (1j * axis / radius), (n, n, n)) ** 2 for axis in k)
     return (field / np.sqrt(field**2 + riesz + 1e-12)).astype(np.float32)
 
 
 def sample(volume: np.ndarray, p: np.ndarray) -> np.ndarray:
     """Noise at points ``p`` (3, points) in mm -> float32 (points,)."""
-    return ndimage.map_coordinates(
+    return scipy.ndimage.map_coordinates(
         volume, p / np.float32(NOISE_STEP_MM), order=1, mode="grid-wrap", output=np.float32
     )
 
@@ -477,7 +479,7 @@ def without_crumbs(share: np.ndarray, voxels: np.ndarray, shape) -> np.ndarray:
     volume.flat[voxels] = share >= 0.5
     within_slice = np.zeros((3, 3, 3), bool)
     within_slice[1] = True
-    labels, _ = ndimage.label(volume, within_slice)
+    labels, _ = scipy.ndimage.label(volume, within_slice)
     area = np.bincount(labels.ravel())
     area[0] = 0
     speck = area < 0.04 * area.max()

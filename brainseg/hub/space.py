@@ -37,7 +37,8 @@ import runpy
 
 import spaces  # before torch, as ZeroGPU wants it
 
-{setting}os.environ.setdefault("BRAINSEG_DEVICE", "cuda")
+{setting}os.environ.setdefault("BRAINSEG_BACKEND", "pytorch")
+os.environ.setdefault("BRAINSEG_DEVICE", "cuda")
 
 from brainseg import inference
 

@@ -1,0 +1,142 @@
+"""Which backend runs a checkpoint fastest on this machine: measured once, then remembered.
+
+Every backend predicts the same phantom slice. Those that fail, or differ from eager float32
+PyTorch by more than rounding can, are out; the fastest of the others is the choice. It is kept
+with the checkpoint's graphs, one file per machine.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from brainseg import backends
+from brainseg.backends import graphs
+from brainseg.batching import ALL_CORES
+from brainseg.checkpoint import Checkpoint, CheckpointError, replacing
+from brainseg.cores import usable_cores
+
+log = logging.getLogger(__name__)
+
+# Mean absolute difference of probabilities. bf16 has 8 bits, which over 50 layers leaves up to a
+# hundredth where a network is undecided everywhere; a wrong kernel is off by tenths.
+TOLERANCE = 0.02
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """backend: the fastest correct one. ms: per slice, by backend, of those that ran. difference:
+    mean absolute difference of probabilities from the reference, by backend."""
+
+    backend: str
+    ms: dict[str, float]
+    difference: dict[str, float]
+
+
+def remembered(checkpoint: Checkpoint) -> Choice | None:
+    """What was measured on this machine for these weights; None if nothing was."""
+    path = graphs.find(checkpoint, _file_name())
+    if path is None:
+        return None
+    try:
+        return Choice(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def measure(checkpoint: Checkpoint, planes: np.ndarray) -> tuple[Choice, backends.Run]:
+    """Measure, remember, and give the choice ready to run.
+
+    planes: one slice's input, float32 (1, channels, size, size). Raises CheckpointError for
+    damaged weights.
+    """
+    runs, difference = compared(checkpoint, planes, backends.available())
+    # The least counts, for others may be at work meanwhile.
+    ms = {name: min(times) for name, times in milliseconds(runs, planes).items()}
+    choice = Choice(min(ms, key=ms.get), ms, difference)
+    try:
+        with replacing(graphs.home(checkpoint) / _file_name()) as aside:
+            aside.write_text(json.dumps(asdict(choice), indent=2), encoding="utf-8")
+    except (OSError, CheckpointError) as error:
+        log.warning("the choice for %s is not remembered: %s", checkpoint.name, error)
+    for kind, backend in (("onnx", "onnxruntime"), ("openvino", "openvino")):
+        if not choice.backend.startswith(backend):  # a hundred megabytes that nobody will read
+            graphs.remove(checkpoint, kind)
+    return choice, runs[choice.backend]
+
+
+def compared(
+    checkpoint: Checkpoint, planes: np.ndarray, names: Sequence[str]
+) -> tuple[dict[str, backends.Run], dict[str, float]]:
+    """Those backends that run and agree with the first of ``names``, and by how much each differs
+    from it: mean absolute difference of probabilities."""
+    runs, difference = {}, {}
+    expected = None
+    for name in names:
+        try:
+            run = backends.open_backend(name, checkpoint)
+            with ALL_CORES.taken():
+                found = run(planes)
+        except CheckpointError:
+            raise
+        except Exception as error:  # each library has its own; the others may well work
+            if expected is None:
+                raise
+            log.warning("%s: %s is left out (%s)", checkpoint.name, name, error)
+            continue
+        expected = found if expected is None else expected
+        difference[name] = float(np.abs(found - expected).mean())
+        if difference[name] <= TOLERANCE:  # NaN is not
+            runs[name] = run
+        else:
+            log.warning(
+                "%s: %s is left out: its probabilities differ by %.3f from those of PyTorch",
+                checkpoint.name, name, difference[name],
+            )  # fmt: skip
+    return runs, difference
+
+
+def milliseconds(runs: dict[str, backends.Run], planes: np.ndarray) -> dict[str, list[float]]:
+    """How long each run takes, in turns, ``ROUNDS`` times."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            with ALL_CORES.taken():
+                began = time.perf_counter()
+                run(planes)
+                times[name].append((time.perf_counter() - began) * 1000)
+    return times
+
+
+@functools.cache
+def _file_name() -> str:
+    """Another processor, number of cores or library version is another machine."""
+    told = [platform.machine(), _processor(), usable_cores()]
+    told += [_version(package) for package in ("torch", "onnxruntime", "openvino")]
+    return f"choice-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}.json"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return platform.processor()
+    lines = info.read_text().splitlines()
+    return "".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,163 @@
+"""Exported graphs: how they are made, what they say of themselves, where they are kept.
+
+A graph reads ``planes``, prepared float32 (n, channels, size, size), any n, and gives
+``probabilities``, float32 (n, 1, size, size) in [0, 1]. Its metadata, one JSON text under the key
+``brainseg``, says how to prepare a scan and which threshold to use.
+
+They are kept beside the weights in ``.graphs/<key>``, or in a cache folder where that can't be
+written. The key is a hash of weights and settings, so a graph of other weights is never used, and
+is removed when the new one is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+from brainseg.checkpoint import Checkpoint, load_module
+from brainseg.preprocessing import CLIP, VERSION
+
+INPUT, OUTPUT, METADATA = "planes", "probabilities", "brainseg"
+FORMATS = {"onnx": "graph.onnx", "openvino": "graph.xml"}
+_FORMAT = 1  # part of the key: raise it when graphs of the same checkpoint change
+
+
+def cached(checkpoint: Checkpoint, kind: str) -> Path:
+    """The file of a checkpoint's graph; ``kind`` is one of ``FORMATS``. Made if it isn't there.
+
+    Raises CheckpointError for damaged weights, and what the exporter raises.
+    """
+    found = find(checkpoint, f"{kind}/{FORMATS[kind]}")
+    if found is not None:
+        return found
+    folder = home(checkpoint) / kind
+    aside = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=folder.parent))
+    try:
+        write(checkpoint, kind, aside / FORMATS[kind])
+        with contextlib.suppress(OSError):  # another process was faster
+            os.rename(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder / FORMATS[kind]
+
+
+def find(checkpoint: Checkpoint, name: str) -> Path | None:
+    """A file derived from a checkpoint as it is now, or None if there is none."""
+    key = _key(checkpoint)
+    paths = (root / key / name for root in _roots(checkpoint))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def remove(checkpoint: Checkpoint, kind: str) -> None:
+    """Remove a cached graph, if there is one."""
+    found = find(checkpoint, f"{kind}/{FORMATS[kind]}")
+    if found is not None:
+        shutil.rmtree(found.parent, ignore_errors=True)
+
+
+def home(checkpoint: Checkpoint) -> Path:
+    """The folder for what is derived from a checkpoint as it is now; stale ones are removed."""
+    key = _key(checkpoint)
+    for root in _roots(checkpoint):
+        try:
+            (root / key).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(root / key, os.W_OK):
+            for stale in root.iterdir():
+                if stale.name != key:
+                    shutil.rmtree(stale, ignore_errors=True)
+            return root / key
+    raise OSError(
+        f"Exported graphs can't be kept: none of {', '.join(map(str, _roots(checkpoint)))} can be "
+        "written. Set BRAINSEG_CACHE to a folder that can."
+    )
+
+
+def write(checkpoint: Checkpoint, kind: str, path: Path) -> None:
+    """Export the network with its sigmoid and metadata. Raises CheckpointError for damaged
+    weights."""
+    import torch
+
+    module = torch.nn.Sequential(load_module(checkpoint), torch.nn.Sigmoid()).eval()
+    size = checkpoint.settings["preprocessing"]["size"]
+    planes = torch.zeros(2, channels(checkpoint), size, size)
+    told = json.dumps(describe(checkpoint))
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated, but OpenVINO reads nothing else
+        {"onnx": _write_onnx, "openvino": _write_openvino}[kind](module, planes, told, path)
+
+
+def _write_onnx(module, planes, told: str, path: Path) -> None:
+    import onnx
+    import torch
+
+    torch.onnx.export(
+        module, (planes,), path, opset_version=17,
+        dynamo=False,  # the other exporter needs one more package, onnxscript
+        input_names=[INPUT], output_names=[OUTPUT],
+        dynamic_axes={INPUT: {0: "slices"}, OUTPUT: {0: "slices"}},
+    )  # fmt: skip
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {METADATA: told})
+    onnx.save(model, path)
+
+
+def _write_openvino(module, planes, told: str, path: Path) -> None:
+    from brainseg.backends.openvino import openvino
+
+    model = openvino.convert_model(module, example_input=planes, input=[-1, *planes.shape[1:]])
+    model.inputs[0].set_names({INPUT})
+    model.outputs[0].set_names({OUTPUT})
+    model.set_rt_info(told, METADATA)
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def _roots(checkpoint: Checkpoint) -> list[Path]:
+    given = os.environ.get("BRAINSEG_CACHE")
+    cache = Path(given) if given else Path.home() / ".cache" / "brainseg" / "graphs"
+    place = hashlib.sha256(str(checkpoint.folder.resolve()).encode()).hexdigest()[:16]
+    return [checkpoint.folder / ".graphs", cache / place]
+
+
+def _key(checkpoint: Checkpoint) -> str:
+    told = json.dumps([_FORMAT, describe(checkpoint)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def describe(checkpoint: Checkpoint) -> dict:
+    """What a graph says of itself: all that is needed to use it without brainseg."""
+    settings = checkpoint.settings
+    reads = [base["name"] for base in checkpoint.bases]
+    return {
+        "name": checkpoint.name,
+        "weights_sha256": checkpoint.sha256(),
+        "model": settings["model"],
+        "encoder": settings["encoder"],
+        "threshold": settings["threshold"],
+        "reads": [*reads, "image"] if _image(checkpoint) else reads,
+        "preprocessing": {
+            **settings["preprocessing"],
+            "version": settings["preprocessing"].get("version", VERSION),
+            "padding": "to a square, centred, with 0",
+            "resize": "to size x size: area average to shrink, bilinear to enlarge",
+            "grey_levels": "0 to 255",
+            "normalise": "(x - mean) / std per channel, over the head in the whole volume",
+            "clip": CLIP,
+        },
+    }
+
+
+def channels(checkpoint: Checkpoint) -> int:
+    """How many planes the network reads: base probabilities, then the image's three."""
+    return len(checkpoint.bases) + 3 * _image(checkpoint)
+
+
+def _image(checkpoint: Checkpoint) -> bool:
+    return not checkpoint.bases or checkpoint.settings["stack_inputs"] == "predictions+image"

@@ -1,0 +1,60 @@
+"""PyTorch, eager or compiled, float32 or bf16."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from brainseg.backends import REFERENCE, Run
+from brainseg.checkpoint import Checkpoint, load_module
+from brainseg.cores import usable_cores
+
+CHANNELS_LAST, BF16, COMPILED = "pytorch-channels-last", "pytorch-bf16", "pytorch-compiled"
+
+
+def available() -> list[str]:
+    """bf16 only where the processor computes in it; elsewhere it is emulated, and slow."""
+    return [REFERENCE, CHANNELS_LAST, *([BF16] if has_bf16() else [])]
+
+
+def has_bf16() -> bool:
+    """Does this processor have bf16 instructions?"""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
+
+
+def open_module(checkpoint: Checkpoint, name: str) -> Run:
+    """The network as a function of planes; ``name`` is one of those above."""
+    return run_module(load_module(checkpoint), name)
+
+
+def run_module(module: torch.nn.Module, name: str) -> Run:
+    """Likewise, of a module in evaluation mode, which is changed in place. It runs on the CPU, or
+    where ``$BRAINSEG_DEVICE`` says (``cuda``)."""
+    device = torch.device(os.environ.get("BRAINSEG_DEVICE") or "cpu")
+    module.to(device)
+    if torch.get_num_threads() != usable_cores():
+        torch.set_num_threads(usable_cores())
+    if name != REFERENCE:
+        module.to(memory_format=torch.channels_last)
+    if name == BF16:
+        for layer in module.modules():  # else autocast converts the weights at every pass
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d | torch.nn.Linear):
+                layer.to(torch.bfloat16)
+    if name == COMPILED:
+        module = torch.compile(module)
+
+    def run(planes):
+        x = torch.from_numpy(planes).to(device)
+        if name != REFERENCE:
+            x = x.to(memory_format=torch.channels_last)
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=name == BF16),
+        ):
+            logits = module(x)
+        return torch.sigmoid(logits.float())[:, 0].cpu().numpy()
+
+    return run

@@ -1,0 +1,359 @@
+"""``python -m brainseg bench``: the comparison of all models against a plain one.
+
+Both run in turns, each in a process of its own, and are compared by their medians. Nothing else
+should run on the machine meanwhile. It takes up to 20 minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from brainseg import inference
+from brainseg.backends import choice, graphs, open_backend
+from brainseg.bench import machine, plain, serving, stand_ins
+from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
+from brainseg.checkpoint import load_module, read_checkpoint
+from brainseg.cores import usable_cores
+from brainseg.data.phantom import make_case
+from brainseg.evaluation import metrics
+from brainseg.scan import Scan
+
+ROUNDS = 15
+VOLUME_SHAPE = (155, 240, 240)
+VOLUME_S = 420  # the plain comparison of one volume takes minutes; another round if time is left
+COMPILE_S = 180  # likewise for compiling networks with PyTorch
+
+
+def run(
+    shipped: Path,
+    *,
+    data: Path | None = None,
+    size: int = 192,
+    rounds: int = ROUNDS,
+    volume_shape: tuple[int, int, int] = VOLUME_SHAPE,
+    starts: int = serving.STARTS,
+    visitors: int = serving.VISITORS,
+    comparisons: int = serving.COMPARISONS,
+    compile_s: float = COMPILE_S,
+) -> dict:
+    """All figures. Keys that end in ``_ratio`` are reference time divided by ours, except
+    ``app_start_ratio``, ``*_floor_ratio`` and ``resident_growth_ratio``, where less is better.
+
+    shipped: folder of trained checkpoints; random weights stand in for the others.
+    data: the LGG set, to compare masks on its fold 0. The other arguments make it small for tests.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "checkpoints"
+        random = stand_ins.gather(shipped, folder, size)
+        device = torch.device("cpu")
+        result = {"machine": f"{machine.describe(device)}, {usable_cores()} cores used"}
+        result |= {"size_px": size, "random_weights": random}
+        slices = _slices(visitors)
+        with (
+            in_own_process(plain.make, folder) as reference,
+            in_own_process(_make_ours, folder) as ours,
+        ):
+            result |= _backends(folder, compile_s)
+            result |= _one_slice(Scan(slices[0][None]), reference, ours, rounds)
+            result |= _floors(folder, ours, rounds)
+            result |= _volume(volume_shape, reference, ours)
+            result |= ours("agreement", data, set(random))
+        result |= serving.first_pages(folder, starts)
+        warm = [serving.first_comparison_s(folder, slices) for _ in range(starts)]
+        result["first_comparison_s"] = statistics.median(warm)
+        result |= serving.visits(folder, slices, comparisons)
+        for path in folder.glob("*/.graphs"):
+            shutil.rmtree(path)
+        result["first_comparison_nothing_cached_s"] = serving.first_comparison_s(folder, slices)
+    return result
+
+
+def report(result: dict) -> str:
+    """The figures as text."""
+    r = result
+    yes = {True: "met", False: "missed"}
+
+    def row(figure: str, found: str, bar: str, is_met: bool | None = None) -> str:
+        verdict = "" if is_met is None else f" ({yes[is_met]})"
+        return f"| {figure} | {found} | {bar}{verdict} |"
+
+    slices = "×".join(map(str, r["volume_shape"]))
+    lines = [
+        f"{r['machine']}; input {r['size_px']} px. Random weights stand in for "
+        f"{', '.join(r['random_weights']) or 'no model'}.",
+        "",
+        "| figure | found | bar |",
+        "|---|---|---|",
+        row(
+            "all models and fusions on one slice, against the plain comparison",
+            f"{r['one_slice_ratio']:.1f}×: {r['one_slice_reference_s'] * 1000:.0f} ms became "
+            f"{r['one_slice_s'] * 1000:.0f} ms",
+            "6×", r["one_slice_ratio"] >= 6,
+        ),
+        row(
+            "the networks of the same, against the machine's floor",
+            f"{r['all_floor_ratio']:.2f}×", "1.5×", r["all_floor_ratio"] <= 1.5,
+        ),
+        row(
+            f"a {slices} volume through all of them, against the plain comparison",
+            f"{r['volume_ratio']:.1f}×: {r['volume_reference_s']:.0f} s became "
+            f"{r['volume_s']:.1f} s, {r['volume_peak_gb']:.1f} GB at most",
+            "5×, under 4 GB", r["volume_ratio"] >= 5 and r["volume_peak_gb"] < 4,
+        ),
+        row(
+            "start of `python app.py` to the first page, against a Gradio app of three lines",
+            f"{r['app_start_ratio']:.2f}×: {r['app_start_s']:.1f} s, "
+            f"{r['three_line_app_start_s']:.1f} s",
+            "1.3×", r["app_start_ratio"] <= 1.3,
+        ),
+        row(
+            "first comparison after start",
+            f"{r['first_comparison_s']:.1f} s; {r['first_comparison_nothing_cached_s']:.1f} s "
+            "where nothing is cached yet",
+            "10 s",
+            max(r["first_comparison_s"], r["first_comparison_nothing_cached_s"]) < 10,
+        ),
+        row(
+            f"resident memory with all models loaded, and after {r['comparisons']} comparisons",
+            f"{r['resident_loaded_gb']:.2f} GB, {r['resident_after_comparisons_gb']:.2f} GB",
+            "3 GB, flat",
+            r["resident_after_comparisons_gb"] < 3 and r["resident_growth_ratio"] < 1.1,
+        ),
+        row(
+            f"{r['visitors']} visitors at once, one slice each",
+            f"last answer after {r['visitors_at_once_last_answer_s']:.1f} s, one after another "
+            f"{r['visitors_one_after_another_s']:.1f} s ({r['visitors_ratio']:.2f}×); "
+            f"{r['visitors_errors']} errors, {r['visitors_with_wrong_answers']} wrong answers",
+            "1×, none",
+            r["visitors_ratio"] >= 1
+            and not r["visitors_errors"] + r["visitors_with_wrong_answers"],
+        ),
+        row(
+            "lowest Dice with the mask of float32 PyTorch, on phantoms, random weights included",
+            f"{r['phantom_mask_dice']:.4f}", "",
+        ),
+    ]  # fmt: skip
+    if r["lgg_dice_difference"] is not None:
+        lines.append(row(
+            "largest difference in Dice from float32 PyTorch, trained models, "
+            f"{r['lgg_patients']} patients of LGG fold 0",
+            f"{r['lgg_dice_difference']:.4f}", "0.002", r["lgg_dice_difference"] <= 0.002,
+        ))  # fmt: skip
+    names = list(r["models"])
+    columns = list(dict.fromkeys(key for name in names for key in r["models"][name]["ms"]))
+    lines += [
+        "",
+        "Milliseconds per slice by backend, the chosen one's time against the floor last:",
+        "",
+        f"| model | {' | '.join(columns)} | chosen | floor |",
+        "|---" * (len(columns) + 3) + "|",
+    ]
+    for name in names:
+        ms = r["models"][name]["ms"]
+        cells = [f"{ms[key]:.0f}" if key in ms else "" for key in columns]
+        lines.append(
+            f"| {name} | {' | '.join(cells)} | {r[f'{name}_backend']} | "
+            f"{r[f'{name}_floor_ratio']:.2f}× |"
+        )
+    peaks = [f"{gflops:.0f} GFLOP/s in {kind}" for kind, gflops in r["peak_gflops"].items()]
+    lines += ["", f"Peak of a matrix product: {', '.join(peaks)}."]
+    return "\n".join(lines)
+
+
+def page(result: dict) -> str:
+    """``docs/performance.md``."""
+    return (
+        "# How fast the comparison is\n\n"
+        "Written by `python -m brainseg bench --write docs/performance.md`, which measures both "
+        "sides in turns\nand states medians. Figures hold for the machine named.\n\n"
+        f"{report(result)}\n"
+    )
+
+
+# ---------------------------------------------------------------- our side, in its own process
+
+
+def _make_ours(folder: Path) -> Callable:
+    logging.basicConfig(level=logging.WARNING)
+    predictors, _ = inference.load_usable(folder, inference.AUTO)
+    for predictor in predictors.values():
+        predictor.tune()
+
+    def compare(scan: Scan) -> tuple[float, dict[str, np.ndarray], float]:
+        forget_peak()
+        began = time.perf_counter()
+        masks = {}
+        for result in inference.predict_all(scan, predictors):
+            masks[result.name] = result.mask
+        return time.perf_counter() - began, masks, peak_gb()
+
+    def network(name: str, rounds: int) -> tuple[str, float]:
+        predictor = predictors[name]
+        planes = predictor.example_planes()[:1]
+        predictor.forward(planes)
+        times = []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            predictor.forward(planes)
+            times.append(time.perf_counter() - began)
+        return predictor.backend, statistics.median(times)
+
+    def agreement(data: Path | None, random: set[str]) -> dict:
+        return _agreement(folder, predictors, data, random)
+
+    tasks = {"compare": compare, "network": network, "agreement": agreement}
+    return lambda task, *arguments: tasks[task](*arguments)
+
+
+def _agreement(folder: Path, predictors: dict, data: Path | None, random: set[str]) -> dict:
+    """Largest difference in Dice between fast masks and those of float32 PyTorch: against the
+    truth per patient for trained models on LGG, mask against mask for all models on phantoms."""
+    slow, _ = inference.load_usable(folder, "pytorch")
+    phantoms = [make_case(seed, "large", slices=9).scan for seed in range(3)]
+    pairs = [
+        (fast.mask, right.mask)
+        for scan in phantoms
+        for fast, right in zip(
+            inference.predict_all(scan, predictors), inference.predict_all(scan, slow), strict=True
+        )
+    ]
+    dices = [metrics.dice(metrics.count(one, other)) for one, other in pairs]
+    result = {
+        "phantom_mask_dice": min(d for d in dices if not np.isnan(d)),
+        "lgg_dice_difference": None,
+    }
+    if data is None:
+        return result
+    from brainseg.data import load_dataset
+    from brainseg.evaluation.evaluate import evaluate, select_patients
+
+    refs = select_patients(load_dataset("lgg", data), fold=0)
+    trained = set(predictors) - random
+    both = [
+        evaluate({name: models[name] for name in trained}, refs) for models in (predictors, slow)
+    ]
+    differences = [abs(fast["dice"] - right["dice"]) for fast, right in zip(*both, strict=True)]
+    return result | {
+        "lgg_dice_difference": float(np.nanmax(differences)),
+        "lgg_patients": len({ref.patient_id for ref in refs}),
+    }
+
+
+# ---------------------------------------------------------------- the rows
+
+
+def _slices(count: int) -> list[np.ndarray]:
+    """Different phantom slices with a tumour, uint8 (256, 256, 3)."""
+    pixels = make_case(3, "large", slices=3 * count).scan.pixels
+    return list(pixels[count : 2 * count])
+
+
+def _backends(folder: Path, compile_s: float) -> dict:
+    """What each model's choice was made from, and the compiled network where there is time."""
+    models = {}
+    give_up = time.perf_counter() + compile_s
+    for model, loss in stand_ins.ROWS:
+        checkpoint = read_checkpoint(folder / f"{model}-{loss}")
+        known = choice.remembered(checkpoint)
+        ms = dict(known.ms)
+        if time.perf_counter() < give_up:
+            ms |= _compiled_ms(checkpoint)
+        models[checkpoint.name] = {"ms": ms, "difference": known.difference}
+    return {"models": models}
+
+
+def _compiled_ms(checkpoint) -> dict[str, float]:
+    size = checkpoint.settings["preprocessing"]["size"]
+    planes = np.zeros((1, graphs.channels(checkpoint), size, size), np.float32)
+    try:
+        run = open_backend("pytorch-compiled", checkpoint)
+        run(planes)
+    except Exception as error:  # without a C++ compiler, for one
+        logging.getLogger(__name__).warning("PyTorch can't compile here: %s", error)
+        return {}
+    return {"pytorch-compiled": min(choice.milliseconds({"it": run}, planes)["it"])}
+
+
+def _one_slice(scan: Scan, reference: Callable, ours: Callable, rounds: int) -> dict:
+    reference(scan)
+    ours("compare", scan)
+    times: dict[str, list[float]] = {"reference": [], "ours": []}
+    for _ in range(rounds):
+        times["reference"].append(reference(scan)[0])
+        times["ours"].append(ours("compare", scan)[0])
+    medians = {key: statistics.median(values) for key, values in times.items()}
+    return {
+        "one_slice_ratio": medians["reference"] / medians["ours"],
+        "one_slice_reference_s": medians["reference"],
+        "one_slice_s": medians["ours"],
+    }
+
+
+def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
+    """Each network's time divided by its operations over the peak of a matrix product."""
+    result: dict = {}
+    peaks: dict[str, float] = {}
+    total_s = total_floor_s = 0.0
+    for model, loss in stand_ins.ROWS:
+        name = f"{model}-{loss}"
+        backend, seconds = ours("network", name, rounds)
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(
+            backend.rpartition("-")[2], torch.float32
+        )
+        kind = str(dtype).removeprefix("torch.")
+        if kind not in peaks:
+            peaks[kind] = machine.matrix_product_flops(torch.device("cpu"), dtype)
+        floor_s = operations(read_checkpoint(folder / name)) / peaks[kind]
+        total_s, total_floor_s = total_s + seconds, total_floor_s + floor_s
+        result |= {
+            f"{name}_backend": backend,
+            f"{name}_ms": seconds * 1000,
+            f"{name}_floor_ms": floor_s * 1000,
+            f"{name}_floor_ratio": seconds / floor_s,
+        }
+    gflops = {kind: peak / 1e9 for kind, peak in peaks.items()}
+    return {**result, "all_floor_ratio": total_s / total_floor_s, "peak_gflops": gflops}
+
+
+def operations(checkpoint) -> int:
+    """Additions and multiplications of the convolutions for one slice."""
+    size = checkpoint.settings["preprocessing"]["size"]
+    planes = torch.zeros(1, graphs.channels(checkpoint), size, size)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        load_module(checkpoint)(planes)
+    return counter.get_total_flops()
+
+
+def _volume(shape: tuple[int, int, int], reference: Callable, ours: Callable) -> dict:
+    count, height, width = shape
+    pixels = make_case(3, "large", size=max(height, width), slices=min(count, 31)).scan.pixels
+    scan = Scan(np.resize(pixels[:, :height, :width], (*shape, 3)))
+    times: dict[str, list[float]] = {"reference": [], "ours": []}
+    peaks = []
+    began = time.perf_counter()
+    while not peaks or (
+        len(peaks) < 3 and (time.perf_counter() - began) * (1 + 1 / len(peaks)) < VOLUME_S
+    ):
+        times["reference"].append(reference(scan)[0])
+        seconds, _, peak = ours("compare", scan)
+        times["ours"].append(seconds)
+        peaks.append(peak)
+    medians = {key: statistics.median(values) for key, values in times.items()}
+    return {
+        "volume_shape": list(shape),
+        "volume_rounds": len(peaks),
+        "volume_ratio": medians["reference"] / medians["ours"],
+        "volume_reference_s": medians["reference"],
+        "volume_s": medians["ours"],
+        "volume_peak_gb": max(peaks),
+    }

@@ -1,0 +1,102 @@
+"""The models of the study for a measurement of speed: trained where they are shipped, or else with
+seeded random weights, for speed does not depend on what they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from brainseg import preprocessing
+from brainseg.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    architecture_json,
+    copy_checkpoint,
+    load_module,
+    read_checkpoint,
+    save_checkpoint,
+)
+from brainseg.config import STACKS, Config
+from brainseg.data.phantom import make_case
+from brainseg.models import create_model
+
+ROWS = (
+    ("unet", "bce"),
+    ("unet", "hybrid"),
+    ("unet_resnet34", "bce"),
+    ("deeplabv3plus", "bce"),
+    ("unetpp", "bce"),
+    ("unetpp", "hybrid"),
+)
+
+
+def gather(shipped: Path, folder: Path, size: int = preprocessing.SIZE) -> list[str]:
+    """Put all rows of the study into ``folder``; returns the names of those with random weights.
+
+    ``size``: side of the stand-ins' input.
+    """
+    image = _example(size)
+    random = []
+    for seed, (model, loss) in enumerate(ROWS):
+        config = Config(
+            model=model, loss=loss, encoder_weights=None, dataset="phantom", size=size, seed=seed
+        )
+        bases = config.bases if model in STACKS else ()
+        try:
+            if set(bases) & set(random):
+                raise CheckpointError(f"{config.name} was not fitted on stand-ins")
+            copy_checkpoint(read_checkpoint(shipped / config.name), folder / config.name)
+        except CheckpointError:
+            _save_random(config, [read_checkpoint(folder / base) for base in bases], image, folder)
+            random.append(config.name)
+    return random
+
+
+def _example(size: int) -> torch.Tensor:
+    prepared = preprocessing.prepare(make_case(3, "large", slices=3).scan.pixels, size)
+    return torch.from_numpy(preprocessing.normalise(prepared.images, prepared.statistics))
+
+
+def _save_random(config: Config, bases: list[Checkpoint], x: torch.Tensor, folder: Path) -> None:
+    torch.manual_seed(config.seed)
+    module = create_model(config.model, encoder=config.encoder, bases=config.bases)
+    if bases:
+        with torch.inference_mode():
+            x = torch.cat([torch.sigmoid(load_module(base)(x)) for base in bases], dim=1)
+    spread_out(module, x)
+    settings = {
+        "name": config.name,
+        "model": config.model,
+        "loss": config.loss,
+        "encoder": config.encoder,
+        "stack_inputs": config.stack_inputs,
+        "preprocessing": {
+            "version": preprocessing.VERSION,
+            "size": config.size,
+            "channels": ["T1", "FLAIR", "T1c"],
+        },
+        "threshold": 0.5,
+        "dataset": config.dataset,
+        "fold": config.fold,
+        "run": config.to_json(),
+        "bases": [{"name": base.name, "sha256": base.sha256()} for base in bases],
+    }
+    texts = {"README.md": "Random weights, to measure speed with.\n"}
+    save_checkpoint(
+        folder / config.name, module.state_dict(), architecture_json(module), settings, texts
+    )
+
+
+def spread_out(module: torch.nn.Module, x: torch.Tensor) -> None:
+    """Let a network with random weights mark a fifth of ``x``, its probabilities spread over
+    [0, 1]. Normalisation stays the identity: fitted to ``x`` it would blow up channels that hold
+    next to nothing, and with them the rounding of bf16."""
+    head = getattr(module, "segmentation_head", None)
+    head = module.head if head is None else head[0]
+    module.eval()
+    with torch.no_grad():
+        head.weight *= 2 / module(x).std()
+        head.bias.zero_()
+        head.bias -= np.quantile(module(x).numpy(), 0.8)

@@ -1,0 +1,97 @@
+"""What models and fusions say of one scan, and how right they are or how far they agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from brainseg.evaluation import metrics
+from brainseg.scan import Scan
+
+FUSIONS = ("fusion_mean", "fusion_weighted", "fusion_vote", "fusion_staple")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What one model or fusion says of one scan.
+
+    name: the checkpoint's label, or one of ``FUSIONS``.
+    kind: ``"model"``, ``"ensemble"`` (a trained stack) or ``"fusion"``.
+    probabilities: float32 in [0, 1], (slices, height, width), the scan's own grid.
+    threshold: probabilities above it are tumour (chosen on validation patients).
+    estimates: of STAPLE, the sensitivity and specificity it believes each mask to have.
+    """
+
+    name: str
+    kind: str
+    probabilities: np.ndarray
+    threshold: float
+    estimates: dict[str, tuple[float, float]] | None = None
+
+    @property
+    def mask(self) -> np.ndarray:
+        """bool, (slices, height, width)."""
+        return self.probabilities > self.threshold
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Every model and fusion on one scan. ``results`` by name; ``truth`` bool or None;
+    ``skipped`` says of each checkpoint that could not be used why."""
+
+    scan: Scan
+    truth: np.ndarray | None
+    results: dict[str, Result]
+    skipped: tuple[str, ...] = ()
+
+    def scores(self, name: str) -> dict[str, float] | None:
+        """Dice, IoU, precision and recall against the truth, over the whole scan; None without."""
+        if self.truth is None:
+            return None
+        counts = metrics.count(self.results[name].mask, self.truth)
+        return {
+            "dice": metrics.dice(counts),
+            "iou": metrics.iou(counts),
+            "precision": metrics.precision(counts),
+            "recall": metrics.recall(counts),
+        }
+
+    def agreement(self, name: str) -> float:
+        """Mean Dice of this mask with the other *models'* masks (fusions left out, because they
+        are made of them): how much they agree, not how right they are. NaN if it stands alone or
+        all masks are empty."""
+        own = self.results[name].mask
+        others = [
+            metrics.dice(metrics.count(own, other.mask))
+            for other in self.results.values()
+            if other.name != name and other.kind != "fusion"
+        ]
+        defined = [value for value in others if not np.isnan(value)]
+        return float(np.mean(defined)) if defined else float("nan")
+
+    def to_json(self) -> dict:
+        """One entry per model: mask area or volume, threshold, scores. NaN becomes None."""
+        entries = {}
+        for name, result in self.results.items():
+            volume = metrics.volume_ml(result.mask, self.scan.spacing_mm)
+            entry = {
+                "kind": result.kind,
+                "threshold": result.threshold,
+                "area_px": int(result.mask.sum()),
+                "volume_ml": volume,
+                "agreement": self.agreement(name),
+                **(self.scores(name) or {}),
+            }
+            entries[name] = {k: None if _is_nan(v) else v for k, v in entry.items()}
+        return {
+            "source": self.scan.source,
+            "slices": len(self.scan.pixels),
+            "truth": self.truth is not None,
+            "skipped": list(self.skipped),
+            "models": entries,
+        }
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and np.isnan(value)

@@ -1,0 +1,35 @@
+"""How many cores this process may really use."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@functools.cache
+def usable_cores() -> int:
+    """Cores to compute on: ``$OMP_NUM_THREADS``, or else what the scheduler and a container's
+    quota grant. A container sees all cores of its host, and threads beyond its quota only wait."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, math.ceil(min(granted or 1, _quota(_CGROUP))))
+
+
+def _quota(root: Path) -> float:
+    """Cores' worth of time that a control group grants; infinite if none is set."""
+    try:
+        if (root / "cpu.max").is_file():
+            quota, period = (root / "cpu.max").read_text().split()
+        else:
+            quota, period = (
+                (root / "cpu" / f"cpu.cfs_{key}_us").read_text() for key in ("quota", "period")
+            )
+        return float(quota) / float(period) if float(quota) > 0 else math.inf
+    except (OSError, ValueError):  # not Linux, or "max"
+        return math.inf

@@ -1,0 +1,46 @@
+"""Threads within what the machine really grants."""
+
+import math
+
+import pytest
+
+from brainseg import cores
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    cores.usable_cores.cache_clear()
+    yield
+    cores.usable_cores.cache_clear()
+
+
+def test_what_the_environment_asks_for(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert cores.usable_cores() == 3
+
+
+def test_a_container_s_quota_counts_not_its_host_s_cores(monkeypatch, tmp_path):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(cores, "_CGROUP", tmp_path)
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert cores.usable_cores() == 64
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    cores.usable_cores.cache_clear()
+    assert cores.usable_cores() == 2  # one and a half, rounded up
+
+
+@pytest.mark.parametrize(
+    "files, quota",
+    [
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, math.inf),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
+        ({}, math.inf),
+    ],
+)
+def test_quotas_as_kernels_state_them(tmp_path, files, quota):
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert cores._quota(tmp_path) == quota
