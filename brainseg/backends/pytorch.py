@@ -30,7 +30,7 @@ def open_module(checkpoint: Checkpoint, name: str) -> Run:
 
 def run_module(module: torch.nn.Module, name: str) -> Run:
     """Likewise, of a module in evaluation mode, which is changed in place."""
-    if torch.get_num_threads() != usable_cores():
+    if torch.get_num_threads() > usable_cores():  # in a container it counts its host's cores
         torch.set_num_threads(usable_cores())
     if name != REFERENCE:
         module.to(memory_format=torch.channels_last)
