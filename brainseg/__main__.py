@@ -71,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--truth", type=Path, metavar="MASK", help="true mask, with one scan")
     command.add_argument("--as-volume", action="store_true",
                          help="a folder's pictures are the slices of one scan")  # fmt: skip
+    command.add_argument("--flips", action="store_true",
+                         help="average with the mirrored slices, at twice the time")  # fmt: skip
     command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
                          help="folder of checkpoints, or user/repo[@revision] on the Hub "
                          "(default: %(default)s)")  # fmt: skip
@@ -319,7 +321,7 @@ def _predict(args: argparse.Namespace) -> int:
             continue
         stem = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
         out = _unused(args.out / stem, given)
-        comparison = predict_to_folder(scan, truth, predictors, out)
+        comparison = predict_to_folder(scan, truth, predictors, out, flips=args.flips)
         print("\n".join([f"{path}:", *describe(comparison)]))
     return 1 if failed else 0
 

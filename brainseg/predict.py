@@ -52,13 +52,18 @@ def _kind(file: Path) -> str:
 
 
 def predict_to_folder(
-    scan: Scan, truth: np.ndarray | None, predictors: dict[str, Predictor], out: Path
+    scan: Scan,
+    truth: np.ndarray | None,
+    predictors: dict[str, Predictor],
+    out: Path,
+    *,
+    flips: bool = False,
 ) -> Comparison:
     """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``.
 
     Masks are in the scan's own format and geometry; the overlay shows the slice with most tumour.
     """
-    results = {result.name: result for result in predict_all(scan, predictors)}
+    results = {result.name: result for result in predict_all(scan, predictors, flips=flips)}
     comparison = Comparison(scan, truth, results)
     out.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():

@@ -287,7 +287,7 @@ def test_a_stream_shows_one_result_more_each_time(random_checkpoints, phantom_ca
     seen = list(compare_stream(phantom_case.scan, phantom_case.mask, random_checkpoints))
     names = [list(comparison.results) for comparison in seen]
     assert names[-1] == list(compared.results)
-    assert names == [names[-1][:count] for count in range(1, len(names) + 1)]
+    assert names == [names[-1][:count] for count in range(1, len(names[-1]) + 1)]
     assert seen[0].scores(names[0][0]) == seen[-1].scores(names[0][0])
 
 
@@ -385,7 +385,7 @@ with patch.object(choice, "remembered", lambda checkpoint: known):
     predictors, skipped = inference.load_usable(sys.argv[1])
     assert len(predictors) == 4 and not skipped
     scan = inference._phantom()
-    assert len(list(inference.predict_all(scan, predictors))) == 7
+    assert len(list(inference.predict_all(scan, predictors))) == 8
 print("torch" in sys.modules)
 """
     printed = []

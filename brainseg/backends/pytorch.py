@@ -35,7 +35,7 @@ def run_module(module: torch.nn.Module, name: str) -> Run:
     where ``$BRAINSEG_DEVICE`` says (``cuda``)."""
     device = torch.device(os.environ.get("BRAINSEG_DEVICE") or "cpu")
     module.to(device)
-    if torch.get_num_threads() != usable_cores():
+    if torch.get_num_threads() > usable_cores():  # in a container it counts its host's cores
         torch.set_num_threads(usable_cores())
     if name != REFERENCE:
         module.to(memory_format=torch.channels_last)
