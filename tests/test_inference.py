@@ -382,7 +382,7 @@ from brainseg import inference
 from brainseg.backends import choice
 known = choice.Choice("openvino", {"openvino": 1.0}, {"openvino": 0.0})
 with patch.object(choice, "remembered", lambda checkpoint: known):
-    predictors, skipped = inference.load_usable(sys.argv[1])
+    predictors, skipped = inference.load_usable(sys.argv[1], "auto")
     assert len(predictors) == 4 and not skipped
     scan = inference._phantom()
     assert len(list(inference.predict_all(scan, predictors))) == 8

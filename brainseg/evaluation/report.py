@@ -113,6 +113,12 @@ class Study:
             found.append("speed of the shipped models: not measured yet")
         return found
 
+    def latency_ms(self, name: str) -> float | None:
+        """Milliseconds per slice, a stack's bases included; None if the bench does not tell."""
+        parts = [name, *self.models.get(name, {}).get("bases", [])]
+        times = [self.bench.get(f"{part}_ms") for part in parts]
+        return None if None in times else sum(times)
+
     def kind(self, name: str) -> str:
         return self.models.get(name, {}).get("kind", "fusion")
 
@@ -157,7 +163,7 @@ def leaderboard(study: Study) -> dict:
                 "empty_slices": own["empty_slices"],
                 "rank": ranks[name],
                 **{key: model.get(key) for key in ("parameters", "gflop", "validation_dice")},
-                "latency_ms": study.bench.get("latency_ms", {}).get(name),
+                "latency_ms": study.latency_ms(name),
                 "ece_before": expected_calibration_error(curves[False]) if curves else None,
                 "ece_after": expected_calibration_error(curves[True]) if curves else None,
                 "temperature": curves[True][0]["temperature"] if curves else None,
@@ -250,7 +256,7 @@ def figure_list(study: Study) -> list[dict]:
             ("gflop.png", "Dice against operations", "Mean Dice with its interval against GFLOP "
              "per slice; the front of models that nothing cheaper beats is dashed.")
         )  # fmt: skip
-    if len(study.bench.get("latency_ms", {})) > 1:
+    if sum(study.latency_ms(name) is not None for name in study.models) > 1:
         found.append(
             ("latency.png", "Dice against time", "Mean Dice with its interval against "
              "milliseconds per slice on a CPU; the front is dashed.")

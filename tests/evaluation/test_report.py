@@ -151,6 +151,14 @@ def test_calibration_and_leaks_appear_when_they_are_there(study):
     assert (row["ece_before"], row["ece_after"]) == pytest.approx((0.25, 0.05))
 
 
+def test_the_time_of_a_stack_includes_its_bases(study):
+    (study / "bench.json").write_text(json.dumps({"unet-bce_ms": 20.0, "unetpp-bce_ms": 12.5}))
+    found = {row["name"]: row["latency_ms"] for row in leaderboard(Study(study))["rows"]}
+    assert found == {"unet-bce": 20, "unetpp-bce": 32.5, "fusion_mean": None}
+    write_report(study, study.parents[1] / "README.md")
+    assert (study / "latency.png").is_file()
+
+
 def test_a_folder_without_figures_is_one_sentence(tmp_path, capsys):
     assert main(["report", "--study", str(tmp_path)]) == 1
     assert "per_patient.csv" in capsys.readouterr().err
