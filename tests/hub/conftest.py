@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 
+from brainseg import inference
 from tests.hub.hub_server import TOKEN, HubServer
 from tests.hub.loopback import HOME, HUB
 
@@ -20,7 +22,7 @@ METRICS = {
 
 
 @pytest.fixture
-def hub(monkeypatch) -> HubServer:
+def hub(monkeypatch) -> Iterator[HubServer]:
     """An empty Hub that the real client talks to, logged in, with an empty cache."""
     assert HUB.url == huggingface_hub.constants.ENDPOINT, "the client reads it when imported"
     HUB.reset()
@@ -28,7 +30,8 @@ def hub(monkeypatch) -> HubServer:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     # The client waits between its tries, 23 s in all; what it does is not changed by waiting less.
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    return HUB
+    yield HUB
+    inference._shared_predictor.cache_clear()  # or else the many here push out those of other tests
 
 
 @pytest.fixture
