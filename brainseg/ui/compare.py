@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -63,8 +62,13 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
     status = gr.HTML(markup.notice(INVITATION), min_height=36, elem_id="status")
     notes = gr.HTML()
     viewer = make_viewer(paste=True, elem_id="compare-viewer")
-    files = gr.File(label="Your files, deleted within the hour", visible=False, file_count="multiple",
-                    interactive=False, elem_id="files")  # fmt: skip
+    files = gr.File(
+        label="Your files, deleted within the hour",
+        visible=False,
+        file_count="multiple",
+        interactive=False,
+        elem_id="files",
+    )
     with gr.Accordion("All figures as a table", open=False, visible=False) as figures:
         table = gr.HTML(apply_default_css=False)
 
@@ -174,9 +178,14 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
     )
 
     light = {"show_progress": "hidden", "concurrency_limit": 4, **private}
-    viewer.slice(
-        partial(show_slice, study), [state, chosen], viewer, trigger_mode="always_last", **light
-    )
+
+    def show_slice(event: gr.EventData, found, wanted):
+        if found is None:
+            gr.Warning(EXPIRED)
+            return None
+        return _payload(study, found, int(event._data["index"]), wanted)
+
+    viewer.slice(show_slice, [state, chosen], viewer, trigger_mode="always_last", **light)
 
     def drawn(event: gr.EventData, found, wanted):
         try:
@@ -222,14 +231,6 @@ def gallery() -> str:
     return f'<div class="examples" role="group" aria-label="Examples">{buttons}</div>'
 
 
-def show_slice(study: Path, event: gr.EventData, found: view.View | None, wanted: str):
-    """The message that shows another slice of the visitor's own comparison."""
-    if found is None:
-        gr.Warning(EXPIRED)
-        return None
-    return _payload(study, found, int(event._data["index"]), wanted)
-
-
 def show_chosen(study: Path, found: view.View | None, wanted: str):
     """The visitor's comparison with one model singled out, or nothing if there is none yet."""
     if found is None:
@@ -265,5 +266,3 @@ def _payload(study: Path, found: view.View, index: int, wanted: str, **extra) ->
 def _notes(inputs: handlers.Inputs) -> str:
     picture, index = handlers.seen_by_network(inputs.scan)
     return markup.findings(inputs.findings) + markup.seen(picture, index + 1, picture.shape[0])
-
-

@@ -14,9 +14,9 @@ from brainseg.ui import markup
 _ADD = """
 <h2>Add your own</h2>
 <p>Put a checkpoint folder into <code>checkpoints/</code> (or the folder named in
-<code>BRAINSEG_CHECKPOINTS</code>) and compare again: it appears on every page, without a change to
-any code. Train one with</p>
-<pre>python train.py --model unet --loss bce --data path/to/kaggle_3m --out checkpoints/unet-bce</pre>
+<code>BRAINSEG_CHECKPOINTS</code>) and compare again: it appears on every page, without a change
+to any code. Train one with</p>
+<pre>python train.py --model unet --loss bce --data path/to/kaggle_3m</pre>
 <p>Nothing in a checkpoint is executed on loading: weights are safetensors, settings are JSON.</p>
 """
 

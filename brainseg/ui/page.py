@@ -50,9 +50,7 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
                 stress.build(checkpoints, parts)
             with gr.Tab("Models", id="models"):
                 models.build(checkpoints, page)
-        page.load(
-            lambda: greet(checkpoints), outputs=parts.status, api_visibility="private"
-        )
+        page.load(lambda: greet(checkpoints), outputs=parts.status, api_visibility="private")
         _endpoints(checkpoints)
     return page.queue(max_size=20)
 

@@ -38,9 +38,7 @@ def subject(source: str, compared: View | None) -> Subject:
     if source == COMPARED:
         if compared is None or compared.sample is None:
             raise ScanError("There is no finished comparison yet: compare a scan first.")
-        return Subject(
-            compared.sample, compared.truth_plane(compared.start), compared.scan.source
-        )
+        return Subject(compared.sample, compared.truth_plane(compared.start), compared.scan.source)
     inputs = read_example(source)
     index = rendering.largest_slice(inputs.truth)
     return Subject(inputs.scan.pixels[index], inputs.truth[index], inputs.scan.source)
