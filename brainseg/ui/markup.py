@@ -19,12 +19,17 @@ its masks and figures must not inform any diagnosis or treatment.</p>
 """
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str:
-    """A table whose first column names its rows; all cells are text."""
-    return raw_table(headings, [[escape(cell) for cell in row] for row in rows], label)
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], label: str, *, words: bool = False
+) -> str:
+    """A table whose first column names its rows; all cells are text. ``words`` says that they
+    are for reading, not figures to be aligned."""
+    return raw_table(headings, [[escape(cell) for cell in row] for row in rows], label, words=words)
 
 
-def raw_table(headings: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str:
+def raw_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], label: str, *, words: bool = False
+) -> str:
     """``table`` of cells that are HTML already."""
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in headings)
     body = "".join(
@@ -32,7 +37,8 @@ def raw_table(headings: Sequence[str], rows: Sequence[Sequence[str]], label: str
         for first, *rest in rows
     )
     return (
-        f'<div class="figures" tabindex="0" role="region" aria-label="{escape(label)}"><table>'
+        f'<div class="figures" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<table class="{"words" if words else ""}">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

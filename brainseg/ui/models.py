@@ -75,7 +75,11 @@ def render(checkpoints: str | Path) -> str:
         )
     headings = ["Name", "Kind", "Network", "Loss", "Trained on", "Recipe", "Input", "Threshold",
                 "Licence"]  # fmt: skip
-    body = markup.table(headings, rows, "Models") if rows else "<p>There is no model yet.</p>"
+    body = (
+        markup.table(headings, rows, "Models", words=True)
+        if rows
+        else "<p>There is no model yet.</p>"
+    )
     skipped = "".join(f"<li>{escape(reason)}</li>" for reason in _skipped(checkpoints))
     left_out = f'<div class="missing"><strong>Left out</strong><ul>{skipped}</ul></div>'
     return f'<div class="sheet"><h2>Models</h2>{body}{left_out if skipped else ""}{_ADD}</div>'

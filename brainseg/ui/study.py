@@ -179,7 +179,7 @@ def _claims(claims: list) -> str:
             ]
         )
     headings = ["Claim", "Verdict", "Difference, 95 % interval", "p (Holm)", "In words"]
-    return markup.raw_table(headings, rows, "Claims").replace("<table>", '<table class="claims">')
+    return markup.raw_table(headings, rows, "Claims", words=True)
 
 
 def _figure(study: Path, item: dict) -> str:

@@ -16,6 +16,8 @@ let index = 0;
 let asked = -1;
 let cards = new Map(); // name -> {item, canvas, ...}
 let stroke = null;
+let isHurried = false;
+let resting = 0;
 let mine = new Set(); // slices drawn on here: the server's answer may be older than the last stroke
 const look = { zoom: 1, x: 0.5, y: 0.5 }; // x, y: the middle of the window, as shares of the slice
 const options = { mode: "fill", opacity: 0.45, level: null, colour: [213, 94, 0], truth: true };
@@ -254,6 +256,7 @@ function directed(from, to, dx, dy) {
 function hd95(slice, card) {
   const found = layer(slice, card);
   if (found.hd95 === undefined) {
+    if (isHurried) return undefined; // a slider is moving: this follows when it rests
     const one = border(found.mask, slice.width, slice.height);
     slice.truthBorder ??= border(slice.truth, slice.width, slice.height);
     const other = slice.truthBorder;
@@ -314,6 +317,7 @@ function counts(slice, card) {
 const ratio = (part, whole) => (whole ? (part / whole).toFixed(2) : "not defined");
 
 function size(pixels) {
+  if (!pixels) return "nothing";
   if (!message.spacing) return pixels.toLocaleString("en") + " px";
   const ml = pixels * message.spacing.reduce((a, b) => a * b) / 1000;
   return ml >= 0.1 ? ml.toFixed(1) + " ml" : "under 0.1 ml";
@@ -351,7 +355,7 @@ function details(slice, card, c) {
     const s = sliceCounts(slice, card);
     const pair = hd95(slice, card);
     rows.push(["Dice, this slice", ratio(2 * s.tp, 2 * s.tp + s.fp + s.fn)]);
-    rows.push(["HD95, this slice", pair
+    rows.push(["HD95, this slice", pair === undefined ? "…" : pair
       ? pair.distance.toFixed(1) + (message.spacing ? " mm" : " px") : "a mask is empty"]);
   }
   rows.push(["Marked", size(c.marked)], ["Threshold", (levelText(card))]);
@@ -443,6 +447,15 @@ function draw() {
   legend(slice);
   root.dataset.index = index;
   root.dataset.composed = (performance.now() - began).toFixed(1);
+}
+
+// Draw at once, and what takes longer once the visitor's hand rests.
+function drawSoon() {
+  isHurried = true;
+  draw();
+  isHurried = false;
+  clearTimeout(resting);
+  resting = setTimeout(draw, 150);
 }
 
 function differ(slice, label) {
@@ -567,7 +580,7 @@ function legend(slice) {
 
 function show(number) {
   index = Math.max(0, Math.min(message.slices - 1, number));
-  draw();
+  drawSoon();
   const isMissing = (i) => i >= 0 && i < message.slices && !slices.has(i);
   if ([index, index + 1, index - 1].some(isMissing) && asked !== index) {
     asked = index;
@@ -699,7 +712,7 @@ function redrawTruth(slice) {
   delete slice.truthBorder;
   slice.cache.clear();
   options.truth = find(".truth").checked = true;
-  draw();
+  drawSoon();
 }
 
 function send() {
@@ -738,12 +751,12 @@ function showLevel() {
     options.level === null ? "own" : (options.level / 255).toFixed(2);
   find(".own").hidden = options.level === null;
   root.dataset.level = options.level === null ? "" : options.level;
-  draw();
+  drawSoon();
 }
 on(".opacity", "input", (event) => {
   options.opacity = event.target.value / 100;
   find(".opacity-value").textContent = event.target.value + " %";
-  draw();
+  drawSoon();
 });
 on(".truth", "change", (event) => { options.truth = event.target.checked; draw(); });
 on(".more", "change", draw);
@@ -777,6 +790,7 @@ document.addEventListener("paste", (event) => {
   input.dispatchEvent(new Event("change", { bubbles: true }));
 });
 on(".save", "click", () => trigger("download", { index, level: options.level }));
+find(".extra").open = window.innerWidth > 700;
 new ResizeObserver(() => requestAnimationFrame(draw)).observe(find(".body"));
 root.state = () => ({ index, level: options.level, slice: slices.get(index), message, layer, hd95 });
 watch("value", () => receive(props.value));
