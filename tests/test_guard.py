@@ -67,4 +67,4 @@ def test_strong_colours_are_noticed(volume):
 
 @pytest.mark.parametrize("dtype, scale", [(np.int16, 16), (np.float32, 1e-3)])
 def test_the_scale_of_the_values_does_not_matter(volume, dtype, scale):
-    assert guard.inspect(Scan((volume.pixels * scale).astype(dtype))) == []
+    assert guard.inspect(Scan((volume.pixels.astype(float) * scale).astype(dtype))) == []

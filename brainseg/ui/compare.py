@@ -50,15 +50,19 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
                     "it. PNG, JPEG, TIFF, NIfTI, DICOM (.zip), MHA, NRRD, NumPy.</p>")  # fmt: skip
             scan = gr.File(label="Scan", height=150, elem_classes="scan-drop")
             with gr.Accordion("True mask, or separate FLAIR, T1 and T1c files", open=False):
-                truth = gr.File(label="True mask, if you have one: scores need it", height=110)
+                truth = gr.File(
+                    label="True mask, if you have one: scores need it",
+                    height=110,
+                    elem_classes="truth-drop",
+                )
                 with gr.Row():
                     flair = gr.File(label="FLAIR", height=110, min_width=90)
                     t1 = gr.File(label="T1", height=110, min_width=90)
                     t1c = gr.File(label="T1 after contrast", height=110, min_width=90)
             with gr.Row():
-                button = gr.Button("Compare", variant="primary", min_width=120)
-                anyway = gr.Button("Compare anyway", visible=False, min_width=120)
-                cancel = gr.Button("Cancel", visible=False, min_width=120)
+                button = gr.Button("Compare", variant="primary", min_width=120, elem_id="run")
+                anyway = gr.Button("Compare anyway", visible=False, min_width=120, elem_id="anyway")
+                cancel = gr.Button("Cancel", visible=False, min_width=120, elem_id="cancel")
     status = gr.HTML(markup.notice(INVITATION), min_height=36, elem_id="status")
     notes = gr.HTML()
     viewer = make_viewer(paste=True, elem_id="compare-viewer")

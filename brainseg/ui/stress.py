@@ -44,7 +44,7 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
             info=_HELP["noise"], scale=3, min_width=280,
         )  # fmt: skip
     with gr.Row():
-        button = gr.Button("Run", variant="primary")
+        button = gr.Button("Run", variant="primary", elem_id="run-stress")
         cancel = gr.Button("Cancel", visible=False)
     status = gr.HTML(markup.notice(INVITATION), min_height=36)
     curve = gr.HTML(apply_default_css=False, elem_id="curve")
