@@ -1,59 +1,152 @@
-"""What the page does, without Gradio: files in; a comparison, its view and its cards out.
+"""What the Compare page does, without Gradio: files in; a view of the comparison, files out.
 
-Nothing here is kept between calls, except the phantoms, which belong to nobody. Importing this
-must not import torch: the first page shall not wait for it.
+Nothing here is kept between calls, except finished comparisons of phantoms, which belong to
+nobody. Importing this must not import torch: the first page shall not wait for it.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import functools
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from brainseg.checkpoint import CheckpointError, find_checkpoints
+from brainseg import estimate, guard, receipt
+from brainseg.checkpoint import CONFIG, WEIGHTS, CheckpointError, find_checkpoints
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
-from brainseg.inference import Comparison, compare
-from brainseg.scan import ScanError, read_mask, read_scan
-from brainseg.ui import rendering
-from brainseg.ui.words import KIND_ORDER, caption
+from brainseg.evaluation import agreement
+from brainseg.inference import FUSIONS, Comparison, Predictor, compare, load_usable, predict_all
+from brainseg.preprocessing import CLIP, normalise, prepare
+from brainseg.scan import (
+    Scan,
+    ScanError,
+    mask_suffix,
+    read_mask,
+    read_scan,
+    read_sequences,
+    write_mask,
+)
+from brainseg.ui import rendering, view
+from brainseg.ui.view import View
 
 EXAMPLES = KINDS
 EXPECTED_ERRORS = (ScanError, CheckpointError, DataError)  # their messages are for the visitor
 # A probability map of this many voxels takes 160 MB, and there is one for each model and fusion.
 MAX_VOXELS = 40_000_000
+MAX_DRAWING = 2_000_000  # characters of a drawn truth
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """What one visitor's page keeps of a comparison: enough to draw any slice of it, no more.
+class Inputs:
+    """What there is to compare on, read and checked.
 
-    images: uint8 (slices, height, width).
-    masks: by name, ensembles first and fusions last; eight pixels to a byte along the width.
-    truth: packed like a mask, or None.
-    captions: by name, the figure beside the picture.
-    start: index of the slice to show first.
-    report: ``Comparison.to_json()``.
+    files: by role, for the receipt. findings: what the guard says of the scan.
     """
 
-    images: np.ndarray
-    masks: dict[str, np.ndarray]
+    scan: Scan
     truth: np.ndarray | None
-    captions: dict[str, str]
-    start: int
-    report: dict
+    files: dict[str, dict]
+    findings: tuple[guard.Finding, ...] = ()
+
+    @property
+    def is_stopped(self) -> bool:
+        return any(finding.stops for finding in self.findings)
 
 
 @dataclass(frozen=True, eq=False)
-class Card:
-    """One model's picture of one slice. ``image`` is uint8 (height, width, 3)."""
+class Step:
+    """A comparison on its way: ``done`` of ``total`` are there, ``running`` is next or None."""
 
-    name: str
-    kind: str
-    caption: str
-    image: np.ndarray
+    view: View
+    done: int
+    total: int
+    running: str | None
+
+
+def read_files(paths: dict[str, str | None]) -> Inputs:
+    """Read what a visitor gave: ``scan``, or ``flair``, ``t1``, ``t1c``; and ``truth``.
+
+    Raises one of ``EXPECTED_ERRORS``, with a sentence for whoever gave the files.
+    """
+    given = {role: path for role, path in paths.items() if path}
+    sequences = {role: given[role] for role in ("flair", "t1", "t1c") if role in given}
+    if "scan" in given and sequences:
+        raise ScanError(
+            "There are both one scan and separate sequences: remove the scan, or the sequences."
+        )
+    if sequences:
+        scan = read_sequences(**sequences)
+    elif "scan" in given:
+        scan = read_scan(given["scan"])
+    else:
+        raise ScanError("There is no scan yet: choose a file, or try an example.")
+    voxels = int(np.prod(scan.pixels.shape[:3]))
+    if voxels > MAX_VOXELS:
+        raise ScanError(
+            f"{scan.source} has {voxels:,} voxels, and this page compares up to {MAX_VOXELS:,}. "
+            "Crop the scan, or run python -m brainseg predict on it, one model at a time."
+        )
+    truth = read_mask(given["truth"], scan) if "truth" in given else None
+    files = {role: receipt.describe_file(path) for role, path in given.items()}
+    return Inputs(scan, truth, files, tuple(guard.inspect(scan)))
+
+
+def read_example(kind: str) -> Inputs:
+    """The phantom of a kind, one of ``EXAMPLES``, with its truth."""
+    case = _example(kind)
+    scan = replace(case.scan, source=f"phantom {kind}")
+    what = {"file": f"phantom {kind}", "bytes": scan.pixels.nbytes, "sha256": "computed"}
+    return Inputs(scan, case.mask, {"scan": what})
+
+
+def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
+    """Compare all checkpoints and fusions, one more with each step; the first has none yet."""
+    require_checkpoints(checkpoints)
+    predictors, skipped = load_usable(checkpoints)
+    order = [(name, predictor.kind) for name, predictor in predictors.items()]
+    order.sort(key=lambda item: item[1] != "model")  # as they are run
+    if sum(kind == "model" for _, kind in order) >= 2:
+        order += [(name, "fusion") for name in FUSIONS]
+    found = view.begin(
+        inputs.scan,
+        inputs.truth,
+        order,
+        skipped=tuple(skipped),
+        inputs=inputs.files,
+        checkpoints=tuple(_identity(predictor) for predictor in predictors.values()),
+    )
+    names = [name for name, _ in order]
+    yield Step(found, 0, len(names), names[0])
+    for done, result in enumerate(predict_all(inputs.scan, predictors), start=1):
+        found = view.add(found, result)
+        if done < len(names):
+            yield Step(found, done, len(names), names[done])
+    found = view.finish(found)
+    sample = inputs.scan.pixels[found.start].copy()
+    yield Step(replace(found, sample=sample), len(names), len(names), None)
+
+
+def run_example(kind: str, checkpoints: str | Path) -> Iterator[Step]:
+    """``run`` on a phantom. Finished comparisons are kept, and then there is one step only."""
+    key = (kind, _fingerprint(checkpoints))
+    if key not in _finished:
+        last = None
+        for last in run(read_example(kind), checkpoints):
+            if last.running:
+                yield last
+        if len(_finished) >= len(EXAMPLES):
+            _finished.clear()
+        _finished[key] = last.view
+    # An id of its own, so that two visitors' drawings never meet.
+    done = len(_finished[key].order)
+    yield Step(replace(_finished[key], id=view.new_id()), done, done, None)
 
 
 def compare_files(
@@ -64,24 +157,36 @@ def compare_files(
     Raises one of ``EXPECTED_ERRORS``, with a sentence for whoever gave the files.
     """
     require_checkpoints(checkpoints)
-    if not scan_path:
-        raise ScanError("There is no scan yet: choose a file, or try a phantom.")
-    scan = read_scan(scan_path)
-    voxels = int(np.prod(scan.pixels.shape[:3]))
-    if voxels > MAX_VOXELS:
-        raise ScanError(
-            f"{scan.source} has {voxels:,} voxels, and this page compares up to {MAX_VOXELS:,}. "
-            "Crop the scan, or run python -m brainseg predict on it, one model at a time."
-        )
-    truth = read_mask(truth_path, scan) if truth_path else None
-    return compare(scan, truth, checkpoints)
+    inputs = read_files({"scan": scan_path, "truth": truth_path})
+    return compare(inputs.scan, inputs.truth, checkpoints)
 
 
-def compare_example(kind: str, checkpoints: str | Path) -> Comparison:
-    """Compare all checkpoints on the phantom of a kind, one of ``EXAMPLES``, with its truth."""
+def predict_file(
+    scan_path: str | None, model: str, checkpoints: str | Path, folder: Path
+) -> tuple[Path, dict]:
+    """One model's mask of a scan, written to ``folder`` in the scan's format, and its figures.
+
+    Raises one of ``EXPECTED_ERRORS``.
+    """
     require_checkpoints(checkpoints)
-    case = _example(kind)
-    return compare(case.scan, case.mask, checkpoints)
+    inputs = read_files({"scan": scan_path})
+    predictors, _ = load_usable(checkpoints)
+    if model not in predictors:
+        raise CheckpointError(
+            f"There is no model {model!r}: expected one of {', '.join(predictors)}."
+        )
+    result = predictors[model].predict(inputs.scan)
+    stem = Path(inputs.scan.source).name.split(".")[0] or "scan"
+    path = write_mask(
+        result.mask, inputs.scan, folder / f"{stem}-{model}{mask_suffix(inputs.scan)}"
+    )
+    found = Comparison(inputs.scan, None, {model: result}).to_json()
+    return path, {
+        "source": found["source"],
+        "slices": found["slices"],
+        "model": model,
+        **{key: found["models"][model][key] for key in ("threshold", "area_px", "volume_ml")},
+    }
 
 
 def require_checkpoints(folder: str | Path) -> None:
@@ -94,40 +199,121 @@ def require_checkpoints(folder: str | Path) -> None:
         )
 
 
-def make_view(comparison: Comparison) -> View:
-    """The part of a comparison that a page keeps."""
-    report, truth = comparison.to_json(), comparison.truth
-    results = sorted(comparison.results.values(), key=lambda r: KIND_ORDER.index(r.kind))
-    masks = {result.name: result.mask for result in results}
-    marked = truth if truth is not None and truth.any() else sum(masks.values(), np.uint8(0))
-    return View(
-        images=rendering.display_volume(comparison.scan),
-        masks={name: np.packbits(mask, axis=-1) for name, mask in masks.items()},
-        truth=None if truth is None else np.packbits(truth, axis=-1),
-        captions={name: caption(name, report) for name in masks},
-        start=rendering.largest_slice(marked),
-        report=report,
+def draw_truth(found: View, index: int, picture: str) -> View:
+    """The view with the truth of slice ``index`` drawn by the visitor.
+
+    picture: a PNG as a data URL, white where there is tumour. Raises ScanError for another.
+    """
+    try:
+        if len(picture) > MAX_DRAWING:
+            raise ValueError
+        file = base64.b64decode(picture.removeprefix("data:image/png;base64,"), validate=True)
+        plane = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_GRAYSCALE)
+        if plane is None or max(plane.shape) > view.MAX_SIDE:
+            raise ValueError
+        return view.draw_truth(found, index, plane > 127)
+    except (ValueError, binascii.Error, cv2.error) as error:
+        raise ScanError("The drawing could not be read. Please draw it again.") from error
+
+
+def estimates(found: View, study: Path) -> tuple[dict[str, dict], str]:
+    """Estimated Dice by name where there is no truth, or a sentence that says why there is none."""
+    if found.truth is not None or found.pairs is None:
+        return {}, ""
+    models = [name for name, kind in found.order if kind != "fusion"]
+    if len(models) < 2:
+        return {}, ""
+    fitted, reason = estimate.read(study / estimate.FILE, models)
+    if fitted is None:
+        return {}, reason
+    figures = view.report(found)["models"]
+    return {
+        name: fitted.dice(entry["agreement"])
+        for name, entry in figures.items()
+        if entry["agreement"] is not None and entry["area_px"]
+    }, ""
+
+
+def seen_by_network(scan: Scan, size: int = 192) -> tuple[np.ndarray, int]:
+    """What a network reads of the middle slice: T1, FLAIR and T1c side by side after resizing and
+    normalisation, uint8 (size, 3 * size); and which slice that is."""
+    index = len(scan.pixels) // 2
+    prepared = prepare(scan.pixels[index : index + 1], size)
+    planes = normalise(prepared.images, prepared.statistics)[0]
+    return ((np.hstack(planes) + CLIP) * (255 / (2 * CLIP))).astype(np.uint8), index
+
+
+def write_files(found: View, folder: Path, index: int, level: int | None = None) -> list[Path]:
+    """What a visitor takes home, written to ``folder``: a .zip of masks, overlays and maps, the
+    scores and the receipt.
+
+    index: the slice of the overlays. level: a threshold in 255ths for all, or each model's own.
+    """
+    figures = view.report(found, level)
+    slip = receipt.make(
+        found.inputs, found.checkpoints, figures, None if level is None else level / 255
     )
+    texts = {
+        "scores.csv": receipt.to_csv(figures),
+        "receipt.html": receipt.to_html(slip),
+        "receipt.json": receipt.to_json(slip),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    _write_pictures(found, pictures, index, level)
+    archive = folder / "brainseg.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(pictures.rglob("*")):
+            if path.is_file():
+                packed.write(path, path.relative_to(pictures).as_posix())
+        for name in texts:
+            packed.write(folder / name, name)
+    return [archive, *(folder / name for name in texts)]
 
 
-def cards(view: View, index: int) -> list[Card]:
-    """One card per model and fusion, drawn on slice ``index`` (from 0)."""
-    image = view.images[index]
+def _write_pictures(found: View, folder: Path, index: int, level: int | None) -> None:
+    masks_folder, overlays = folder / "masks", folder / "overlays"
+    masks_folder.mkdir()
+    overlays.mkdir()
+    suffix = mask_suffix(found.scan)
+    image, truth = view.decode(found.images[index]), found.truth_plane(index)
+    votes, voters = np.zeros(image.shape, np.uint8), 0
+    for name, entry in found.entries.items():
+        mask, stem = entry.mask(level), name.replace("/", "_")
+        write_mask(mask, found.scan, masks_folder / f"{stem}{suffix}")
+        picture = rendering.overlay(image, mask[index], truth)
+        (overlays / f"{stem}-slice{index + 1}.png").write_bytes(rendering.png(picture))
+        if entry.kind != "fusion":
+            votes, voters = votes + mask[index], voters + 1
+    if voters > 1:
+        share = (votes * (255 / voters) + 0.5).astype(np.uint8)
+        bits = (agreement.entropy(votes, voters) * 255 + 0.5).astype(np.uint8)
+        (overlays / f"votes-slice{index + 1}.png").write_bytes(view.encode(share))
+        (overlays / f"disagreement-slice{index + 1}.png").write_bytes(view.encode(bits))
+    if found.truth is not None:
+        write_mask(found.full_truth(), found.scan, masks_folder / f"truth{suffix}")
 
-    def plane(packed: np.ndarray) -> np.ndarray:
-        mask = np.unpackbits(packed[index], axis=-1, count=image.shape[1]).astype(bool)
-        return rendering.enlarge(mask)
 
-    truth = None if view.truth is None else plane(view.truth)
-    return [
-        Card(
-            name,
-            view.report["models"][name]["kind"],
-            view.captions[name],
-            rendering.overlay(rendering.enlarge(image), plane(mask), truth),
-        )
-        for name, mask in view.masks.items()
-    ]
+def _identity(predictor: Predictor) -> dict:
+    folder = predictor.checkpoint.folder
+    stamp = (folder / WEIGHTS).stat().st_mtime_ns
+    return {**_described(predictor, stamp), "name": predictor.name}
+
+
+@functools.lru_cache(maxsize=64)
+def _described(predictor: Predictor, stamp: int) -> dict:
+    return receipt.describe_checkpoint(predictor.checkpoint)
+
+
+def _fingerprint(checkpoints: str | Path) -> tuple:
+    """What changes when a checkpoint below a folder does."""
+    files = [p for name in (CONFIG, WEIGHTS) for p in Path(checkpoints).rglob(name)]
+    return tuple(sorted((str(p), p.stat().st_mtime_ns) for p in files))
+
+
+_finished: dict[tuple, View] = {}
 
 
 @functools.lru_cache(maxsize=len(KINDS))

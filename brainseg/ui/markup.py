@@ -1,4 +1,4 @@
-"""The page's pieces of HTML. Names come from files and folders, so every text is escaped."""
+"""Pieces of HTML that several pages share. Names come from files, so every text is escaped."""
 
 from __future__ import annotations
 
@@ -6,49 +6,39 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
+
+from brainseg.guard import Finding
 from brainseg.ui import rendering
-from brainseg.ui.handlers import Card
 
 HEADER = """
-<h1>brainseg</h1>
-<p>Compare brain-tumour segmentation models, side by side, on one MRI scan.</p>
+<div class="top"><h1>brainseg</h1>
+<p>Compare brain-tumour segmentation models, side by side, on one MRI scan.</p></div>
 <p class="not-clinical" role="note"><strong>Not for clinical use.</strong> A research demonstration:
 its masks and figures must not inform any diagnosis or treatment.</p>
 """
 
 
-def cards(items: Sequence[Card], slice_number: int) -> str:
-    """The cards of one slice, numbered from 1, as a list of figures."""
-    return f'<ul class="cards">{"".join(_card(item, slice_number) for item in items)}</ul>'
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], label: str, *, words: bool = False
+) -> str:
+    """A table whose first column names its rows; all cells are text. ``words`` says that they
+    are for reading, not figures to be aligned."""
+    return raw_table(headings, [[escape(cell) for cell in row] for row in rows], label, words=words)
 
 
-def legend(truth: bool) -> str:
-    """What the colours mean, and that the figures are of the whole scan."""
-    swatches = _swatch("marked as tumour", rendering.MASK_COLOUR, "filled")
-    meaning = (
-        "Agreement is the mean overlap with the other models, from 0 to 1: how much they agree, "
-        "not how right they are."
-    )
-    if truth:
-        swatches += _swatch("outline of the true mask", rendering.TRUTH_COLOUR)
-        meaning = "Dice is the overlap with the true mask, from 0 to 1."
-    return (
-        f'<p class="legend">{swatches}</p><p class="legend">{meaning} All figures are of the whole '
-        "scan, not of one slice.</p>"
-    )
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column names its rows."""
+def raw_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], label: str, *, words: bool = False
+) -> str:
+    """``table`` of cells that are HTML already."""
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in headings)
     body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>'
-        + "".join(f"<td>{escape(text)}</td>" for text in rest)
-        + "</tr>"
+        f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{c}</td>" for c in rest) + "</tr>"
         for first, *rest in rows
     )
     return (
-        '<div class="figures" tabindex="0" role="region" aria-label="Table of figures"><table>'
+        f'<div class="figures" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<table class="{"words" if words else ""}">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -58,17 +48,39 @@ def notice(text: str) -> str:
     return f'<p class="notice" role="status">{escape(text)}</p>' if text else ""
 
 
-def _swatch(text: str, colour: tuple[int, int, int], style: str = "") -> str:
-    return f'<span class="{style}" style="--colour: rgb{colour}">{text}</span>'
-
-
-def _card(card: Card, slice_number: int) -> str:
-    # The pictures travel inside the page: none of a visitor's scan is written to a served file.
-    source = base64.b64encode(rendering.png(card.image)).decode()
-    badge = "" if card.kind == "model" else f' <span class="badge">{escape(card.kind)}</span>'
-    alt = f"Slice {slice_number} with what {card.name} marks as tumour: {card.caption}"
+def progress(text: str, done: int, total: int) -> str:
+    """A sentence and how far a comparison is."""
+    share = round(100 * done / max(total, 1))
     return (
-        f'<li><figure><img src="data:image/png;base64,{source}" alt="{escape(alt)}">'
-        f"<figcaption><strong>{escape(card.name)}{badge}</strong>{escape(card.caption)}"
-        "</figcaption></figure></li>"
+        f'{notice(text)}<div class="progress" role="progressbar" aria-label="Comparison" '
+        f'aria-valuenow="{share}" aria-valuemin="0" aria-valuemax="100">'
+        f'<i style="width: {share}%"></i></div>'
     )
+
+
+def findings(items: Sequence[Finding]) -> str:
+    """What the guard says of a scan, as a list."""
+    lines = "".join(
+        f'<li class="{"stops" if item.stops else ""}">{escape(item.text)}</li>' for item in items
+    )
+    return f'<ul class="findings" role="alert">{lines}</ul>' if items else ""
+
+
+def seen(picture: np.ndarray, slice_number: int, size: int) -> str:
+    """The network's input, folded away."""
+    return (
+        f'<details class="seen"><summary>What the network sees</summary>'
+        f'<img src="{data_url(rendering.png(np.repeat(picture[..., None], 3, -1)))}" alt="T1, '
+        f'FLAIR and T1c of slice {slice_number}, as the network reads them">Slice {slice_number} '
+        f"as T1, FLAIR and T1c, padded to a square of {size} pixels and scaled to the mean and "
+        "spread of the head. Three equal pictures: one sequence stands in for all.</details>"
+    )
+
+
+def picture(file: bytes, alt: str) -> str:
+    return f'<img src="{data_url(file)}" alt="{escape(alt)}">'
+
+
+def data_url(file: bytes) -> str:
+    """A PNG file inside the page: none of a visitor's scan is written to a served file."""
+    return "data:image/png;base64," + base64.b64encode(file).decode()

@@ -22,27 +22,13 @@ _HEADINGS = {
 }
 
 
-def caption(name: str, report: dict) -> str:
-    """The figure of one entry of ``Comparison.to_json()``: Dice where there is a truth, or else
-    agreement, and how much is marked; words where nothing is marked."""
-    entry = report["models"][name]
-    verdict = _against_truth(entry) if report["truth"] else _among_models(name, report)
-    return f"{verdict} · {size(entry)}" if entry["area_px"] else verdict
-
-
-def size(entry: dict) -> str:
-    """Volume where the scan states its spacing, or else the number of pixels."""
-    volume_ml = entry["volume_ml"]
-    if volume_ml is None:
-        return f"{entry['area_px']:,} px"
-    return f"{volume_ml:.1f} ml" if volume_ml >= 0.1 else "under 0.1 ml"
-
-
 def summary(report: dict) -> str:
     """One sentence on what was compared, and on what."""
     count = report["slices"]
     slices = "1 slice" if count == 1 else f"{count} slices"
     truth = "with its true mask" if report["truth"] else "no true mask given"
+    if drawn := report.get("drawn_slices"):
+        truth = f"truth drawn on slice {', '.join(map(str, drawn))}, scored there only"
     left_out = "".join(f" Left out: {reason}" for reason in report["skipped"])
     return f"{report['source']}: {slices}, {truth}.{left_out}"
 
@@ -60,30 +46,6 @@ def table(report: dict) -> tuple[list[str], list[list[str]]]:
         for name, entry in entries
     ]
     return headings, rows
-
-
-def _against_truth(entry: dict) -> str:
-    if entry["dice"] is None:
-        return "no tumour marked, none in truth"
-    if entry["recall"] is None:
-        return "tumour marked, none in truth"
-    words = "" if entry["area_px"] else ", no tumour marked"
-    return f"Dice {entry['dice']:.2f}{words}"
-
-
-def _among_models(name: str, report: dict) -> str:
-    entry = report["models"][name]
-    others = [
-        other
-        for key, other in report["models"].items()
-        if key != name and other["kind"] != "fusion"
-    ]
-    if not others:
-        return "the only model" if entry["area_px"] else "no tumour marked"
-    if not entry["area_px"]:
-        alike = sum(not other["area_px"] for other in others)
-        return f"no tumour marked, like {alike} of {len(others)} other models"
-    return f"agreement {entry['agreement']:.2f}"
 
 
 def _cell(column: str, entry: dict) -> str:

@@ -1,12 +1,21 @@
-"""Untrained stand-ins for shipped checkpoints, and small scans on disk."""
+"""Untrained stand-ins for shipped checkpoints, small scans on disk, and the app in a process."""
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+ROOT = Path(__file__).parents[2]
 
 
 def save_random(folder: Path, model: str, *, encoder: str | None = None, bases=()) -> None:
@@ -31,7 +40,7 @@ def save_random(folder: Path, model: str, *, encoder: str | None = None, bases=(
         settings["bases"] = [
             {"name": name, "sha256": sha256} for name, sha256 in zip(names, checksums, strict=True)
         ]
-    texts = {"metrics.json": "{}"}
+    texts = {"metrics.json": "{}", "README.md": "---\nlicense: apache-2.0\n---\n# untrained\n"}
     save_checkpoint(
         folder / f"{model}-bce", module.state_dict(), architecture_json(module), settings, texts
     )
@@ -50,11 +59,58 @@ def random_checkpoints(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def app(random_checkpoints, tmp_path_factory):
+    """Start ``python app.py`` on a free port; yields its address and its folder for uploads."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("app")
+    environment = {
+        **os.environ,
+        "BRAINSEG_CHECKPOINTS": str(random_checkpoints),
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+        "TMPDIR": str(folder),
+    }
+    environment.pop("GRADIO_TEMP_DIR", None)
+    url = f"http://127.0.0.1:{port}/"
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
+    try:
+        _wait(url, process)
+        yield url, folder
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    assert "Traceback" not in (folder / "log.txt").read_text()
+    assert not list(folder.glob("brainseg-*")), "uploads outlive the app"
+
+
+def without_proxy():
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _wait(url: str, process: subprocess.Popen) -> None:
+    give_up = time.monotonic() + 300
+    while time.monotonic() < give_up:
+        assert process.poll() is None, "app.py ended"
+        try:
+            without_proxy().open(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError(url)
+
+
 @pytest.fixture
 def scan_png(tmp_path) -> Path:
-    """A grey picture, 60 by 80 pixels, of a bright disc in a darker one."""
+    """A grey picture, 60 by 80 pixels, of a bright disc in a darker, grained one."""
     rows, columns = np.mgrid[:60, :80]
-    image = np.where(np.hypot(rows - 30, columns - 40) < 25, 90, 0)
+    grain = np.random.default_rng(0).integers(0, 60, (60, 80))
+    image = np.where(np.hypot(rows - 30, columns - 40) < 25, 70 + grain, 0)
     image[np.hypot(rows - 25, columns - 45) < 8] = 220
     path = tmp_path / "scan.png"
     Image.fromarray(image.astype(np.uint8)).save(path)
@@ -68,3 +124,21 @@ def truth_png(tmp_path, scan_png) -> Path:
     image = np.asarray(Image.open(scan_png))
     Image.fromarray(((image > 200) * 255).astype(np.uint8)).save(path)
     return path
+
+
+@pytest.fixture
+def scan_nifti(tmp_path) -> tuple[Path, Path]:
+    """A volume of six slices of a phantom with its truth, as NIfTI files with a geometry."""
+    import SimpleITK as sitk
+
+    from brainseg.data.phantom import make_case
+    from brainseg.scan import read_scan, write_mask
+
+    case = make_case(3, "large", size=64, slices=6)
+    image = sitk.GetImageFromArray(case.scan.pixels[..., 1].astype(np.int16))
+    slice_mm, row_mm, column_mm = case.scan.spacing_mm
+    image.SetSpacing((column_mm, row_mm, slice_mm))
+    image.SetOrigin((-12.0, 34.0, -5.0))
+    path = tmp_path / "volume.nii.gz"
+    sitk.WriteImage(image, str(path))
+    return path, write_mask(case.mask, read_scan(path), tmp_path / "volume_truth.nii.gz")

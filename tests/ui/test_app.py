@@ -1,11 +1,8 @@
-"""The app as its users meet it: a process with a port, a page and one endpoint."""
+"""The app as programs meet it: a process with a port, named endpoints and nothing to steal."""
 
-import os
-import signal
-import socket
+import json
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,48 +14,6 @@ ROOT = Path(__file__).parents[2]
 
 def without_proxy():
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-@pytest.fixture(scope="module")
-def app(random_checkpoints, tmp_path_factory):
-    """Start ``python app.py`` on a free port; yields its address and its folder for uploads."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("app")
-    environment = {
-        **os.environ,
-        "BRAINSEG_CHECKPOINTS": str(random_checkpoints),
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-        "GRADIO_SERVER_PORT": str(port),
-        "TMPDIR": str(folder),
-    }
-    environment.pop("GRADIO_TEMP_DIR", None)
-    url = f"http://127.0.0.1:{port}/"
-    with (folder / "log.txt").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
-    try:
-        _wait(url, process)
-        yield url, folder
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-    assert "Traceback" not in (folder / "log.txt").read_text()
-    assert not list(folder.glob("brainseg-*")), "uploads outlive the app"
-
-
-def _wait(url: str, process: subprocess.Popen) -> None:
-    give_up = time.monotonic() + 300
-    while time.monotonic() < give_up:
-        assert process.poll() is None, "app.py ended"
-        try:
-            without_proxy().open(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError(url)
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +57,51 @@ def test_a_bad_file_is_answered_in_a_sentence(client, tmp_path):
         client.predict(handle_file(path), None, api_name="/compare")
 
 
-def test_only_compare_is_offered(client):
+def test_predict_gives_a_mask_on_the_scan_s_own_grid(client, scan_nifti):
+    import SimpleITK as sitk
+    from gradio_client import handle_file
+
+    path, _ = scan_nifti
+    mask, figures = client.predict(handle_file(path), "unet-bce", api_name="/predict")
+    found, scan = sitk.ReadImage(mask), sitk.ReadImage(str(path))
+    assert found.GetSize() == scan.GetSize() and found.GetOrigin() == scan.GetOrigin()
+    assert found.GetSpacing() == pytest.approx(scan.GetSpacing())
+    assert int((sitk.GetArrayFromImage(found) > 0).sum()) == figures["area_px"]
+    assert figures["source"] == "volume.nii.gz" and figures["slices"] == 6
+
+
+def test_predict_with_an_unknown_model_lists_the_models(client, scan_png):
+    from gradio_client import handle_file
+
+    with pytest.raises(Exception, match=r"no model 'vgg'.*unet-bce"):
+        client.predict(handle_file(scan_png), "vgg", api_name="/predict")
+
+
+def test_two_endpoints_are_offered(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/compare"]
-    names = [parameter["parameter_name"] for parameter in endpoints["/compare"]["parameters"]]
-    assert names == ["scan", "truth"]
+    assert set(endpoints) == {"/compare", "/predict"}
+    names = {
+        key: [parameter["parameter_name"] for parameter in value["parameters"]]
+        for key, value in endpoints.items()
+    }
+    assert names == {"/compare": ["scan", "truth"], "/predict": ["scan", "model"]}
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", f"{ROOT}/app.py", "../app.py"])
+def test_paths_outside_the_uploads_cannot_be_read(app, path):
+    """Neither endpoint opens a file of the server that a program merely names."""
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    for name, second in (("compare", None), ("predict", "unet-bce")):
+        body = json.dumps({"data": [file, second]}).encode()
+        headers = {"Content-Type": "application/json"}
+        url = f"{app[0]}gradio_api/call/{name}"
+        try:
+            answer = without_proxy().open(urllib.request.Request(url, body, headers)).read()
+            event = json.loads(answer)["event_id"]
+            told = without_proxy().open(f"{url}/{event}", timeout=120).read().decode()
+        except urllib.error.HTTPError as error:
+            told = "event: error" + error.read().decode()
+        assert "event: error" in told and "root:" not in told and '"models"' not in told
 
 
 def test_files_of_the_project_are_not_served(app):
@@ -121,9 +116,9 @@ def test_importing_the_app_imports_no_torch():
 
 
 def test_an_unexpected_error_is_one_plain_sentence_and_goes_to_the_log(caplog):
-    from brainseg.ui import page
+    from brainseg.ui.errors import UNEXPECTED, explain
 
-    assert page.explain(KeyError("secret")) == page.UNEXPECTED
+    assert explain(KeyError("secret")) == UNEXPECTED
     assert "secret" in caplog.text
 
 
@@ -135,8 +130,18 @@ def test_a_page_without_checkpoints_still_works_and_says_so(tmp_path, monkeypatc
     assert "no trained model yet" in page.greet(tmp_path / "none")
 
 
-def test_a_view_that_is_no_longer_kept_is_said_to_be_gone():
-    from brainseg.ui import page
+def test_what_is_old_is_swept_and_what_is_new_stays(tmp_path):
+    import os
+    import time
 
-    with pytest.warns(UserWarning, match="compare again"):  # a toast, when there is a browser
-        assert page.EXPIRED in page.draw(None, 1)
+    from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, sweep
+
+    old, new = tmp_path / "a" / "old.png", tmp_path / "b" / "new.png"
+    for file in (old, new):
+        file.parent.mkdir()
+        file.write_text("x")
+    past = time.time() - MAX_AGE_S - 1
+    os.utime(old, (past, past))
+    sweep(tmp_path, MAX_AGE_S)
+    assert not old.exists() and new.exists()
+    assert MAX_AGE_S + SWEEP_S <= 3600

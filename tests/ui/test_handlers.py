@@ -1,11 +1,19 @@
+import base64
+import json
+import zipfile
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from brainseg import estimate
 from brainseg.checkpoint import CheckpointError
 from brainseg.data import phantom
 from brainseg.inference import Comparison, Result
-from brainseg.scan import Scan, ScanError
-from brainseg.ui import handlers, markup, words
+from brainseg.scan import Scan, ScanError, read_scan
+from brainseg.ui import handlers, markup, stressing, view, words
 
 MODELS = ["unet-bce", "unet_resnet34-bce", "unetpp-bce"]
 FUSIONS = ["fusion_mean", "fusion_vote", "fusion_staple"]
@@ -26,16 +34,48 @@ def comparison(marks, truth=None, spacing_mm=None, slices=1):
     return Comparison(scan, None if truth is None else mask(truth), results)
 
 
-def captions(*args, **kwargs):
-    return handlers.make_view(comparison(*args, **kwargs)).captions
+def finished(paths, checkpoints):
+    return list(handlers.run(handlers.read_files(paths), checkpoints))
 
 
-def test_files_with_truth_are_scored(random_checkpoints, scan_png, truth_png):
-    report = handlers.compare_files(scan_png, truth_png, random_checkpoints).to_json()
-    assert report["truth"] and report["source"] == "scan.png"
-    assert set(report["models"]) == {*MODELS, *FUSIONS}
-    for entry in report["models"].values():
-        assert {"dice", "area_px", "agreement"} <= set(entry)
+@pytest.fixture
+def small_phantoms(monkeypatch):
+    made = []
+
+    def small(kind):
+        made.append(kind)
+        return phantom.make_case(1, kind, size=64, slices=4)
+
+    def forget():
+        handlers._example.cache_clear()
+        handlers._finished.clear()
+
+    monkeypatch.setattr(handlers, "make_example", small)
+    forget()
+    yield made
+    forget()
+
+
+def test_models_come_one_by_one_and_agree_with_the_library(random_checkpoints, scan_png, truth_png):
+    steps = finished({"scan": scan_png, "truth": truth_png}, random_checkpoints)
+    assert [step.done for step in steps] == [0, 1, 2, 3, 4, 5, 6]
+    assert [len(step.view.entries) for step in steps] == [0, 1, 2, 3, 4, 5, 6]
+    assert [step.running for step in steps] == [*MODELS, *FUSIONS, None]
+    last = steps[-1].view
+    assert [name for name, _ in last.order] == ["unetpp-bce", *MODELS[:2], *FUSIONS]
+    assert [kind for _, kind in last.order] == ["ensemble"] + ["model"] * 2 + ["fusion"] * 3
+    expected = handlers.compare_files(scan_png, truth_png, random_checkpoints).to_json()
+    for name, entry in view.report(last)["models"].items():
+        assert entry == pytest.approx(expected["models"][name]), name
+
+
+def test_one_checkpoint_is_enough(random_checkpoints, scan_png, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "unet-bce").symlink_to(random_checkpoints / "unet-bce")
+    steps = finished({"scan": scan_png}, tmp_path / "one" / "unet-bce")
+    assert [step.running for step in steps] == ["unet-bce", None]
+    assert view.report(steps[-1].view)["models"]["unet-bce"]["agreement"] is None
+    assert handlers.estimates(steps[-1].view, tmp_path) == ({}, "")
 
 
 def test_files_without_truth_have_agreement_only(random_checkpoints, scan_png):
@@ -45,59 +85,96 @@ def test_files_without_truth_have_agreement_only(random_checkpoints, scan_png):
         assert "dice" not in entry and "agreement" in entry
 
 
-def test_the_view_puts_ensembles_first_and_draws_at_the_scan_s_shape(
-    random_checkpoints, scan_png, truth_png
-):
-    found = handlers.compare_files(scan_png, truth_png, random_checkpoints)
-    view = handlers.make_view(found)
-    cards = handlers.cards(view, view.start)
-    assert [card.name for card in cards] == ["unetpp-bce", *MODELS[:2], *FUSIONS]
-    assert [card.kind for card in cards] == ["ensemble"] + ["model"] * 2 + ["fusion"] * 3
-    assert all(card.image.shape == (60 * 4, 80 * 4, 3) for card in cards)
-    assert words.table(view.report)[1][0][0] == "unetpp-bce"
+def test_three_sequences_make_one_scan(random_checkpoints, scan_nifti):
+    path, _ = scan_nifti
+    inputs = handlers.read_files({"flair": path, "t1c": path})
+    assert inputs.scan.pixels.shape[-1] == 3
+    assert inputs.files.keys() == {"flair", "t1c"}
+    with pytest.raises(ScanError, match="remove the scan"):
+        handlers.read_files({"scan": path, "flair": path})
 
 
-def test_a_view_holds_no_floats_and_gives_back_every_mask():
-    found = comparison({"model_a": 7, "fusion_b": 20}, truth=3, slices=3)
-    view = handlers.make_view(found)
-    assert view.images.dtype == np.uint8
-    assert {mask.dtype for mask in [view.truth, *view.masks.values()]} == {np.dtype(np.uint8)}
-    assert view.masks["model_a"].nbytes == 3 * 4  # five pixels are one byte
-    picture = handlers.cards(view, 1)[0].image
-    expected = found.results["model_a"].mask[1].repeat(52, 0).repeat(52, 1)
-    assert (picture.any(axis=-1) == expected).all()  # on a black image, only the mask has colour
+def test_an_estimate_needs_a_fit_on_these_models(random_checkpoints, scan_png, tmp_path):
+    last = finished({"scan": scan_png}, random_checkpoints)[-1].view
+    found, reason = handlers.estimates(last, tmp_path)
+    assert found == {} and "not been fitted" in reason
+    fitted = estimate.fit(np.linspace(0, 1, 20), np.linspace(0, 1, 20), 20, MODELS)
+    estimate.write(fitted, tmp_path / "estimate.json")
+    found, reason = handlers.estimates(last, tmp_path)
+    figures = view.report(last)["models"]
+    marked = {name for name, entry in figures.items() if entry["area_px"]}
+    assert set(found) == marked and reason == ""
+    for name, values in found.items():
+        assert values["dice"] == pytest.approx(figures[name]["agreement"])
 
 
-def test_the_first_slice_shown_is_where_the_truth_is_or_else_the_masks():
-    found = comparison({"model_a": 0, "model_b": 0}, truth=0, slices=5)
-    assert handlers.make_view(found).start == 2
-    found.results["model_a"].probabilities[3, 0, 0] = 1
-    assert handlers.make_view(found).start == 3
-    truth = found.truth.copy()
-    truth[4, 0, 0] = True
-    assert handlers.make_view(Comparison(found.scan, truth, found.results)).start == 4
+def test_downloads_hold_what_was_shown(random_checkpoints, scan_nifti, tmp_path):
+    path, truth = scan_nifti
+    last = finished({"scan": path, "truth": truth}, random_checkpoints)[-1].view
+    paths = handlers.write_files(last, tmp_path, 2)
+    assert [p.name for p in paths] == ["brainseg.zip", "scores.csv", "receipt.html", "receipt.json"]
+    with zipfile.ZipFile(paths[0]) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "out")
+    for name in [*MODELS, *FUSIONS]:
+        assert f"overlays/{name}-slice3.png" in names
+        written = read_scan(tmp_path / "out" / "masks" / f"{name}.nii.gz")
+        assert ((written.pixels[..., 0] > 0) == last.entries[name].mask()).all()
+        assert written.affine == pytest.approx(last.scan.affine)
+    assert {"overlays/votes-slice3.png", "overlays/disagreement-slice3.png"} <= names
+    slip = json.loads(paths[3].read_text())
+    assert slip["inputs"]["scan"]["file"] == "volume.nii.gz"
+    assert len(slip["inputs"]["scan"]["sha256"]) == 64
+    assert {c["name"] for c in slip["checkpoints"]} == set(MODELS)
+    assert slip["repeat"]["command"] == (
+        "python -m brainseg predict volume.nii.gz --truth volume_truth.nii.gz --out predictions"
+    )
+    assert slip["result"] == view.report(last)
+    rows = paths[1].read_text().splitlines()
+    assert len(rows) == 7 and rows[0].startswith("name,kind,dice")
+    assert slip["checkpoints"][0]["sha256"] in paths[2].read_text()
 
 
-def test_captions_with_truth():
-    found = captions({"model_a": 5, "model_b": 0}, truth=5)
-    assert found == {"model_a": "Dice 1.00 · 5 px", "model_b": "Dice 0.00, no tumour marked"}
+def test_downloads_at_a_threshold_of_one_s_own(random_checkpoints, scan_png, tmp_path):
+    last = finished({"scan": scan_png}, random_checkpoints)[-1].view
+    handlers.write_files(last, tmp_path, 0, level=250)
+    with zipfile.ZipFile(tmp_path / "brainseg.zip") as archive:
+        file = archive.read("masks/unet-bce.png")
+    mask = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_GRAYSCALE) > 0
+    assert (mask == (last.entries["unet-bce"].plane(0) > 250)).all()
+    slip = json.loads((tmp_path / "receipt.json").read_text())
+    assert slip["threshold_for_all"] == pytest.approx(250 / 255)
+    assert slip["result"]["models"]["unet-bce"]["area_px"] == mask.sum()
 
 
-def test_a_healthy_scan_is_told_in_words():
-    found = captions({"model_a": 0, "model_b": 4}, truth=0)
-    assert found["model_a"] == "no tumour marked, none in truth"
-    assert found["model_b"] == "tumour marked, none in truth · 4 px"
-    found = captions({"model_a": 0, "model_b": 0, "fusion_c": 0})
-    assert found["model_a"] == "no tumour marked, like 1 of 1 other models"
-    assert found["fusion_c"] == "no tumour marked, like 2 of 2 other models"
-    assert captions({"model_a": 0}) == {"model_a": "no tumour marked"}
+def test_a_drawing_becomes_the_truth(random_checkpoints, scan_png):
+    last = finished({"scan": scan_png}, random_checkpoints)[-1].view
+    plane = np.zeros((60, 80), np.uint8)
+    plane[10:20, 30:50] = 255
+    url = "data:image/png;base64," + base64.b64encode(view.encode(plane)).decode()
+    drawn = handlers.draw_truth(last, 0, url)
+    assert (drawn.truth_plane(0) == (plane > 0)).all()
+    assert view.report(drawn)["models"]["unet-bce"]["dice"] is not None
 
 
-def test_captions_without_truth_say_agreement_never_dice():
-    found = captions({"model_a": 4, "model_b": 8}, spacing_mm=(10, 10, 10))
-    assert found["model_a"] == "agreement 0.67 · 4.0 ml"
-    assert captions({"model_a": 4}) == {"model_a": "the only model · 4 px"}
-    assert captions({"model_a": 4}, spacing_mm=(1, 1, 1))["model_a"].endswith("under 0.1 ml")
+@pytest.mark.parametrize("picture", ["", "data:image/png;base64,AAAA", "x" * 3_000_000, "../a"])
+def test_a_broken_drawing_is_refused_in_a_sentence(random_checkpoints, scan_png, picture):
+    last = finished({"scan": scan_png}, random_checkpoints)[-1].view
+    with pytest.raises(ScanError, match="draw it again"):
+        handlers.draw_truth(last, 0, picture)
+
+
+def test_the_guard_stops_what_is_no_scan(tmp_path):
+    path = tmp_path / "flat.png"
+    Image.fromarray(np.full((64, 64), 90, np.uint8)).save(path)
+    inputs = handlers.read_files({"scan": path})
+    assert inputs.is_stopped and "nothing to segment" in inputs.findings[0].text
+
+
+def test_what_the_network_sees_is_three_squares(scan_png):
+    picture, index = handlers.seen_by_network(read_scan(scan_png), 48)
+    assert picture.shape == (48, 144) and picture.dtype == np.uint8 and index == 0
+    assert (picture[:, :48] == picture[:, 48:96]).all()
 
 
 def test_the_table_has_words_where_a_figure_is_not_defined():
@@ -116,13 +193,15 @@ def test_the_table_has_words_where_a_figure_is_not_defined():
 def test_summary():
     report = comparison({"model_a": 1}, truth=1, slices=2).to_json()
     assert words.summary(report) == "scan.png: 2 slices, with its true mask."
+    drawn = {**report, "drawn_slices": [2]}
+    assert "truth drawn on slice 2, scored there only" in words.summary(drawn)
 
 
 def test_names_from_files_and_folders_are_escaped():
-    card = handlers.Card("<b>", "<i>", '"<s>', np.zeros((2, 2, 3), np.uint8))
-    html = markup.cards([card], 1) + markup.table(["<u>"], [["<u>"]]) + markup.notice("<u>")
-    assert not {"<b>", "<i>", "<s>", "<u>", '""'} & set(html.replace(">", "> ").split())
-    assert "&quot;&lt;s&gt;" in html
+    html = markup.table(["<u>"], [["<u>", "<b>"]], '"<i>') + markup.notice("<u>")
+    html += markup.progress("<s>", 1, 2)
+    assert not any(tag in html for tag in ("<u>", "<b>", "<i>", "<s>"))
+    assert "&quot;&lt;i&gt;" in html
 
 
 def test_a_bad_file_gets_the_reader_s_sentence(random_checkpoints, tmp_path):
@@ -148,28 +227,54 @@ def test_no_scan_and_too_large_a_scan(random_checkpoints, scan_png, monkeypatch)
 
 
 @pytest.mark.parametrize("folder", ["missing", "."])
-def test_without_a_checkpoint_it_is_said_what_to_do(tmp_path, scan_png, folder):
+def test_without_a_checkpoint_it_is_said_what_to_do(tmp_path, scan_png, folder, small_phantoms):
     for call in (
         lambda: handlers.compare_files(scan_png, None, tmp_path / folder),
-        lambda: handlers.compare_example("small", tmp_path / folder),
+        lambda: list(handlers.run_example("small", tmp_path / folder)),
     ):
         with pytest.raises(CheckpointError, match=r"no trained model yet.*train\.py"):
             call()
 
 
-def test_an_example_is_made_once_and_has_its_truth(random_checkpoints, monkeypatch):
-    made = []
+def test_an_example_is_compared_once_and_is_nobody_s(random_checkpoints, small_phantoms):
+    first = list(handlers.run_example("large", random_checkpoints))
+    again = list(handlers.run_example("large", random_checkpoints))
+    assert small_phantoms == ["large"]
+    assert len(first) == 7 and len(again) == 1
+    one, two = first[-1].view, again[0].view
+    assert one.id != two.id and one.truth.any()
+    blank = base64.b64encode(view.encode(np.zeros((64, 64), np.uint8))).decode()
+    handlers.draw_truth(one, two.start, "data:image/png;base64," + blank)
+    third = next(handlers.run_example("large", random_checkpoints)).view
+    assert (third.truth == two.truth).all()
 
-    def small(kind):
-        made.append(kind)
-        return phantom.make_case(1, kind, size=64, slices=4)
 
-    monkeypatch.setattr(handlers, "make_example", small)
-    handlers._example.cache_clear()
-    try:
-        for _ in range(2):
-            found = handlers.compare_example("large", random_checkpoints)
-        assert made == ["large"]
-        assert found.truth.any() and found.to_json()["slices"] == 4
-    finally:
-        handlers._example.cache_clear()
+def test_stress_runs_every_severity_and_names_what_breaks(random_checkpoints, small_phantoms):
+    subject = stressing.subject("large", None)
+    steps = list(stressing.run(subject, "noise", random_checkpoints))
+    last = steps[-1].view
+    assert last.shape[0] == 9 and steps[-1].running is None
+    assert "fusion_staple" not in last.entries and len(last.entries) == 5
+    curves = stressing.scores(last)
+    assert set(curves) == set(last.entries) and all(len(c) == 9 for c in curves.values())
+    assert "no ranking follows" in stressing.verdict(last, curves)
+    drawing = stressing.curve(last, curves)
+    assert drawing.count("<polyline") == 5 and "unetpp-bce" in drawing
+    headings, rows = stressing.rows(last, curves)
+    assert len(headings) == 10 and rows[0][0] == "unetpp-bce"
+
+
+def test_without_truth_stress_scores_against_the_clean_mask(random_checkpoints, small_phantoms):
+    subject = replace(stressing.subject("large", None), truth=None)
+    last = list(stressing.run(subject, "rotation", random_checkpoints))[-1].view
+    for name, values in stressing.scores(last).items():
+        assert values[0] == 1 or not last.entries[name].mask()[0].any()
+
+
+def test_the_scan_in_compare_can_be_stressed(random_checkpoints, scan_png, truth_png):
+    with pytest.raises(ScanError, match="compare a scan first"):
+        stressing.subject(stressing.COMPARED, None)
+    last = finished({"scan": scan_png, "truth": truth_png}, random_checkpoints)[-1].view
+    subject = stressing.subject(stressing.COMPARED, last)
+    assert (subject.pixels == read_scan(scan_png).pixels[0]).all()
+    assert (subject.truth == last.truth_plane(0)).all() and subject.name == "scan.png"

@@ -1,0 +1,70 @@
+import cv2
+import numpy as np
+import pytest
+
+from brainseg import guard
+from brainseg.data.phantom import make_case
+from brainseg.scan import Scan
+
+ROWS, COLUMNS = np.mgrid[:128, :128]
+
+
+@pytest.fixture(scope="module")
+def volume():
+    return make_case(3, "large", size=128, slices=9).scan
+
+
+def codes(image):
+    return [
+        finding.code for finding in guard.inspect(Scan(image.astype(np.uint8)[None, ..., None]))
+    ]
+
+
+def test_a_head_with_three_sequences_passes(volume):
+    assert guard.inspect(volume) == []
+
+
+def test_one_sequence_is_a_hint_only(volume):
+    findings = guard.inspect(Scan(volume.pixels[..., 1:2]))
+    assert [f.code for f in findings] == ["one sequence"] and not findings[0].stops
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.random.default_rng(0).integers(0, 255, (128, 128)),
+        COLUMNS,
+        (np.hypot(ROWS - 64, COLUMNS - 64) < 40) * 255,
+        ((ROWS // 16 + COLUMNS // 16) % 2) * 255,
+    ],
+    ids=["static", "gradient", "disc", "checkerboard"],
+)
+def test_what_is_no_head_stops(image):
+    assert "not a brain MRI" in codes(image)
+    assert guard.inspect(Scan(image.astype(np.uint8)[None, ..., None]))[0].stops
+
+
+def test_a_blank_picture_stops():
+    assert codes(np.full((64, 64), 30)) == ["blank"]
+
+
+def test_an_inverted_head_stops(volume):
+    assert codes(255 - volume.pixels[4, ..., 1]) == ["inverted"]
+
+
+def test_writing_is_noticed(volume):
+    image = volume.pixels[4, ..., 1].copy()
+    assert "text" not in codes(image)
+    cv2.putText(image, "DOE JOHN", (2, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.3, 255, 1)
+    assert "text" in codes(image)
+
+
+def test_strong_colours_are_noticed(volume):
+    image = np.stack([volume.pixels[4, ..., 1]] * 3, -1)
+    image[..., 0] //= 8
+    assert "colour" in [f.code for f in guard.inspect(Scan(image[None]))]
+
+
+@pytest.mark.parametrize("dtype, scale", [(np.int16, 16), (np.float32, 1e-3)])
+def test_the_scale_of_the_values_does_not_matter(volume, dtype, scale):
+    assert guard.inspect(Scan((volume.pixels.astype(float) * scale).astype(dtype))) == []

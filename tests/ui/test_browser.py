@@ -1,0 +1,325 @@
+"""The page in a real browser, as a visitor meets it. Any console error fails a test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+pytest.importorskip("playwright", reason="playwright is not installed: pip install -e .[dev]")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed"),
+]
+
+VIEWER = "#compare-viewer .viewer"
+FINISHED = "#compare-viewer .save:not([hidden])"
+MODELS = ["unetpp-bce", "unet-bce", "unet_resnet34-bce"]
+WAIT_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, app):
+    """A function that opens the page for one more visitor."""
+    errors, contexts, outside = [], [], []
+
+    def open_page(width=1440, height=1000, **settings):
+        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda r: None if _is_inside(r.url, app[0]) else outside.append(r.url))
+        page.goto(app[0])
+        page.wait_for_selector("#examples button")
+        page.wait_for_selector(VIEWER, state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert outside == [], "the page fetched something from outside"
+
+
+def _is_inside(url: str, home: str) -> bool:
+    return url.startswith((home, home.replace("http", "ws"), "data:", "blob:"))
+
+
+def give(page, path: Path, place: str = ".scan-drop") -> None:
+    page.set_input_files(f"{place} input[type=file]", path)
+    page.wait_for_selector(f"{place} :text('{path.name.split('.')[0]}')")
+
+
+def give_truth(page, path: Path) -> None:
+    page.click("button:has-text('True mask, or separate')")
+    page.wait_for_selector(".truth-drop input[type=file]", state="attached")
+    give(page, path, ".truth-drop")
+
+
+def compare(page) -> None:
+    page.click("#run")
+    page.wait_for_selector(FINISHED)
+
+
+def state(page, expression: str):
+    """A JavaScript expression over ``s``, the viewer's state."""
+    return page.evaluate(f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
+                         f"return {expression} }})()")  # fmt: skip
+
+
+def figures(page) -> dict[str, str]:
+    cards = page.locator(f"{VIEWER} .card")
+    return {
+        card.locator("strong").inner_text(): card.locator(".figure").inner_text()
+        for card in cards.all()
+    }
+
+
+def moved(page, selector: str, value: int) -> None:
+    page.locator(f"{VIEWER} {selector}").fill(str(value))
+
+
+def test_an_example_in_one_click(visit):
+    page = visit()
+    assert page.locator(f"{VIEWER} .empty").is_visible()
+    page.click("#examples button[data-choose=small]")
+    page.wait_for_selector(FINISHED)
+    found = figures(page)
+    assert list(found)[:3] == MODELS and len(found) == 6
+    assert page.locator(f"{VIEWER} .card .badge").first.inner_text() == "ensemble"
+    assert all(text.startswith(("Dice", "Both")) for text in found.values())
+    assert "phantom small" in page.inner_text("#status")
+    assert page.locator(f"{VIEWER} .matrix td").count() > 36
+    assert state(page, "Object.keys(s.message.planes).length") == 5  # never the whole volume
+
+
+def test_a_picture_with_truth_composed_in_the_browser(visit, scan_png, truth_png, tmp_path):
+    page = visit()
+    give(page, scan_png)
+    give_truth(page, truth_png)
+    compare(page)
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+
+    # The threshold acts at once, in the browser alone, and on all figures.
+    truth = np.asarray(Image.open(truth_png)) > 0
+    probability = np.array(state(page, "[...s.slice.maps['unet-bce']]")).reshape(60, 80)
+    levels = [int(level) for level in np.percentile(probability, (30, 70))]
+    for level in levels:
+        moved(page, ".threshold", level)
+        mask = probability > level
+        whole = mask.sum() + truth.sum()
+        assert figures(page)["unet-bce"] == f"Dice {2 * (mask & truth).sum() / whole:.2f}"
+        shown = state(page, "[...s.layer(s.slice, s.message.cards[1]).mask]")
+        assert (np.array(shown).reshape(60, 80) == mask).all()
+    assert page.inner_text(f"{VIEWER} .threshold-value") == f"{levels[1] / 255:.2f}"
+
+    # So do opacity, style, colour and truth: the picture changes, and nothing is fetched.
+    def picture():
+        canvas = f"document.querySelectorAll('{VIEWER} .card canvas')[1]"
+        return page.evaluate(f"{canvas}.toDataURL()")
+
+    seen = {picture()}
+    moved(page, ".opacity", 90)
+    seen.add(picture())
+    for selector in ("[data-mode=outline]", "[data-colour='0,158,115']", "[data-mode=errors]"):
+        page.check(f"{VIEWER} {selector}", force=True)
+        seen.add(picture())
+    page.check(f"{VIEWER} [data-mode=outline]", force=True)
+    page.uncheck(f"{VIEWER} .truth", force=True)
+    seen.add(picture())
+    page.click(f"{VIEWER} .zoom-in")
+    seen.add(picture())
+    assert len(seen) == 7
+    assert requests == []
+
+
+def test_the_distance_line_is_hd95(visit, scan_png, truth_png):
+    from scipy import ndimage
+
+    page = visit()
+    give(page, scan_png)
+    give_truth(page, truth_png)
+    compare(page)
+    page.check(f"{VIEWER} [data-mode=errors]", force=True)
+    truth = np.asarray(Image.open(truth_png)) > 0
+    mask = np.array(state(page, "[...s.layer(s.slice, s.message.cards[1]).mask]")) > 0
+    mask = mask.reshape(60, 80)
+
+    def border(region):
+        return region & ~ndimage.binary_erosion(region)
+
+    def directed(one, other):
+        away = np.sort(ndimage.distance_transform_edt(~border(other))[border(one)])
+        return away[int(np.ceil(0.95 * len(away))) - 1]
+
+    found = state(page, "s.hd95(s.slice, s.message.cards[1]).distance")
+    assert found == pytest.approx(max(directed(mask, truth), directed(truth, mask)))
+
+
+def test_a_volume_with_its_slider(visit, scan_nifti):
+    page = visit()
+    give(page, scan_nifti[0])
+    compare(page)
+    assert "no true mask" in page.inner_text("#status")
+    assert not any(text.startswith("Dice") for text in figures(page).values())
+    assert page.locator(f"{VIEWER} .needs-truth").first.is_hidden()
+    assert "has not been fitted" in page.inner_text(f"{VIEWER} .legend")
+    for number in (1, 6):
+        moved(page, ".slice", number)
+        page.wait_for_function(
+            f"document.querySelector('{VIEWER}').dataset.index === '{number - 1}'"
+        )
+        assert page.inner_text(f"{VIEWER} .slice-value") == f"{number} / 6"
+    page.click(f"{VIEWER} .jump")
+    start = state(page, "s.message.start")
+    assert page.inner_text(f"{VIEWER} .slice-value") == f"{start + 1} / 6"
+    page.locator(f"{VIEWER} .zoom-in").focus()
+    page.keyboard.press("ArrowRight" if start < 5 else "ArrowLeft")
+    assert state(page, "s.index") == (start + 1 if start < 5 else start - 1)
+
+
+def test_downloads_are_what_was_shown(visit, scan_nifti, tmp_path):
+    from brainseg.scan import read_scan
+
+    page = visit()
+    give(page, scan_nifti[0])
+    give_truth(page, scan_nifti[1])
+    compare(page)
+    page.click(f"{VIEWER} .save")
+    page.wait_for_selector("#files a")
+    for name in ("brainseg.zip", "receipt.json"):
+        with page.expect_download() as download:
+            page.click(f"#files a[download='{name}']")
+        download.value.save_as(tmp_path / name)
+    slip = json.loads((tmp_path / "receipt.json").read_text())
+    with zipfile.ZipFile(tmp_path / "brainseg.zip") as archive:
+        archive.extract("masks/unet-bce.nii.gz", tmp_path)
+    mask = read_scan(tmp_path / "masks" / "unet-bce.nii.gz")
+    scan = read_scan(scan_nifti[0])
+    assert mask.affine == pytest.approx(scan.affine)
+    entry = slip["result"]["models"]["unet-bce"]
+    assert int((mask.pixels > 0).sum()) == entry["area_px"]
+    shown = figures(page)["unet-bce"]
+    assert shown == f"Dice {entry['dice']:.2f}"
+
+
+def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
+    page = visit()
+    give(page, scan_png)
+    compare(page)
+    assert not any(text.startswith("Dice") for text in figures(page).values())
+    page.check(f"{VIEWER} .draw", force=True)
+    canvas = page.locator(f"{VIEWER} .card canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 40, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y, steps=5)
+    page.mouse.up()
+    page.wait_for_function(f"document.querySelector('{VIEWER} .figure').innerText.match(/Dice/)")
+    page.wait_for_function("document.querySelector('#status').innerText.match(/drawn on slice 1/)")
+    assert state(page, "s.slice.truth.reduce((a, b) => a + b, 0)") > 20
+
+
+def test_a_broken_file_is_a_sentence_and_the_page_goes_on(visit, scan_png, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(scan_png.read_bytes()[:60])
+    page = visit()
+    give(page, broken)
+    page.click("#run")
+    page.wait_for_selector("#status :text('broken.png')")
+    assert "Traceback" not in page.inner_text("body")
+    page.click("#examples button[data-choose=small]")
+    page.wait_for_selector(FINISHED)
+
+
+def test_what_is_no_scan_is_stopped_until_the_visitor_insists(visit, tmp_path):
+    path = tmp_path / "static.png"
+    values = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(values).save(path)
+    page = visit()
+    give(page, path)
+    page.click("#run")
+    page.wait_for_selector(".findings :text('probably not a brain MRI')")
+    assert page.locator(f"{VIEWER} .empty").is_visible()
+    assert page.locator(".seen").count() == 1
+    page.click("#anyway")
+    page.wait_for_selector(FINISHED)
+
+
+def test_two_visitors_at_once_do_not_meet(visit, scan_png, scan_nifti):
+    one, two = visit(), visit()
+    give(one, scan_png)
+    give(two, scan_nifti[0])
+    one.click("#run")
+    two.click("#run")
+    for page, name, slices in ((one, "scan.png", 1), (two, "volume.nii.gz", 6)):
+        page.wait_for_selector(FINISHED)
+        assert name in page.inner_text("#status")
+        assert state(page, "s.message.slices") == slices
+    moved(two, ".slice", 6)
+    two.wait_for_function(f"document.querySelector('{VIEWER}').dataset.index === '5'")
+    assert state(one, "s.message.source") == "scan.png"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone(visit, scheme):
+    page = visit(390, 844, has_touch=True, color_scheme=scheme)
+    page.click("#examples button[data-choose=small]")
+    page.wait_for_selector(FINISHED)
+    for name in ("Compare", "Study", "Stress", "Models"):
+        page.click(f"button[role=tab]:has-text('{name}')")
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+
+
+def test_study_chooses_and_stress_draws_its_curve(visit):
+    page = visit()
+    page.click("#examples button[data-choose=small]")
+    page.wait_for_selector(FINISHED)
+    page.click("button[role=tab]:has-text('Study')")
+    page.wait_for_selector("#study :text('Still missing')")
+    page.click("button[role=tab]:has-text('Models')")
+    page.wait_for_selector("#models :text('unet_resnet34-bce')")
+    page.click("button[role=tab]:has-text('Stress')")
+    page.click("#run-stress")
+    page.wait_for_selector("#curve svg")
+    assert page.locator("#curve polyline").count() == 5
+    slider = page.locator("#stress-viewer .slice")
+    slider.fill("9")
+    page.wait_for_function("document.querySelector('#stress-viewer .viewer').dataset.index === '8'")
+    assert page.inner_text("#stress-viewer .slice-value") == "100%"
+
+
+def test_every_control_has_a_name_for_screen_readers(visit):
+    page = visit()
+    page.click("#examples button[data-choose=small]")
+    page.wait_for_selector(FINISHED)
+    nameless = page.evaluate("""() => {
+        const named = (e) => e.getAttribute('aria-label') || e.innerText.trim()
+            || (e.labels && e.labels.length);
+        return [...document.querySelectorAll(
+            '.viewer button, .viewer input, .viewer select, .viewer canvas, #examples button')]
+            .filter((e) => !e.closest('[hidden]') && !named(e)).map((e) => e.outerHTML);
+    }""")
+    assert nameless == []

@@ -1,0 +1,123 @@
+import base64
+
+import numpy as np
+import pytest
+
+from brainseg.inference import Comparison, Result
+from brainseg.scan import Scan
+from brainseg.ui import view
+
+
+def scan_of(shape, spacing_mm=None):
+    pixels = np.random.default_rng(0).integers(0, 255, (*shape, 1), np.uint8)
+    return Scan(pixels, spacing_mm=spacing_mm, source="scan.png")
+
+
+def results(shape, thresholds=(0.33, 0.5, 0.7)):
+    rng = np.random.default_rng(1)
+    return [
+        Result(f"model-{i}", "model", rng.random(shape, np.float32), threshold)
+        for i, threshold in enumerate(thresholds)
+    ]
+
+
+def view_of(scan, found, truth=None):
+    made = view.begin(scan, truth, [(result.name, result.kind) for result in found])
+    for result in found:
+        made = view.add(made, result)
+    return view.finish(made)
+
+
+@pytest.mark.parametrize("with_truth", [True, False])
+@pytest.mark.parametrize("spacing_mm", [None, (4.0, 1.0, 1.0)])
+def test_figures_are_those_of_the_comparison(with_truth, spacing_mm):
+    shape = (3, 9, 11)
+    scan, found = scan_of(shape, spacing_mm), results(shape)
+    truth = np.random.default_rng(2).random(shape) > 0.6 if with_truth else None
+    expected = Comparison(scan, truth, {r.name: r for r in found}).to_json()
+    report = view.report(view_of(scan, found, truth))
+    assert report.keys() == expected.keys()
+    for name, entry in expected["models"].items():
+        assert report["models"][name] == pytest.approx(entry), name
+
+
+def test_masks_in_eight_bits_are_exact_at_the_model_s_own_threshold():
+    shape = (1, 40, 40)
+    for threshold in (0.0, 0.004, 0.33, 0.5, 0.999):
+        probabilities = np.random.default_rng(3).random(shape, np.float32)
+        probabilities[0, 0, :8] = np.float32(threshold) + np.linspace(-2e-3, 2e-3, 8)
+        result = Result("m", "model", probabilities.clip(0, 1), threshold)
+        entry = view_of(scan_of(shape), [result]).entries["m"]
+        assert (entry.mask() == result.mask).all(), threshold
+        assert entry.marked() == result.mask.sum()
+
+
+def test_a_vote_of_half_is_no_majority():
+    votes = np.array([[[0, 0.25, 0.5, 0.75, 1]]], np.float32)
+    entry = view_of(scan_of((1, 1, 5)), [Result("v", "fusion", votes, 0.5)]).entries["v"]
+    assert entry.mask().tolist() == [[[False, False, False, True, True]]]
+
+
+def test_empty_against_empty_has_no_figures_rather_than_zeros():
+    shape = (1, 4, 4)
+    nothing = Result("m", "model", np.zeros(shape, np.float32), 0.5)
+    report = view.report(view_of(scan_of(shape), [nothing], np.zeros(shape, bool)))
+    entry = report["models"]["m"]
+    assert entry["dice"] is entry["iou"] is entry["precision"] is entry["recall"] is None
+
+
+def test_a_message_holds_the_slice_and_its_neighbours_only():
+    shape = (9, 6, 7)
+    made = view_of(scan_of(shape), results(shape))
+    message = view.payload(made, 4, radius=1, running=None)
+    assert list(message["planes"]) == ["3", "4", "5"]
+    assert message["planes"]["4"]["maps"].keys() == {"model-0", "model-1", "model-2"}
+    assert list(view.payload(made, 99)["planes"]) == ["6", "7", "8"]
+    url = message["planes"]["4"]["maps"]["model-1"]
+    plane = view.decode(base64.b64decode(url.partition(",")[2]))
+    assert (plane == made.entries["model-1"].plane(4)).all()
+
+
+def test_large_pictures_travel_smaller_and_are_kept_whole():
+    shape = (1, 1000, 1600)
+    result = Result("m", "model", np.ones(shape, np.float32), 0.5)
+    made = view_of(scan_of(shape), [result])
+    url = view.payload(made, 0)["planes"]["0"]["maps"]["m"]
+    assert view.decode(base64.b64decode(url.partition(",")[2])).shape == (480, 768)
+    assert made.entries["m"].mask().all() and made.entries["m"].mask().shape == shape
+
+
+def test_a_drawn_truth_counts_only_where_it_was_drawn():
+    shape = (3, 4, 5)
+    marks = np.zeros(shape, np.float32)
+    marks[0], marks[1, :2] = 1, 1
+    made = view_of(scan_of(shape), [Result("m", "model", marks, 0.5)])
+    drawing = np.zeros((4, 5), bool)
+    drawing[1:3] = True
+    drawn = view.draw_truth(made, 1, drawing)
+    report = view.report(drawn)
+    assert report["drawn_slices"] == [2] and report["truth"]
+    assert report["models"]["m"]["dice"] == pytest.approx(2 * 5 / 20)  # slice 0 is not counted
+    assert made.truth is None
+    assert drawn.truth_plane(0) is None and (drawn.truth_plane(1) == drawing).all()
+    with pytest.raises(ValueError, match="no slice 8"):
+        view.draw_truth(made, 7, drawing)
+
+
+def test_the_first_slice_is_where_the_truth_is_or_else_the_masks():
+    shape = (5, 4, 4)
+    marks = np.zeros(shape, np.float32)
+    result = Result("m", "model", marks, 0.5)
+    assert view_of(scan_of(shape), [result]).start == 2
+    marks[3, 0, 0] = 1
+    assert view_of(scan_of(shape), [result]).start == 3
+    truth = np.zeros(shape, bool)
+    truth[4, 0, 0] = True
+    assert view_of(scan_of(shape), [result], truth).start == 4
+
+
+def test_ensembles_come_first_and_fusions_last():
+    order = [("a", "model"), ("f", "fusion"), ("e", "ensemble")]
+    made = view.begin(scan_of((1, 2, 2)), None, order)
+    assert [name for name, _ in made.order] == ["e", "a", "f"]
+    assert [card["ready"] for card in view.payload(made, 0)["cards"]] == [False] * 3
