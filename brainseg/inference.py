@@ -43,6 +43,7 @@ __all__ = [
     "Result",
     "compare",
     "compare_stream",
+    "expected_results",
     "load",
     "load_all",
     "load_usable",
@@ -389,6 +390,18 @@ def predict_all(
         labels = _fused(predictors)
         weights = [predictors[label].validation_dice for label in labels]
         yield from _fuse([results[label] for label in labels], weights)
+
+
+def expected_results(predictors: dict[str, Predictor]) -> list[tuple[str, str]]:
+    """Name and kind of each result that ``predict_all`` gives for these, in its order."""
+    kinds = [(label, predictor.kind) for label, predictor in predictors.items()]
+    kinds.sort(key=lambda item: item[1] != "model")
+    fused = _fused(predictors)
+    if len(fused) < 2:
+        return kinds
+    is_weighed = all(predictors[label].validation_dice for label in fused)
+    names = [name for name in FUSIONS if is_weighed or name != "fusion_weighted"]
+    return [*kinds, *((name, "fusion") for name in names)]
 
 
 def _fused(predictors: dict[str, Predictor]) -> list[str]:

@@ -22,7 +22,14 @@ from brainseg.checkpoint import CONFIG, WEIGHTS, CheckpointError, find_checkpoin
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
 from brainseg.evaluation import agreement
-from brainseg.inference import FUSIONS, Comparison, Predictor, compare, load_usable, predict_all
+from brainseg.inference import (
+    Comparison,
+    Predictor,
+    compare,
+    compare_stream,
+    expected_results,
+    load_usable,
+)
 from brainseg.preprocessing import CLIP, normalise, prepare
 from brainseg.scan import (
     Scan,
@@ -110,10 +117,7 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
     """Compare all checkpoints and fusions, one more with each step; the first has none yet."""
     require_checkpoints(checkpoints)
     predictors, skipped = load_usable(checkpoints)
-    order = [(name, predictor.kind) for name, predictor in predictors.items()]
-    order.sort(key=lambda item: item[1] != "model")  # as they are run
-    if sum(kind == "model" for _, kind in order) >= 2:
-        order += [(name, "fusion") for name in FUSIONS]
+    order = expected_results(predictors)
     found = view.begin(
         inputs.scan,
         inputs.truth,
@@ -124,8 +128,8 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
     )
     names = [name for name, _ in order]
     yield Step(found, 0, len(names), names[0])
-    for done, result in enumerate(predict_all(inputs.scan, predictors), start=1):
-        found = view.add(found, result)
+    for done, comparison in enumerate(compare_stream(inputs.scan, None, checkpoints), start=1):
+        found = view.add(found, comparison.results[names[done - 1]])
         if done < len(names):
             yield Step(found, done, len(names), names[done])
     found = view.finish(found)

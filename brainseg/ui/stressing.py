@@ -11,14 +11,14 @@ import numpy as np
 
 from brainseg import stress
 from brainseg.evaluation import metrics
-from brainseg.inference import FUSIONS, load_usable, predict_all
+from brainseg.inference import expected_results, load_usable, predict_all
 from brainseg.scan import Scan, ScanError
 from brainseg.ui import rendering, view
 from brainseg.ui.handlers import Step, read_example, require_checkpoints
 from brainseg.ui.view import View
 
 COMPARED = "the scan in Compare"
-_STAPLE = FUSIONS[2]  # it weighs the masks over a whole scan, and severities are no scan
+_STAPLE = "fusion_staple"  # it weighs the masks over a whole scan, and severities are no scan
 # Okabe and Ito's colours that stand out on white and on black, then again in dashes.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
@@ -50,10 +50,7 @@ def run(chosen: Subject, corruption: str, checkpoints: str | Path) -> Iterator[S
     predictors, skipped = load_usable(checkpoints)
     pixels, truth = stress.series(chosen.pixels, chosen.truth, corruption)
     scan = Scan(pixels, source=f"{corruption} on {chosen.name}")
-    order = [(name, predictor.kind) for name, predictor in predictors.items()]
-    order.sort(key=lambda item: item[1] != "model")
-    if sum(kind == "model" for _, kind in order) >= 2:
-        order += [(name, "fusion") for name in FUSIONS if name != _STAPLE]
+    order = [(name, kind) for name, kind in expected_results(predictors) if name != _STAPLE]
     names = tuple(f"{severity:.0%}" for severity in stress.severities())
     found = view.begin(scan, truth, order, skipped=tuple(skipped), slice_names=names)
     yield Step(found, 0, len(order), order[0][0])
