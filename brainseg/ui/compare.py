@@ -164,7 +164,7 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
         "outputs": shown,
         "show_progress": "minimal",
         "show_progress_on": status,
-        "trigger_mode": "once",
+        "trigger_mode": "multiple",  # "once" would never run again after a cancelled run
         **models,
         **private,
     }

@@ -94,7 +94,7 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
     event = button.click(
         run, [source, corruption, compare.state],
         [status, cancel, curve, viewer, state, table, figures],
-        show_progress="minimal", show_progress_on=status, trigger_mode="once",
+        show_progress="minimal", show_progress_on=status, trigger_mode="multiple",
         concurrency_id="models", concurrency_limit=1, **private,
     )  # fmt: skip
     cancel.click(

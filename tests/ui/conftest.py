@@ -85,7 +85,9 @@ def app(random_checkpoints, tmp_path_factory):
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
-    assert "Traceback" not in (folder / "log.txt").read_text()
+    log = (folder / "log.txt").read_text()
+    # Gradio logs the paths it refuses, which the tests ask for.
+    assert log.count("Traceback") == log.count("InvalidPathError:")
     assert not list(folder.glob("brainseg-*")), "uploads outlive the app"
 
 

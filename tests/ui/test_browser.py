@@ -253,6 +253,16 @@ def test_a_broken_file_is_a_sentence_and_the_page_goes_on(visit, scan_png, tmp_p
     page.wait_for_selector(FINISHED)
 
 
+def test_a_cancelled_comparison_makes_way_for_the_next(visit):
+    page = visit()
+    page.click("#examples button[data-choose=noisy]")
+    page.click("#cancel")
+    page.wait_for_selector("#status :text('Cancelled')")
+    page.click("#examples button[data-choose=small]")
+    page.wait_for_selector(FINISHED)
+    assert "phantom small" in page.inner_text("#status")
+
+
 def test_what_is_no_scan_is_stopped_until_the_visitor_insists(visit, tmp_path):
     path = tmp_path / "static.png"
     values = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
