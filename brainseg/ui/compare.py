@@ -18,6 +18,9 @@ INVITATION = "Pick an example, or give a scan of your own and press Compare."
 EXPIRED = "This comparison is no longer kept. Please compare again."
 CANCELLED = "Cancelled. What was done until then is shown below."
 KEPT_S = 3000  # seconds a visitor's comparison is kept
+# Several comparisons run at once, because those that wait for the same network share its next
+# pass; those of large volumes take turns. Everybody else queues.
+MODELS_QUEUE = {"concurrency_id": "models", "concurrency_limit": 8}
 
 _THUMBNAILS = Path(__file__).with_name("examples")
 _CHOOSE = (Path(__file__).with_name("choose.js")).read_text("utf-8")
@@ -157,15 +160,13 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
         except Exception as error:
             yield failed(error)
 
-    # One comparison at a time, whoever asks: the models share the machine's cores and memory.
-    models = {"concurrency_id": "models", "concurrency_limit": 1}
     private = {"api_visibility": "private"}
     running = {
         "outputs": shown,
         "show_progress": "minimal",
         "show_progress_on": status,
         "trigger_mode": "multiple",  # "once" would never run again after a cancelled run
-        **models,
+        **MODELS_QUEUE,
         **private,
     }
     events = [

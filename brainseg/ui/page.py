@@ -11,6 +11,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 import gradio as gr
 
 from brainseg.ui import compare, handlers, markup, models, stress, study
+from brainseg.ui.compare import MODELS_QUEUE
 from brainseg.ui.errors import explain
 from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, own_uploads, results_folder
 
@@ -92,11 +93,10 @@ def _endpoints(checkpoints: str | Path) -> None:
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
 
-    models_at_work = {"concurrency_id": "models", "concurrency_limit": 1}
     with gr.Group(visible=False):
         scan, truth = gr.File(label="Scan"), gr.File(label="True mask")
         name = gr.Textbox(label="Model")
         mask, result = gr.File(label="Mask"), gr.JSON(label="Result")
         button = gr.Button()
-    button.click(compare_scan, [scan, truth], result, api_name="compare", **models_at_work)
-    button.click(predict, [scan, name], [mask, result], api_name="predict", **models_at_work)
+    button.click(compare_scan, [scan, truth], result, api_name="compare", **MODELS_QUEUE)
+    button.click(predict, [scan, name], [mask, result], api_name="predict", **MODELS_QUEUE)

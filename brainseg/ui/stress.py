@@ -9,7 +9,7 @@ import gradio as gr
 
 from brainseg.stress import CORRUPTIONS
 from brainseg.ui import handlers, markup, stressing, view
-from brainseg.ui.compare import EXPIRED, KEPT_S, Compare
+from brainseg.ui.compare import EXPIRED, KEPT_S, MODELS_QUEUE, Compare
 from brainseg.ui.errors import explain
 from brainseg.ui.viewer import make_viewer
 
@@ -95,7 +95,7 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
         run, [source, corruption, compare.state],
         [status, cancel, curve, viewer, state, table, figures],
         show_progress="minimal", show_progress_on=status, trigger_mode="multiple",
-        concurrency_id="models", concurrency_limit=1, **private,
+        **MODELS_QUEUE, **private,
     )  # fmt: skip
     cancel.click(
         lambda: (markup.notice("Cancelled."), gr.Button(visible=False)),
