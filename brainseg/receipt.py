@@ -14,7 +14,7 @@ from shlex import quote
 import brainseg
 from brainseg.checkpoint import Checkpoint
 
-_PACKAGES = ("torch", "segmentation-models-pytorch", "numpy", "opencv-python-headless")
+_PACKAGES = ("torch", "openvino", "segmentation-models-pytorch", "numpy", "opencv-python-headless")
 NOTE = "For research and teaching. Not for clinical use."
 
 
@@ -36,6 +36,7 @@ def describe_checkpoint(checkpoint: Checkpoint) -> dict:
         "trained_on": settings.get("dataset"),
         "fold": settings.get("fold"),
         "git_revision": settings.get("git_revision"),
+        "hub": checkpoint.origin,  # of a pulled one: repository and commit
     }
 
 

@@ -4,6 +4,7 @@
 ``validation.csv``   the same for the validation patients
 ``calibration.csv``  reliability curves on the test patients, before and after the temperature
                      that was fitted on the validation patients
+``estimate.json``    Dice guessed from how far models agree, fitted on the validation patients
 ``staple.csv``       what STAPLE believes of each model, and what is true
 ``models.json``      what each checkpoint is, how it was trained and what it costs
 ``summary.json``     what was scored: data set, fold, patients
@@ -17,11 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
+from brainseg import estimate
 from brainseg.checkpoint import replacing
 from brainseg.data.case import Case, CaseRef
+from brainseg.evaluation.agreement import mean_agreement, pairwise_dice
 from brainseg.evaluation.calibration import fit_temperature, histogram, reliability
 from brainseg.evaluation.cost import cost
 from brainseg.evaluation.evaluate import COLUMNS, evaluate
+from brainseg.evaluation.metrics import count, dice
 from brainseg.evaluation.tables import write_table
 from brainseg.inference import Predictor, Result
 
@@ -65,6 +69,44 @@ class StapleBeliefs:
         self._masks[result.name] = result.mask
 
 
+class Agreements:
+    """Collects how far each model agrees with the others beside its Dice, once per scan; an
+    observer of ``evaluate``. Fusions are left out, because they are made of the models."""
+
+    def __init__(self) -> None:
+        self.models: tuple[str, ...] = ()
+        self.pairs: list[tuple[float, float]] = []
+        self.patients: set[str] = set()
+        self._case: Case | None = None
+        self._masks: dict[str, np.ndarray] = {}
+
+    def __call__(self, case: Case, result: Result) -> None:
+        if case is not self._case:
+            self.close()
+            self._case = case
+        if result.kind != "fusion":
+            self._masks[result.name] = result.mask
+
+    def close(self) -> None:
+        """Count the last scan."""
+        if len(self._masks) > 1:
+            self.models = tuple(self._masks)
+            self.patients.add(self._case.patient_id)
+            table = pairwise_dice(list(self._masks.values()))
+            for position, mask in enumerate(self._masks.values()):
+                agreed = mean_agreement(table, position, range(len(table)))
+                self.pairs.append((agreed, dice(count(mask, self._case.mask))))
+        self._case, self._masks = None, {}
+
+    def write_estimate(self, path: Path) -> None:
+        """Fit Dice to agreement (``brainseg.estimate``) and keep it, if there is enough to fit."""
+        self.close()
+        if len(self.patients) >= estimate.MIN_PATIENTS:
+            agreements, dices = zip(*self.pairs, strict=True)
+            fitted = estimate.fit(agreements, dices, len(self.patients), self.models)
+            estimate.write(fitted, path)
+
+
 def _share(part: np.ndarray, whole: np.ndarray) -> float:
     return float(part.sum() / whole.sum()) if whole.any() else float("nan")
 
@@ -80,8 +122,9 @@ def write_study(
 
     calibration, beliefs: have observed the test patients.
     """
-    on_validation = Calibration()
-    rows = evaluate(predictors, validation_refs, observers=[on_validation])
+    on_validation, agreements = Calibration(), Agreements()
+    rows = evaluate(predictors, validation_refs, observers=[on_validation, agreements])
+    agreements.write_estimate(out / estimate.FILE)
     write_table(out / "validation.csv", rows, COLUMNS)
     write_table(out / "calibration.csv", calibration_rows(calibration, on_validation))
     if beliefs.rows:  # there are two models to fuse
