@@ -98,7 +98,7 @@ def summary(rows: Sequence[dict]) -> dict:
     for name in dict.fromkeys(row["checkpoint"] for row in rows):
         own = [row for row in rows if row["checkpoint"] == name]
         result[name] = {key: summarise(np.array([row[key] for row in own])) for key in SCORES}
-        result[name] |= {key: sum(row[key] for row in own) for key in SUMS}
+        result[name] |= {key: int(sum(row[key] for row in own)) for key in SUMS}
     return result
 
 
