@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from brainseg import estimate, guard, receipt
+from brainseg import estimate, guard, receipt, rendering
 from brainseg.checkpoint import CONFIG, WEIGHTS, CheckpointError, find_checkpoints
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
@@ -40,7 +40,7 @@ from brainseg.scan import (
     read_sequences,
     write_mask,
 )
-from brainseg.ui import rendering, view
+from brainseg.ui import view
 from brainseg.ui.view import View
 
 EXAMPLES = KINDS

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
+from brainseg import rendering
 from brainseg.evaluation import agreement, metrics
 from brainseg.inference import Result
 from brainseg.scan import Scan
-from brainseg.ui import rendering
 from brainseg.ui.words import KIND_ORDER
 
 MAX_SIDE = 768

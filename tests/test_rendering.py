@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from brainseg import rendering
+from brainseg.rendering import MASK_COLOUR, TRUTH_COLOUR
 from brainseg.scan import Scan
-from brainseg.ui import rendering
-from brainseg.ui.rendering import MASK_COLOUR, TRUTH_COLOUR
 
 MARKED, TRUE = list(MASK_COLOUR), list(TRUTH_COLOUR)
 
