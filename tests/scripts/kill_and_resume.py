@@ -26,8 +26,9 @@ MOMENTS = ("at a random time", "writing state", "writing best")
 def command(root: Path, runs: str) -> list[str]:
     return [
         sys.executable, str(TRAIN), "--model", "unet", "--dataset", "phantom", "--size", "32",
-        "--epochs", "6", "--batch-size", "4", "--cpu", "--resume", "--no-test", "--set",
-        "limit_patients=12", "patience=6", "--runs", str(root / runs), "--cache", str(root / "cache"),
+        "--epochs", "6", "--batch-size", "16", "--cpu", "--resume", "--no-test",
+        "--set", "limit_patients=12", "patience=6",
+        "--runs", str(root / runs), "--cache", str(root / "cache"),
     ]  # fmt: skip
 
 
