@@ -136,13 +136,14 @@ def report(scores: dict, description: dict) -> str:
         lines.append(
             f"| {name} | {d['mean']:.3f} | {d['low']:.3f} to {d['high']:.3f} | {d['median']:.3f} | "
             f"{s['iou']['mean']:.3f} | {s['precision']['mean']:.3f} | {s['recall']['mean']:.3f} | "
-            f"{_hd95(s)} | {_figure(s['surface_dice']['mean'])} | "
+            f"{hd95_text(s)} | {_figure(s['surface_dice']['mean'])} | "
             f"{s['false_positive_slices']} of {s['empty_slices']} | {d['undefined']} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def _hd95(scores: dict) -> str:
+def hd95_text(scores: dict) -> str:
+    """The mean HD95 of a summary with its unit, or a dash."""
     found = {unit: scores[f"hd95_{unit}"]["mean"] for unit in ("px", "mm")}
     return ", ".join(f"{v:.1f} {unit}" for unit, v in found.items() if not np.isnan(v)) or "–"
 

@@ -10,7 +10,8 @@ import pytest
 from brainseg.__main__ import main
 from brainseg.data import phantom
 from brainseg.evaluation.evaluate import COLUMNS, summary, write_results
-from brainseg.evaluation.report import MARKS, Study, leaderboard, write_report
+from brainseg.evaluation.findings import Study
+from brainseg.evaluation.report import MARKS, write_report
 from brainseg.evaluation.study import disagreement
 from brainseg.evaluation.tables import read_table, write_table
 
@@ -147,13 +148,13 @@ def test_calibration_and_leaks_appear_when_they_are_there(study):
     page = study.with_suffix(".md").read_text()
     assert "| `unet-bce` | bce | 2.00 | 0.250 | 0.050 |" in page
     assert "by slice | 0.950 | 0.800 | 0.700 to 0.900" in page
-    row = next(r for r in leaderboard(Study(study))["rows"] if r["name"] == "unet-bce")
+    row = next(r for r in Study(study).leaderboard["rows"] if r["name"] == "unet-bce")
     assert (row["ece_before"], row["ece_after"]) == pytest.approx((0.25, 0.05))
 
 
 def test_the_time_of_a_stack_includes_its_bases(study):
     (study / "bench.json").write_text(json.dumps({"unet-bce_ms": 20.0, "unetpp-bce_ms": 12.5}))
-    found = {row["name"]: row["latency_ms"] for row in leaderboard(Study(study))["rows"]}
+    found = {row["name"]: row["latency_ms"] for row in Study(study).leaderboard["rows"]}
     assert found == {"unet-bce": 20, "unetpp-bce": 32.5, "fusion_mean": None}
     write_report(study, study.parents[1] / "README.md")
     assert (study / "latency.png").is_file()

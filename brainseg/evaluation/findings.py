@@ -1,0 +1,200 @@
+"""Everything that is known of one study, read from its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from brainseg.evaluation.calibration import expected_calibration_error
+from brainseg.evaluation.claims import ROWS, judge
+from brainseg.evaluation.evaluate import SCORES, summary
+from brainseg.evaluation.statistics import rank_stability
+from brainseg.evaluation.tables import read_table
+
+# By file: title, and what it shows in words for whom cannot see it.
+FIGURES = {
+    "dice.png": (
+        "Dice of each patient",
+        "Dots of each patient's Dice in one row per model, with the mean and its 95 % interval; "
+        "the figures are in the leaderboard.",
+    ),
+    "size.png": (
+        "Dice against the size of the tumour",
+        "Scatter plot of Dice against the number of tumour pixels, one marker per model.",
+    ),
+    "differences.png": (
+        "Paired differences",
+        "Mean paired differences in Dice with their 95 % intervals, one row per comparison; the "
+        "figures are in the claims table.",
+    ),
+    "reliability.png": (
+        "Reliability",
+        "For each model the share of pixels with tumour against the probability given, before and "
+        "after temperature scaling, beside the diagonal.",
+    ),
+    "gflop.png": (
+        "Dice against operations",
+        "Mean Dice with its interval against GFLOP per slice; the front of models that nothing "
+        "cheaper beats is dashed.",
+    ),
+    "latency.png": (
+        "Dice against time",
+        "Mean Dice with its interval against milliseconds per slice on a CPU; the front is dashed.",
+    ),
+    "phantoms.png": (
+        "Best, median and worst phantom of each model",
+        "Computed heads, not patients, with each model's mask in orange and the truth outlined in "
+        "blue.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What ``evaluate --study`` (see ``study.py``), ``bench`` and ``leak`` left in ``folder``."""
+
+    folder: Path
+
+    @cached_property
+    def rows(self) -> list[dict]:
+        rows = read_table(self.folder / "per_patient.csv")
+        if not rows:
+            raise ValueError(
+                f"{self.folder} holds no per_patient.csv with rows: run python -m brainseg "
+                f"evaluate --study --out {self.folder} first."
+            )
+        return rows
+
+    @cached_property
+    def about(self) -> dict:
+        return self._json("summary.json")
+
+    @cached_property
+    def models(self) -> dict[str, dict]:
+        return self._json("models.json")
+
+    @cached_property
+    def bench(self) -> dict:
+        return self._json("bench.json")
+
+    @cached_property
+    def leak(self) -> dict:
+        return self._json("leak.json")
+
+    def _json(self, name: str) -> dict:
+        path = self.folder / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @cached_property
+    def dice(self) -> dict[str, np.ndarray]:
+        """By model or fusion, best mean first: one Dice per patient, in one order."""
+        patients = sorted({row["patient"] for row in self.rows})
+        table = {(row["checkpoint"], row["patient"]): row["dice"] for row in self.rows}
+        names = dict.fromkeys(row["checkpoint"] for row in self.rows)
+        dice = {n: np.array([table.get((n, p), np.nan) for p in patients]) for n in names}
+        return dict(sorted(dice.items(), key=lambda item: -np.nan_to_num(np.nanmean(item[1]))))
+
+    @cached_property
+    def tumour_px(self) -> np.ndarray:
+        """Size of each patient's tumour, in the same order."""
+        sizes = {row["patient"]: row["tumour_px"] for row in self.rows}
+        return np.array([sizes[patient] for patient in sorted(sizes)])
+
+    @cached_property
+    def scores(self) -> dict[str, dict]:
+        return summary(self.rows)
+
+    @cached_property
+    def slicewise(self) -> dict[str, dict]:
+        """Scores with each slice alone, as if uploaded, if these are in ``slicewise/``."""
+        return summary(read_table(self.folder / "slicewise" / "per_patient.csv"))
+
+    @cached_property
+    def claims(self) -> list[dict]:
+        return judge(self.dice)
+
+    @cached_property
+    def curves(self) -> dict[str, dict[bool, list[dict]]]:
+        """Reliability curves by checkpoint, as trained (False) and temperature scaled (True)."""
+        curves: dict[str, dict[bool, list[dict]]] = {}
+        for row in read_table(self.folder / "calibration.csv"):
+            pair = curves.setdefault(row["checkpoint"], {False: [], True: []})
+            pair[bool(row["scaled"])].append(row)
+        return curves
+
+    @property
+    def missing(self) -> list[str]:
+        """What a whole study has and this one does not yet, one sentence part each."""
+        found = [f"{name}: not trained yet" for name in ROWS if name not in self.dice]
+        if not self.leak:
+            found.append("leak meter: not run yet")
+        if not self.bench:
+            found.append("speed of the shipped models: not measured yet")
+        return found
+
+    def latency_ms(self, name: str) -> float | None:
+        """Milliseconds per slice, a stack's bases included; None if the bench does not tell."""
+        parts = [name, *self.models.get(name, {}).get("bases", [])]
+        times = [self.bench.get(f"{part}_ms") for part in parts]
+        return None if None in times else sum(times)
+
+    def kind(self, name: str) -> str:
+        return self.models.get(name, {}).get("kind", "fusion")
+
+    @cached_property
+    def leaderboard(self) -> dict:
+        """All figures per model and fusion, best mean Dice first, for the app and other
+        programs."""
+        ranks = rank_stability(self.dice)
+        rows = []
+        for name in self.dice:
+            own, model = self.scores[name], self.models.get(name, {})
+            curves = self.curves.get(name)
+            rows.append(
+                {
+                    "name": name,
+                    "kind": self.kind(name),
+                    **{key: own[key] for key in SCORES},
+                    "dice_slicewise": self.slicewise.get(name, {}).get("dice"),
+                    "false_positive_slices": own["false_positive_slices"],
+                    "empty_slices": own["empty_slices"],
+                    "rank": ranks[name],
+                    **{key: model.get(key) for key in ("parameters", "gflop", "validation_dice")},
+                    "latency_ms": self.latency_ms(name),
+                    "ece_before": expected_calibration_error(curves[False]) if curves else None,
+                    "ece_after": expected_calibration_error(curves[True]) if curves else None,
+                    "temperature": curves[True][0]["temperature"] if curves else None,
+                }
+            )
+        first = next(iter(self.models.values()), {})
+        return {
+            "dataset": self.about.get("dataset"),
+            "fold": first.get("fold"),
+            "patients": self.about.get("patients"),
+            "size_px": first.get("size_px"),
+            "note": self.about.get("note", ""),
+            "rows": rows,
+        }
+
+    @cached_property
+    def figures(self) -> list[dict]:
+        """The figures that this study has: ``file``, ``title``, ``alt``."""
+        timed = [name for name in self.models if self.latency_ms(name) is not None]
+        there = {
+            "dice.png": True,
+            "size.png": True,
+            "differences.png": any(claim["comparisons"] for claim in self.claims),
+            "reliability.png": bool(self.curves),
+            "gflop.png": len(self.models) > 1,
+            "latency.png": len(timed) > 1,
+            "phantoms.png": (self.folder / "phantoms.png").is_file(),
+        }
+        return [
+            {"file": file, "title": title, "alt": alt}
+            for file, (title, alt) in FIGURES.items()
+            if there[file]
+        ]
