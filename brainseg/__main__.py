@@ -32,9 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--patients", type=Path, metavar="FILE", help="one patient id a line")
     which.add_argument("--fold", type=int, choices=range(5), help="this fold (default: 0)")
     which.add_argument("--all", action="store_true", help="every patient, training patients too")
-    command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
-                         help="folder of checkpoints, or user/repo[@revision] on the Hub "
-                         "(default: %(default)s)")  # fmt: skip
+    _add_checkpoints(command, "folder of checkpoints, or user/repo[@revision] on the Hub")
     command.add_argument("--slicewise", action="store_true",
                          help="score each slice as if it had been uploaded alone")  # fmt: skip
     command.add_argument("--study", action="store_true",
@@ -73,9 +71,7 @@ def _parser() -> argparse.ArgumentParser:
                          help="a folder's pictures are the slices of one scan")  # fmt: skip
     command.add_argument("--flips", action="store_true",
                          help="average with the mirrored slices, at twice the time")  # fmt: skip
-    command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
-                         help="folder of checkpoints, or user/repo[@revision] on the Hub "
-                         "(default: %(default)s)")  # fmt: skip
+    _add_checkpoints(command, "folder of checkpoints, or user/repo[@revision] on the Hub")
     command.add_argument("--out", type=Path, required=True, help="folder for the results")
 
     command = commands.add_parser("export", help="write a checkpoint as an ONNX or OpenVINO graph")
@@ -84,8 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=("onnx", "openvino"), required=True)
     command.add_argument("--out", type=Path, metavar="FILE",
                          help="where to (default: NAME.onnx or NAME.xml)")  # fmt: skip
-    command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
-                         help="folder of checkpoints (default: %(default)s)")  # fmt: skip
+    _add_checkpoints(command, "folder of checkpoints")
 
     command = commands.add_parser("bench", help="measure speed against plain references")
     command.set_defaults(command=_bench)
@@ -96,8 +91,7 @@ def _parser() -> argparse.ArgumentParser:
                          help="with compare: write the table to a Markdown file too")  # fmt: skip
     command.add_argument("--data", type=Path, metavar="DIR",
                          help="with compare: LGG, to check masks on its fold 0")  # fmt: skip
-    command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
-                         help="with compare: shipped models (default: %(default)s)")  # fmt: skip
+    _add_checkpoints(command, "with compare: shipped models")
 
     command = commands.add_parser("push", help="put checkpoints on the Hugging Face Hub")
     command.set_defaults(command=_push)
@@ -105,8 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("repo", metavar="REPO", help="user/repo; made if it isn't there")
     command.add_argument("--all", action="store_true", help="every checkpoint of the folder")
     command.add_argument("--private", action="store_true", help="make the repository private")
-    command.add_argument("--checkpoints", type=Path, default=Path("checkpoints"),
-                         help="folder of checkpoints (default: %(default)s)")  # fmt: skip
+    _add_checkpoints(command, "folder of checkpoints")
 
     command = commands.add_parser("pull", help="get checkpoints from the Hugging Face Hub")
     command.set_defaults(command=_pull)
@@ -127,6 +120,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--dry-run", type=Path, metavar="DIR",
                          help="only write the Space's folder to DIR")  # fmt: skip
     return parser
+
+
+def _add_checkpoints(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument(
+        "--checkpoints",
+        type=Path,
+        default=Path("checkpoints"),
+        help=f"{what} (default: %(default)s)",
+    )
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -193,11 +195,9 @@ def _bench(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from brainseg.data import load_dataset
-    from brainseg.data.splits import FOLDS, role_of
+    from brainseg.data.splits import FOLDS
     from brainseg.evaluation import evaluate as scoring
     from brainseg.evaluation import study
-    from brainseg.evaluation.figures import save
-    from brainseg.evaluation.sheets import contact_sheet
 
     refs = load_dataset(args.dataset, args.data)
     patients = None
@@ -220,29 +220,12 @@ def _evaluate(args: argparse.Namespace) -> int:
     if not refs:
         raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
     predictors = _load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
-    patient_ids = {ref.patient_id for ref in refs}
-    seen = [
-        label
-        for label, predictor in predictors.items()
-        if predictor.checkpoint.settings.get("dataset") == args.dataset
-        and any(role_of(p, predictor.checkpoint.settings["fold"]) != "test" for p in patient_ids)
-    ]
-    notes = []
-    if args.dataset == "figshare":
-        from brainseg.data.figshare import NOTE
-
-        notes.append(NOTE)
-    if seen:
-        notes.append(
-            f"Not a fair test of {', '.join(seen)}: some of these patients were trained or "
-            "validated on."
-        )
     description = {
         "dataset": args.dataset,
         "selection": selection,
-        "patients": len(patient_ids),
+        "patients": len({ref.patient_id for ref in refs}),
         "slicewise": args.slicewise,
-        "note": " ".join(notes),
+        "note": scoring.note(predictors, args.dataset, refs),
     }
     calibration, beliefs = study.Calibration(), study.StapleBeliefs()
     observers = [calibration, beliefs] if args.study else []
@@ -252,6 +235,9 @@ def _evaluate(args: argparse.Namespace) -> int:
         validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
         study.write_study(args.out, predictors, validation, calibration, beliefs)
     if args.sheet:
+        from brainseg.evaluation.figures import save
+        from brainseg.evaluation.sheets import contact_sheet
+
         whose = "patients, not to be published"
         if args.dataset == "phantom":
             whose = "computed phantoms, not patients"

@@ -12,8 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from brainseg.checkpoint import Checkpoint, replacing
+from brainseg.data import figshare
 from brainseg.data.case import Case, CaseRef, DataError
-from brainseg.data.splits import fold_of
+from brainseg.data.splits import fold_of, role_of
 from brainseg.evaluation import metrics
 from brainseg.evaluation.statistics import summarise
 from brainseg.evaluation.surface import Surface, surface
@@ -90,6 +91,24 @@ def score_test_fold(
     rows = evaluate({predictor.name: predictor}, chosen, slicewise=slicewise, distances=False)
     found = summary(rows).get(predictor.name, {})
     return {"fold": fold, **{key: found[key] for key in found if key in _TEST_FOLD}}
+
+
+def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]) -> str:
+    """What a reader of scores of these predictors on these cases must know, "" if nothing."""
+    notes = [figshare.NOTE] if dataset == "figshare" else []
+    patients = {ref.patient_id for ref in refs}
+    seen = [
+        label
+        for label, predictor in predictors.items()
+        if predictor.checkpoint.settings.get("dataset") == dataset
+        and any(role_of(p, predictor.checkpoint.settings["fold"]) != "test" for p in patients)
+    ]
+    if seen:
+        notes.append(
+            f"Not a fair test of {', '.join(seen)}: some of these patients were trained or "
+            "validated on."
+        )
+    return " ".join(notes)
 
 
 def summary(rows: Sequence[dict]) -> dict:
