@@ -82,15 +82,8 @@ def repository_card(repo: str, checkpoints: Sequence[tuple[dict, dict]]) -> str:
         f"`python -m brainseg pull {repo}` puts all of them into `checkpoints/`. Put `@` and a "
         "commit behind the name to pin it.",
         "",
-        "## Intended use",
-        INTENDED_USE,
-        "",
-        "## Limits",
-        LIMITS,
-        "",
-        "## Licence",
-        f"The weights follow the licence of their training data: {'; '.join(sorted(licences))}. "
-        "brainseg's code is Apache-2.0.",
+        *_use_and_limits(),
+        *_licence("; ".join(sorted(licences))),
     ]
     return "\n".join(lines) + "\n"
 
@@ -109,24 +102,28 @@ def _model_card(settings: dict, metrics: dict, repo: str | None) -> str:
         *_usage(f"{repo}/{name}" if repo else name),
         "`predictor.module` is the plain `torch.nn.Module`.",
         "",
-        "## Intended use",
-        INTENDED_USE,
-        "",
-        "## Limits",
-        LIMITS,
-        *_false_alarms(metrics),
-        "",
+        *_use_and_limits(_false_alarms(metrics)),
         "## Training",
         *_training(settings),
         "",
         "## Scores",
         *_scores(metrics),
         "",
-        "## Licence",
-        f"The weights follow the licence of their training data: {dataset.LICENCE}. brainseg's "
-        "code is Apache-2.0.",
+        *_licence(dataset.LICENCE),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _use_and_limits(found: Sequence[str] = ()) -> list[str]:
+    return ["## Intended use", INTENDED_USE, "", "## Limits", LIMITS, *found, ""]
+
+
+def _licence(of_the_data: str) -> list[str]:
+    return [
+        "## Licence",
+        f"The weights follow the licence of their training data: {of_the_data}. brainseg's code "
+        "is Apache-2.0.",
+    ]
 
 
 def _front_matter(name: str, checkpoints: Sequence[tuple[dict, dict]]) -> str:

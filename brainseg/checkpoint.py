@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from brainseg.config import Config
 from brainseg.preprocessing import VERSION
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -265,6 +266,29 @@ def architecture_json(module) -> dict:
     if config is None:
         return {}
     return {**config, "encoder_weights": None, "_model_class": type(module).__name__}
+
+
+def settings_of(config: Config) -> dict:
+    """What a run's configuration says of its checkpoint; training adds the rest."""
+    from brainseg.models import DEFAULT_ENCODERS
+
+    return {
+        "name": config.name,
+        "model": config.model,
+        "loss": config.loss,
+        # By name even where it is the default, which may change.
+        "encoder": config.encoder or DEFAULT_ENCODERS[config.model],
+        "stack_inputs": config.stack_inputs,
+        "preprocessing": {
+            "version": VERSION,
+            "size": config.size,
+            "channels": ["T1", "FLAIR", "T1c"],
+        },
+        "dataset": config.dataset,
+        "fold": config.fold,
+        "run": config.to_json(),
+        "run_hash": config.hash,
+    }
 
 
 def save_checkpoint(

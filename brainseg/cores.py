@@ -1,4 +1,4 @@
-"""How many cores this process may really use."""
+"""What the processor offers: cores this process may really use, and bf16."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ def usable_cores() -> int:
         return int(asked)
     granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, math.ceil(min(granted or 1, _quota(_CGROUP))))
+
+
+def processor_has_bf16() -> bool:
+    """Does it compute in bf16? Elsewhere that type is emulated, and slow."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability() == "AVX512" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
 
 
 def _quota(root: Path) -> float:

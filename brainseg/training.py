@@ -22,7 +22,6 @@ from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from brainseg import preprocessing
 from brainseg.allocator import keep_freed_memory
 from brainseg.batches import Batches
 from brainseg.checkpoint import (
@@ -30,12 +29,14 @@ from brainseg.checkpoint import (
     architecture_json,
     read_checkpoint,
     save_checkpoint,
+    settings_of,
 )
 from brainseg.config import Config
+from brainseg.cores import processor_has_bf16
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, slice_roles
 from brainseg.losses import create_loss
-from brainseg.models import CHANNELS_LAST, DEFAULT_ENCODERS, create_model
+from brainseg.models import CHANNELS_LAST, create_model
 from brainseg.resume import BEST, STATE, Progress, load_state, save_state, save_weights
 
 THRESHOLDS = np.arange(1, 100) / 100
@@ -65,9 +66,7 @@ def make_accelerator(precision: str = "auto", cpu: bool = False) -> Accelerator:
 def _has_bf16(cpu: bool) -> bool:
     if torch.cuda.is_available() and not cpu:
         return torch.cuda.is_bf16_supported()
-    return torch.backends.cpu.get_cpu_capability() == "AVX512" and (
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    )
+    return processor_has_bf16()
 
 
 def train(
@@ -367,26 +366,12 @@ def _finish(
         validate(model, config, batches, roles["val"], accelerator)
     )
     settings = {
-        "name": config.name,
-        "model": config.model,
-        "loss": config.loss,
-        # By name even where it is the default, which may change.
-        "encoder": config.encoder or DEFAULT_ENCODERS[config.model],
-        "stack_inputs": config.stack_inputs,
-        "preprocessing": {
-            "version": preprocessing.VERSION,
-            "size": config.size,
-            "channels": ["T1", "FLAIR", "T1c"],
-        },
+        **settings_of(config),
         "threshold": threshold,
-        "dataset": config.dataset,
         "data_key": data.folder.name,
-        "fold": config.fold,
         "patients": {role: len(set(data.patients[rows])) for role, rows in roles.items()},
         "epochs_done": progress.epochs_done,
         "best_epoch": progress.best_epoch,
-        "run": config.to_json(),
-        "run_hash": config.hash,
         **settings,
     }
     metrics = {

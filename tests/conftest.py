@@ -36,7 +36,12 @@ def save_random(phantom_case):
     import torch
 
     from brainseg import preprocessing
-    from brainseg.checkpoint import architecture_json, load_module, save_checkpoint
+    from brainseg.checkpoint import (
+        architecture_json,
+        load_module,
+        save_checkpoint,
+        settings_of,
+    )
     from brainseg.config import Config
     from brainseg.models import create_model
 
@@ -65,23 +70,10 @@ def save_random(phantom_case):
                 x = torch.cat([x, image], 1)
         spread_out(module, x)
         settings = {
-            "name": config.name,
-            "model": config.model,
-            "loss": config.loss,
-            "encoder": config.encoder,
-            "stack_inputs": config.stack_inputs,
-            "preprocessing": {
-                "version": preprocessing.VERSION,
-                "size": SIZE,
-                "channels": ["T1", "FLAIR", "T1c"],
-            },
+            **settings_of(config),
             "threshold": 0.5,
-            "dataset": config.dataset,
-            "fold": config.fold,
             "patients": {"train": 4, "val": 2, "test": 2},
             "epochs_done": 0,
-            "run": config.to_json(),
-            "run_hash": config.hash,
             **changes,
         }
         if bases:

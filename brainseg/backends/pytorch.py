@@ -8,21 +8,14 @@ import torch
 
 from brainseg.backends import REFERENCE, Run
 from brainseg.checkpoint import Checkpoint, load_module
-from brainseg.cores import usable_cores
+from brainseg.cores import processor_has_bf16, usable_cores
 
 CHANNELS_LAST, BF16, COMPILED = "pytorch-channels-last", "pytorch-bf16", "pytorch-compiled"
 
 
 def available() -> list[str]:
-    """bf16 only where the processor computes in it; elsewhere it is emulated, and slow."""
-    return [REFERENCE, CHANNELS_LAST, *([BF16] if has_bf16() else [])]
-
-
-def has_bf16() -> bool:
-    """Does this processor have bf16 instructions?"""
-    return torch.backends.cpu.get_cpu_capability() == "AVX512" and (
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    )
+    """Those that make sense on this processor, the reference first."""
+    return [REFERENCE, CHANNELS_LAST, *([BF16] if processor_has_bf16() else [])]
 
 
 def open_module(checkpoint: Checkpoint, name: str) -> Run:

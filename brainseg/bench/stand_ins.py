@@ -17,6 +17,7 @@ from brainseg.checkpoint import (
     load_module,
     read_checkpoint,
     save_checkpoint,
+    settings_of,
 )
 from brainseg.config import STACKS, Config
 from brainseg.data.phantom import make_case
@@ -67,20 +68,8 @@ def _save_random(config: Config, bases: list[Checkpoint], x: torch.Tensor, folde
             x = torch.cat([torch.sigmoid(load_module(base)(x)) for base in bases], dim=1)
     spread_out(module, x)
     settings = {
-        "name": config.name,
-        "model": config.model,
-        "loss": config.loss,
-        "encoder": config.encoder,
-        "stack_inputs": config.stack_inputs,
-        "preprocessing": {
-            "version": preprocessing.VERSION,
-            "size": config.size,
-            "channels": ["T1", "FLAIR", "T1c"],
-        },
+        **settings_of(config),
         "threshold": 0.5,
-        "dataset": config.dataset,
-        "fold": config.fold,
-        "run": config.to_json(),
         "bases": [{"name": base.name, "sha256": base.sha256()} for base in bases],
     }
     texts = {"README.md": "Random weights, to measure speed with.\n"}
