@@ -14,13 +14,15 @@ from scipy import ndimage
 
 from brainseg.data import phantom
 from brainseg.data.case import DataError
+from brainseg.data.phantom import head, scanner
+from brainseg.data.phantom.patient import SIGNAL, draw_patient
 
 T1, FLAIR, T1C = range(3)
 SMALL = {"size": 64, "slices": 8}
 
 
 def render(patient, size=64):
-    pixels, mask, _ = phantom.render(patient, size=size)
+    pixels, mask, _ = scanner.render(patient, size=size)
     return pixels.astype(float), mask
 
 
@@ -76,7 +78,7 @@ def test_shapes_types_and_geometry(kind):
 
 def test_default_acquisition_is_in_the_range_of_real_series():
     for seed in range(20):
-        patient = phantom.draw_patient(seed)
+        patient = draw_patient(seed)
         assert 20 <= patient.slices <= 40
         assert 3 <= patient.spacing_mm[0] <= 6 and 0.9 <= patient.spacing_mm[1] <= 1
 
@@ -102,7 +104,7 @@ def test_kinds_have_the_tumours_they_are_named_for():
 
 def test_lesion_is_brighter_in_flair_and_least_so_at_low_contrast():
     def contrast(kind, seed):
-        pixels, mask = render(phantom.draw_patient(seed, kind), size=96)
+        pixels, mask = render(draw_patient(seed, kind), size=96)
         flair = pixels[..., FLAIR]
         around = surroundings(mask) & (flair > 0.7 * np.median(flair[surroundings(mask)]))
         return np.median(flair[mask]) / np.median(flair[around])
@@ -115,7 +117,7 @@ def test_lesion_is_brighter_in_flair_and_least_so_at_low_contrast():
 
 
 def test_truth_is_where_the_lesion_was_painted():
-    patient = quiet(phantom.draw_patient(2, "large", slices=12))
+    patient = quiet(draw_patient(2, "large", slices=12))
     lesions = tuple(replace(lesion, mass_effect=0.0) for lesion in patient.lesions)
     plain = quiet(patient, lesions=lesions)
     dull = tuple(replace(f, oedema=(1, 1, 1), core=(1, 1, 1), necrosis=0.0) for f in lesions)
@@ -129,7 +131,7 @@ def test_truth_is_where_the_lesion_was_painted():
 
 
 def test_mass_effect_moves_the_anatomy_but_not_the_skull():
-    patient = quiet(phantom.draw_patient(2, "large", slices=12))
+    patient = quiet(draw_patient(2, "large", slices=12))
 
     def with_push(push):
         lesions = tuple(replace(lesion, mass_effect=push) for lesion in patient.lesions)
@@ -150,7 +152,7 @@ def test_mass_effect_moves_the_anatomy_but_not_the_skull():
 
 def test_tissues_are_ordered_as_in_the_sequences():
     """The brightest tissue of T1 is white matter; CSF is dark everywhere; contrast adds vessels."""
-    signal = {name: np.array(value) for name, value in phantom.SIGNAL.items()}
+    signal = {name: np.array(value) for name, value in SIGNAL.items()}
     assert signal["white"][T1] > signal["gray"][T1] > signal["csf"][T1]
     assert signal["gray"][FLAIR] > signal["white"][FLAIR] > signal["csf"][FLAIR]
     assert signal["vessel"][T1C] > 1 > signal["vessel"][T1]
@@ -159,17 +161,17 @@ def test_tissues_are_ordered_as_in_the_sequences():
     p[:, 0] = 28, 20, 30  # centrum semiovale
     p[:, 1] = 11, 9, 6  # thalamus
     p[:, 2] = 0, 4, 1  # third ventricle
-    patient = phantom.draw_patient(5, "healthy")
+    patient = draw_patient(5, "healthy")
     painted = np.ones_like(p)
     rng = np.random.default_rng(0)
-    phantom.paint_brain(painted, p, phantom.brain_depths(p), patient, rng)
+    head.paint_brain(painted, p, head.brain_depths(p), patient, rng)
     white, thalamus, csf = painted.T
     assert white[T1] > thalamus[T1] > csf[T1]
     assert thalamus[FLAIR] > white[FLAIR] - 0.1 and csf[FLAIR] < 0.5 * white[FLAIR]
 
 
 def test_thirty_patients_are_varied():
-    patients = [phantom.draw_patient(seed) for seed in range(30)]
+    patients = [draw_patient(seed) for seed in range(30)]
     healthy = np.mean([not patient.lesions for patient in patients])
     assert 0.05 <= healthy <= 0.3
     sides = [np.sign(patient.lesions[0].centre_mm[0]) for patient in patients if patient.lesions]
