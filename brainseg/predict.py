@@ -46,7 +46,7 @@ def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
 
 def _kind(file: Path) -> str:
     try:
-        return sniff(file)
+        return sniff(file) if file.stat().st_size else "damaged"
     except (OSError, EOFError, zlib.error):
         return "damaged"  # reading it will say what is wrong
 

@@ -122,12 +122,13 @@ def deflate_garbage(whole):
     ("name", "damage"),
     [
         ("b.png", lambda whole: whole[: len(whole) // 2]),
+        ("b.png", lambda whole: b""),
         ("b.nii.gz", lambda whole: whole[: len(whole) // 2]),
         ("b.nii.gz", deflate_garbage),
         ("b.nii.gz", lambda whole: b"\x1f\x8bthis is no gzip"),
         ("b.nii.gz", lambda whole: gzip.compress(gzip.decompress(whole)[:1000])),
     ],
-    ids=["half a PNG", "half a gzip", "bad deflate", "bad gzip", "half a NIfTI"],
+    ids=["half a PNG", "nothing", "half a gzip", "bad deflate", "bad gzip", "half a NIfTI"],
 )
 def test_a_broken_file_does_not_stop_the_others(
     predict, out, picture, tmp_path, name, damage, capsys

@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from brainseg import preprocessing
 from brainseg.data.case import CaseRef, DataError
 
 _FORMAT = "2"  # raise it when what is stored here changes
+_ABANDONED_S = 7 * 86400
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,10 @@ def _key(refs: Sequence[CaseRef], size: int) -> str:
 
 def _build(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob("building-*"):  # by a build that was killed, or still goes on
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(left)
     aside = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
     try:
         _write(refs, size, aside)

@@ -26,8 +26,9 @@ def slices_ref(
 def read_slices(patient_id: str, dataset: str, pairs: tuple[tuple[Path, Path], ...]) -> Case:
     """Stack (image, mask) picture pairs, in the order given, into one case.
 
-    Raises DataError naming the file when a file can't be read, a mask is of another size or
-    not binary, or the slices differ in size.
+    Where grey slices lie among coloured ones, these get three equal channels. Raises DataError
+    naming the file when a file can't be read, a mask is of another size or not binary, or the
+    slices differ in size.
     """
     images, masks = [], []
     for image_path, mask_path in pairs:
@@ -35,14 +36,15 @@ def read_slices(patient_id: str, dataset: str, pairs: tuple[tuple[Path, Path], .
             scan = read_scan(image_path)
         with naming(mask_path):
             mask = read_mask(mask_path, scan)
-        if images and scan.pixels.shape != images[0].shape:
+        if images and scan.pixels.shape[1:3] != images[0].shape[1:3]:
             raise DataError(
-                f"{image_path} is {scan.pixels.shape[1:]} (height, width, channels), but the "
-                f"patient's first slice is {images[0].shape[1:]}: all slices of one patient must "
-                "agree."
+                f"{image_path} is {scan.pixels.shape[1:3]} (height, width), but the patient's "
+                f"first slice is {images[0].shape[1:3]}: all slices of one patient must agree."
             )
         images.append(scan.pixels)
         masks.append(mask)
     source = str(pairs[0][0].parent)
+    channels = max(image.shape[-1] for image in images)
+    images = [np.broadcast_to(image, (*image.shape[:3], channels)) for image in images]
     pixels = np.concatenate(images)
     return Case(patient_id, dataset, Scan(pixels, None, None, source), np.concatenate(masks))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -198,6 +199,15 @@ def test_two_builders_at_once_agree(tmp_path):
     for one in found:
         same(one, expected)
     assert [name for name in entries(tmp_path) if name != "elsewhere"] == [found[0].folder.name]
+
+
+def test_what_a_killed_build_left_goes_after_a_week(tmp_path):
+    for name, age_s in (("building-old", 8 * 86400), ("building-now", 60)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "images.u8").write_bytes(b"half")
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+    found = prepared_set([small("a")], 32, tmp_path)
+    assert set(entries(tmp_path)) == {"building-now", found.folder.name}
 
 
 def test_writing_to_an_opened_set_does_not_change_it(tmp_path):

@@ -7,6 +7,7 @@ from PIL import Image
 
 from brainseg.data import load_dataset
 from brainseg.data.case import DataError
+from brainseg.data.slices import read_slices
 
 
 def picture(path, array):
@@ -40,6 +41,16 @@ def test_without_a_table_every_file_is_a_patient(tmp_path):
         assert case.patient_id == ref.patient_id and case.dataset == "folder"
         assert (case.scan.pixels == int(ref.patient_id.split("_")[1])).all()
         np.testing.assert_array_equal(case.mask, disc()[None] > 0)
+
+
+def test_grey_slices_among_coloured_ones(tmp_path):
+    for stem, pixels in (("a", np.full((6, 8), 9)), ("b", np.full((6, 8, 3), (1, 2, 3)))):
+        picture(tmp_path / "images" / f"{stem}.png", pixels)
+        picture(tmp_path / "masks" / f"{stem}.png", disc())
+    pairs = [(tmp_path / "images" / name, tmp_path / "masks" / name) for name in ("a.png", "b.png")]
+    pixels = read_slices("ann", "folder", tuple(pairs)).scan.pixels
+    assert pixels.shape == (2, 6, 8, 3)
+    assert pixels[:, 0, 0].tolist() == [[9, 9, 9], [1, 2, 3]]
 
 
 def test_the_table_names_the_patient_by_stem_or_by_file_name(tmp_path):
