@@ -1,4 +1,5 @@
-"""``python -m brainseg``: evaluate, report, predict, bench, export, push, pull and space."""
+"""``python -m brainseg``: evaluate, report, choices, leak, predict, bench, export,
+push, pull and space."""
 
 from __future__ import annotations
 
@@ -57,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--runs", type=Path, default=Path("runs"),
                          help="folder of runs (default: %(default)s)")  # fmt: skip
     command.add_argument("--out", type=Path, default=Path("docs/study/leak.json"),
+                         help="file to write (default: %(default)s)")  # fmt: skip
+
+    command = commands.add_parser("choices", help="compare runs of one checkpoint on validation")
+    command.set_defaults(command=_choices)
+    command.add_argument("--runs", type=Path, default=Path("runs"),
+                         help="folder of runs (default: %(default)s)")  # fmt: skip
+    command.add_argument("--out", type=Path, default=Path("docs/study/choices.json"),
                          help="file to write (default: %(default)s)")  # fmt: skip
 
     command = commands.add_parser("predict", help="segment scans")
@@ -257,19 +265,36 @@ def _compare_with(folder: Path, rows: list[dict]) -> int:
     return int(gap > TOLERANCE)
 
 
-def _leak(args: argparse.Namespace) -> int:
-    import json
+def _choices(args: argparse.Namespace) -> int:
+    from brainseg.choices import choices, settings_text
 
-    from brainseg.checkpoint import replacing
+    result = choices(args.runs)
+    _write_json(args.out, result)
+    for row in result["rows"]:
+        best = ", the best" if row["best"] else ""
+        print(f"{row['checkpoint']}, {settings_text(row['settings'])}: "
+              f"{row['validation_dice']:.3f}{best}")  # fmt: skip
+    return 0
+
+
+def _leak(args: argparse.Namespace) -> int:
     from brainseg.leak import leak_meter
 
     result = leak_meter(args.runs)
-    with replacing(args.out) as aside:
-        aside.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    _write_json(args.out, result)
     for row in result["rows"]:
         print(f"{row['checkpoint']}, {row['what']}: believes {row['believed']:.3f}, "
               f"is {row['true']:.3f}")  # fmt: skip
     return 0
+
+
+def _write_json(path: Path, value: dict) -> None:
+    import json
+
+    from brainseg.checkpoint import replacing
+
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -198,7 +198,7 @@ def find_base(stack: Checkpoint, base: dict) -> Checkpoint:
 
     Raises CheckpointError if it isn't there or is not the one the stack was fitted on.
     """
-    run = stack.folder.name.partition("-image")[0].partition("-leak")[0]
+    run = "-".join(stack.folder.name.split("-")[:2])  # without -image and the like
     candidates = [
         stack.folder.parent / base["name"],
         stack.folder.parent.parent / base["name"] / run,

@@ -83,11 +83,13 @@ class Config:
         return "-".join(filter(None, (self.model, self.encoder, self.loss)))
 
     def run_folder(self, runs: Path) -> Path:
-        """``<runs>/<dataset>/<name>/fold<k>-seed<s>``, with ``-image``, ``-leak-<which>`` or, for
-        a stack's helper, ``-without<i>of<n>`` behind it."""
+        """``<runs>/<dataset>/<name>/fold<k>-seed<s>``, with ``-image``, ``-from-<sha256>``,
+        ``-leak-<which>`` or, for a stack's helper, ``-without<i>of<n>`` behind it."""
         run = f"fold{self.fold}-seed{self.seed}"
         if self.stack_inputs == "predictions+image":
             run += "-image"
+        if self.init_from:
+            run += f"-from-{self.init_from[:8]}"
         if self.leak:
             run += f"-leak-{self.leak}"
         if self.held_out_block:

@@ -181,7 +181,9 @@ def test_init_from_starts_from_the_given_weights(tmp_path, capsys):
     start = tmp_path / "runs/phantom/unet-bce/fold0-seed0"
     flags = ("--model", "unet", "--loss", "hybrid", "--lr", "1e-12", "--init-from", str(start))
     assert main(tmp_path, *flags) == 0
-    done = read_checkpoint(tmp_path / "runs/phantom/unet-hybrid/fold0-seed0")
+    (folder,) = (tmp_path / "runs/phantom/unet-hybrid").iterdir()
+    done = read_checkpoint(folder)
+    assert folder.name == f"fold0-seed0-from-{read_checkpoint(start).sha256()[:8]}"
     one, other = load_module(read_checkpoint(start)), load_module(done)
     for (key, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
         np.testing.assert_allclose(a.detach(), b.detach(), atol=1e-4, err_msg=key)

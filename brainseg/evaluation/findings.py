@@ -55,7 +55,8 @@ FIGURES = {
 
 @dataclass(frozen=True)
 class Study:
-    """What ``evaluate --study`` (see ``study.py``), ``bench`` and ``leak`` left in ``folder``."""
+    """What ``evaluate --study`` (see ``study.py``), ``bench``, ``leak`` and ``choices`` left in
+    ``folder``."""
 
     folder: Path
 
@@ -84,6 +85,10 @@ class Study:
     @cached_property
     def leak(self) -> dict:
         return self._json("leak.json")
+
+    @cached_property
+    def choices(self) -> dict:
+        return self._json("choices.json")
 
     def _json(self, name: str) -> dict:
         path = self.folder / name
@@ -132,6 +137,8 @@ class Study:
         found = [f"{name}: not trained yet" for name in ROWS if name not in self.dice]
         if not self.leak:
             found.append("leak meter: not run yet")
+        if not self.choices:
+            found.append("inputs of the stack and starts of the U-Net: not compared yet")
         if not self.bench:
             found.append("speed of the shipped models: not measured yet")
         return found

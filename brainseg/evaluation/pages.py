@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from brainseg.choices import settings_text
 from brainseg.evaluation.claims import ROWS
 from brainseg.evaluation.evaluate import hd95_text
 from brainseg.evaluation.findings import Study
@@ -42,6 +43,7 @@ def page(study: Study) -> str:
     sections += ["## What it costs", _cost_table(board), *_figures(study, "gflop", "latency")]
     sections += _leak_section(study)
     sections += _figures(study, "phantoms", heading="## On phantoms")
+    sections += _choices_section(study)
     sections += ["## The checkpoints", _training_table(study)]
     return "\n\n".join(sections) + "\n"
 
@@ -199,6 +201,23 @@ def _leak_section(study: Study) -> list[str]:
         "The same model and budget, split honestly and with a mistake made on purpose. What it "
         "believes is the Dice on the slices it was validated on; the patients of the last columns "
         "no variant has seen.",
+        "\n".join(lines),
+    ]
+
+
+def _choices_section(study: Study) -> list[str]:
+    if not study.choices:
+        return []
+    lines = ["| | setting | validation Dice |", "|---|---|---|"]
+    for row in study.choices["rows"]:
+        dice = f"{row['validation_dice']:.3f}"
+        lines.append(
+            f"| `{row['checkpoint']}` | {settings_text(row['settings'])} | "
+            f"{f'**{dice}**' if row['best'] else dice} |"
+        )
+    return [
+        "## Choices",
+        "Made on the validation patients; the test patients have no part in them.",
         "\n".join(lines),
     ]
 

@@ -131,7 +131,7 @@ def test_what_is_not_trained_is_said(study):
     assert verdicts["Learning to fuse beats averaging the same predictions"] == "not confirmed"
 
 
-def test_calibration_and_leaks_appear_when_they_are_there(study):
+def test_calibration_leaks_and_choices_appear_when_they_are_there(study):
     curve = {"low": 0.5, "high": 0.6, "pixels": 10, "mean_probability": 0.55, "tumour_share": 0.3}
     scaled = {**curve, "mean_probability": 0.35}
     write_table(
@@ -144,8 +144,12 @@ def test_calibration_and_leaks_appear_when_they_are_there(study):
     leak = {"checkpoint": "unet-bce", "what": "by slice", "believed": 0.95, "true": 0.8,
             "low": 0.7, "high": 0.9}  # fmt: skip
     (study / "leak.json").write_text(json.dumps({"rows": [leak]}))
+    row = {"checkpoint": "unetpp-bce", "settings": {"stack_inputs": "predictions"}}
+    choices = [{**row, "validation_dice": 0.8, "best": True}]
+    (study / "choices.json").write_text(json.dumps({"rows": choices}))
     write_report(study, study.parents[1] / "README.md")
     page = study.with_suffix(".md").read_text()
+    assert "| `unetpp-bce` | stack_inputs predictions | **0.800** |" in page
     assert "| `unet-bce` | bce | 2.00 | 0.250 | 0.050 |" in page
     assert "by slice | 0.950 | 0.800 | 0.700 to 0.900" in page
     row = next(r for r in Study(study).leaderboard["rows"] if r["name"] == "unet-bce")

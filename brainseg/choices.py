@@ -1,0 +1,68 @@
+"""``python -m brainseg choices``: runs of one checkpoint that differ in a setting, side by side.
+
+They are compared by their Dice on the validation patients, on which choices are made; the test
+patients have no part in it.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from pathlib import Path
+
+from brainseg.checkpoint import METRICS, Checkpoint, find_checkpoints
+
+
+def choices(runs: Path) -> dict:
+    """``{"rows": [...]}``: the runs of each checkpoint below ``runs``, best first.
+
+    A row has ``checkpoint``, the ``settings`` in which these runs differ, ``validation_dice``, and
+    whether it is ``best``. Runs with a leak and helpers of stacks are passed over. Raises
+    ValueError if no checkpoint has two runs of one fold and seed.
+    """
+    found, _ = find_checkpoints(runs)
+    rows = []
+    for _, group in groupby(filter(_is_a_candidate, found), key=_of_one_kind):
+        group = sorted(group, key=_validation_dice, reverse=True)
+        if len(group) > 1:
+            rows += [_row(checkpoint, group) for checkpoint in group]
+    if not rows:
+        raise ValueError(
+            f"{runs} holds no two runs of one checkpoint, fold and seed: train one of them again "
+            "with another --stack-inputs or --init-from."
+        )
+    return {"rows": rows}
+
+
+def settings_text(settings: dict) -> str:
+    """``"stack_inputs predictions, init_from none"``."""
+    values = {key: "none" if value is None else value for key, value in settings.items()}
+    if "init_from" in values:  # a checksum
+        values["init_from"] = values["init_from"][:8]
+    return ", ".join(f"{key} {value}" for key, value in values.items())
+
+
+def _is_a_candidate(checkpoint: Checkpoint) -> bool:
+    run = checkpoint.settings["run"]
+    return not (run.get("leak") or run.get("held_out_block"))
+
+
+def _of_one_kind(checkpoint: Checkpoint) -> tuple:
+    run = checkpoint.settings["run"]
+    return checkpoint.name, checkpoint.settings["dataset"], run["fold"], run["seed"]
+
+
+def _validation_dice(checkpoint: Checkpoint) -> float:
+    metrics = json.loads((checkpoint.folder / METRICS).read_text(encoding="utf-8"))
+    return metrics["validation"]["mean_dice"]
+
+
+def _row(checkpoint: Checkpoint, group: list[Checkpoint]) -> dict:
+    run, *others = (c.settings["run"] for c in (checkpoint, *group))
+    differing = [key for key in run if any(other.get(key) != run[key] for other in others)]
+    return {
+        "checkpoint": checkpoint.name,
+        "settings": {key: run[key] for key in differing},
+        "validation_dice": _validation_dice(checkpoint),
+        "best": checkpoint is group[0],
+    }

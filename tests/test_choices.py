@@ -1,0 +1,59 @@
+"""Runs that differ in a setting, compared on their validation patients."""
+
+import json
+
+import pytest
+
+from brainseg.__main__ import main
+from brainseg.choices import choices, settings_text
+from brainseg.config import Config
+
+
+@pytest.fixture
+def add_run(tmp_path, save_random):
+    """A function that makes an untrained run of the U-Net with a given validation Dice."""
+
+    def add(validation_dice, **settings):
+        config = Config(model="unet", dataset="phantom", size=64, **settings)
+        folder = config.run_folder(tmp_path)
+        checkpoint = save_random(
+            folder.parent, "unet", name=folder.name, run=config.to_json(), run_hash=config.hash
+        )
+        described = json.loads((checkpoint.folder / "config.json").read_text())
+        described["brainseg"]["name"] = config.name
+        (checkpoint.folder / "config.json").write_text(json.dumps(described))
+        metrics = {"validation": {"mean_dice": validation_dice}}
+        (checkpoint.folder / "metrics.json").write_text(json.dumps(metrics))
+
+    return add
+
+
+def test_the_best_run_comes_first_with_what_sets_it_apart(tmp_path, add_run):
+    add_run(0.75)
+    add_run(0.80, init_from="ab" * 32, epochs=15)
+    add_run(0.90, leak="slices")
+    add_run(0.70, seed=1)
+    rows = choices(tmp_path)["rows"]
+    assert rows == [
+        {"checkpoint": "unet-bce", "settings": {"init_from": "ab" * 32, "epochs": 15},
+         "validation_dice": 0.80, "best": True},
+        {"checkpoint": "unet-bce", "settings": {"init_from": None, "epochs": 30},
+         "validation_dice": 0.75, "best": False},
+    ]  # fmt: skip
+    assert settings_text(rows[0]["settings"]) == "init_from abababab, epochs 15"
+    assert settings_text(rows[1]["settings"]) == "init_from none, epochs 30"
+
+
+def test_the_command_writes_what_the_report_reads(tmp_path, add_run, capsys):
+    add_run(0.75)
+    add_run(0.80, init_from="ab" * 32)
+    out = tmp_path / "choices.json"
+    assert main(["choices", "--runs", str(tmp_path), "--out", str(out)]) == 0
+    assert json.loads(out.read_text()) == choices(tmp_path)
+    assert "unet-bce, init_from abababab: 0.800, the best" in capsys.readouterr().out
+
+
+def test_nothing_to_compare(tmp_path, add_run, capsys):
+    add_run(0.75)
+    assert main(["choices", "--runs", str(tmp_path), "--out", str(tmp_path / "c.json")]) == 1
+    assert "--stack-inputs" in capsys.readouterr().err
