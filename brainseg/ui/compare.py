@@ -151,16 +151,18 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
             raise handlers.ScanError(EXPIRED)
         yield from follow(handlers.run(inputs, checkpoints), inputs, wanted)
 
+    replaced = {status: gr.skip()}
+
     def from_files(scan, truth, flair, t1, t1c, wanted, turn) -> Iterator[dict]:
         paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c}
-        yield from handlers.newest(turn, files_run(paths, wanted), failed)
+        yield from handlers.newest(turn, files_run(paths, wanted), failed, replaced)
 
     def from_example(event: gr.EventData, wanted, turn) -> Iterator[dict]:
         kind = str(event._data["name"])
-        yield from handlers.newest(turn, example_run(kind, wanted), failed)
+        yield from handlers.newest(turn, example_run(kind, wanted), failed, replaced)
 
     def despite(inputs, wanted, turn) -> Iterator[dict]:
-        yield from handlers.newest(turn, stopped_run(inputs, wanted), failed)
+        yield from handlers.newest(turn, stopped_run(inputs, wanted), failed, replaced)
 
     private = {"api_visibility": "private"}
     running = {

@@ -106,21 +106,22 @@ def read_files(paths: Mapping[str, str | None]) -> Inputs:
 
 
 def newest(
-    turn: dict, steps: Iterator[dict], failed: Callable[[Exception], dict]
+    turn: dict, steps: Iterator[dict], failed: Callable[[Exception], dict], replaced: dict
 ) -> Iterator[dict]:
     """The steps of a visitor's run until the same visitor begins another, which takes its place.
 
     turn: the visitor's own, the same for all their runs. failed: what an error becomes.
+    replaced: a last step that changes nothing, because the page shows a run's last step twice.
     """
     turn["run"] = mine = object()
     try:
         for step in steps:
             if turn["run"] is not mine:
+                yield replaced
                 return
             yield step
     except Exception as error:
-        if turn["run"] is mine:
-            yield failed(error)
+        yield failed(error) if turn["run"] is mine else replaced
 
 
 def read_example(kind: str) -> Inputs:

@@ -54,7 +54,8 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
         table = gr.HTML(apply_default_css=False)
 
     def run(source, corruption, compared, turn) -> Iterator[dict]:
-        yield from handlers.newest(turn, _steps(source, corruption, compared), _failed)
+        steps = _steps(source, corruption, compared)
+        yield from handlers.newest(turn, steps, _failed, {status: gr.skip()})
 
     def _steps(source, corruption, compared) -> Iterator[dict]:
         yield {status: markup.progress("Starting.", 0, 1), cancel: gr.Button(visible=True)}

@@ -278,3 +278,32 @@ def test_the_scan_in_compare_can_be_stressed(random_checkpoints, scan_png, truth
     subject = stressing.subject(stressing.COMPARED, last)
     assert (subject.pixels == read_scan(scan_png).pixels[0]).all()
     assert (subject.truth == last.truth_plane(0)).all() and subject.name == "scan.png"
+
+
+def test_a_newer_run_takes_the_place_of_an_older_one():
+    turn, closed = {}, []
+
+    def run(name, fails=False):
+        try:
+            yield {"step": f"{name} 1"}
+            if fails:
+                raise ScanError(name)
+            yield {"step": f"{name} 2"}
+        finally:
+            closed.append(name)
+
+    def failed(error):
+        return {"error": str(error)}
+
+    def newest(*args):
+        return handlers.newest(turn, run(*args), failed, {"replaced": True})
+
+    old, late = newest("a"), newest("b", True)
+    assert next(old) == {"step": "a 1"}
+    assert next(late) == {"step": "b 1"}
+    new = newest("c")
+    assert next(new) == {"step": "c 1"}
+    assert list(old) == list(late) == [{"replaced": True}]  # neither a step nor an error of theirs
+    assert list(new) == [{"step": "c 2"}]
+    assert list(newest("d", True))[-1] == {"error": "d"}
+    assert closed == ["a", "b", "c", "d"]
