@@ -21,6 +21,8 @@ KEPT_S = 3000  # seconds a visitor's comparison is kept
 # Several comparisons run at once, because those that wait for the same network share its next
 # pass; those of large volumes take turns. Everybody else queues.
 MODELS_QUEUE = {"concurrency_id": "models", "concurrency_limit": 8}
+# In the browser, at once: who still waits in the queue must be able to leave it.
+SHOW_CANCEL = "() => ({ __type__: 'update', visible: true })"
 
 _THUMBNAILS = Path(__file__).with_name("examples")
 _CHOOSE = (Path(__file__).with_name("choose.js")).read_text("utf-8")
@@ -41,6 +43,7 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
     state = gr.State(time_to_live=KEPT_S)  # this visitor's comparison, nobody else's
     stopped = gr.State(time_to_live=KEPT_S)  # inputs that the guard stopped, for "anyway"
     chosen = gr.State("")
+    turn = gr.State({})  # which of this visitor's runs is the newest
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
             gr.HTML('<p class="lead">Start with an <strong>example</strong>: a computed patient '
@@ -68,7 +71,7 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
                 cancel = gr.Button("Cancel", visible=False, min_width=120, elem_id="cancel")
     status = gr.HTML(markup.notice(INVITATION), min_height=36, elem_id="status")
     notes = gr.HTML()
-    viewer = make_viewer(paste=True, elem_id="compare-viewer")
+    viewer = make_viewer(elem_id="compare-viewer")
     files = gr.File(
         label="Your files, deleted within the hour",
         visible=False,
@@ -119,46 +122,47 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
             anyway: gr.Button(visible=False),
         }
 
-    def from_files(scan, truth, flair, t1, t1c, wanted) -> Iterator[dict]:
-        try:
+    def files_run(paths, wanted) -> Iterator[dict]:
+        yield {
+            status: markup.progress("Reading the scan.", 0, 1),
+            cancel: gr.Button(visible=True),
+        }
+        inputs = handlers.read_files(paths)
+        if inputs.is_stopped:
             yield {
-                status: markup.progress("Reading the scan.", 0, 1),
-                cancel: gr.Button(visible=True),
+                **failed(handlers.ScanError("Not compared: see below why, and what to do.")),
+                notes: _notes(inputs),
+                anyway: gr.Button(visible=True),
+                stopped: inputs,
             }
-            inputs = handlers.read_files(
-                {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c}
-            )
-            if inputs.is_stopped:
-                yield {
-                    **failed(handlers.ScanError("Not compared: see below why, and what to do.")),
-                    notes: _notes(inputs),
-                    anyway: gr.Button(visible=True),
-                    stopped: inputs,
-                }
-                return
-            yield from follow(handlers.run(inputs, checkpoints), inputs, wanted)
-        except Exception as error:
-            yield failed(error)
+            return
+        yield from follow(handlers.run(inputs, checkpoints), inputs, wanted)
 
-    def from_example(event: gr.EventData, wanted: str) -> Iterator[dict]:
-        try:
-            kind = str(event._data["name"])
-            yield {
-                status: markup.progress(f"Computing the phantom {kind}.", 0, 1),
-                notes: "",
-                cancel: gr.Button(visible=True),
-            }
-            yield from follow(handlers.run_example(kind, checkpoints), None, wanted)
-        except Exception as error:
-            yield failed(error)
+    def example_run(kind, wanted) -> Iterator[dict]:
+        yield {
+            status: markup.progress(f"Computing the phantom {kind}.", 0, 1),
+            notes: "",
+            cancel: gr.Button(visible=True),
+        }
+        yield from follow(handlers.run_example(kind, checkpoints), None, wanted)
 
-    def despite(inputs, wanted) -> Iterator[dict]:
-        try:
-            if inputs is None:
-                raise handlers.ScanError(EXPIRED)
-            yield from follow(handlers.run(inputs, checkpoints), inputs, wanted)
-        except Exception as error:
-            yield failed(error)
+    def stopped_run(inputs, wanted) -> Iterator[dict]:
+        if inputs is None:
+            raise handlers.ScanError(EXPIRED)
+        yield from follow(handlers.run(inputs, checkpoints), inputs, wanted)
+
+    replaced = {status: gr.skip()}
+
+    def from_files(scan, truth, flair, t1, t1c, wanted, turn) -> Iterator[dict]:
+        paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c}
+        yield from handlers.newest(turn, files_run(paths, wanted), failed, replaced)
+
+    def from_example(event: gr.EventData, wanted, turn) -> Iterator[dict]:
+        kind = str(event._data["name"])
+        yield from handlers.newest(turn, example_run(kind, wanted), failed, replaced)
+
+    def despite(inputs, wanted, turn) -> Iterator[dict]:
+        yield from handlers.newest(turn, stopped_run(inputs, wanted), failed, replaced)
 
     private = {"api_visibility": "private"}
     running = {
@@ -169,10 +173,12 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
         **MODELS_QUEUE,
         **private,
     }
+    for start in (button.click, examples.choose, anyway.click):  # wired first, so it acts first
+        start(None, outputs=cancel, js=SHOW_CANCEL, **private)
     events = [
-        button.click(from_files, [scan, truth, flair, t1, t1c, chosen], **running),
-        examples.choose(from_example, [chosen], **running),
-        anyway.click(despite, [stopped, chosen], **running),
+        button.click(from_files, [scan, truth, flair, t1, t1c, chosen, turn], **running),
+        examples.choose(from_example, [chosen, turn], **running),
+        anyway.click(despite, [stopped, chosen, turn], **running),
     ]
     cancel.click(
         lambda: (markup.notice(CANCELLED), gr.Button(visible=False)),

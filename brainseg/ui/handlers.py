@@ -10,7 +10,7 @@ import base64
 import binascii
 import functools
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,7 +77,7 @@ class Step:
     running: str | None
 
 
-def read_files(paths: dict[str, str | None]) -> Inputs:
+def read_files(paths: Mapping[str, str | None]) -> Inputs:
     """Read what a visitor gave: ``scan``, or ``flair``, ``t1``, ``t1c``; and ``truth``.
 
     Raises one of ``EXPECTED_ERRORS``, with a sentence for whoever gave the files.
@@ -103,6 +103,25 @@ def read_files(paths: dict[str, str | None]) -> Inputs:
     truth = read_mask(given["truth"], scan) if "truth" in given else None
     files = {role: receipt.describe_file(path) for role, path in given.items()}
     return Inputs(scan, truth, files, tuple(guard.inspect(scan)))
+
+
+def newest(
+    turn: dict, steps: Iterator[dict], failed: Callable[[Exception], dict], replaced: dict
+) -> Iterator[dict]:
+    """The steps of a visitor's run until the same visitor begins another, which takes its place.
+
+    turn: the visitor's own, the same for all their runs. failed: what an error becomes.
+    replaced: a last step that changes nothing, because the page shows a run's last step twice.
+    """
+    turn["run"] = mine = object()
+    try:
+        for step in steps:
+            if turn["run"] is not mine:
+                yield replaced
+                return
+            yield step
+    except Exception as error:
+        yield failed(error) if turn["run"] is mine else replaced
 
 
 def read_example(kind: str) -> Inputs:
@@ -154,26 +173,34 @@ def run_example(kind: str, checkpoints: str | Path) -> Iterator[Step]:
 
 
 def compare_files(
-    scan_path: str | None, truth_path: str | None, checkpoints: str | Path
-) -> Comparison:
-    """Compare all checkpoints on a scan file and, where given, the file of its true mask.
+    paths: Mapping[str, str | None], checkpoints: str | Path, *, anyway: bool = False
+) -> dict:
+    """Compare all checkpoints on the files that ``read_files`` takes: ``Comparison.to_json()``
+    with ``findings``, what the guard says of the scan.
 
-    Raises one of ``EXPECTED_ERRORS``, with a sentence for whoever gave the files.
+    Raises one of ``EXPECTED_ERRORS``, with a sentence for whoever gave the files; also where the
+    guard stops, unless ``anyway``.
     """
     require_checkpoints(checkpoints)
-    inputs = read_files({"scan": scan_path, "truth": truth_path})
-    return compare(inputs.scan, inputs.truth, checkpoints)
+    inputs = _sound(read_files(paths), anyway)
+    found = compare(inputs.scan, inputs.truth, checkpoints).to_json()
+    return {**found, "findings": _texts(inputs)}
 
 
-def predict_file(
-    scan_path: str | None, model: str, checkpoints: str | Path, folder: Path
+def predict_files(
+    paths: Mapping[str, str | None],
+    model: str,
+    checkpoints: str | Path,
+    folder: Path,
+    *,
+    anyway: bool = False,
 ) -> tuple[Path, dict]:
     """One model's mask of a scan, written to ``folder`` in the scan's format, and its figures.
 
-    Raises one of ``EXPECTED_ERRORS``.
+    Raises as ``compare_files`` does.
     """
     require_checkpoints(checkpoints)
-    inputs = read_files({"scan": scan_path})
+    inputs = _sound(read_files(paths), anyway)
     predictors, _ = load_usable(checkpoints)
     if model not in predictors:
         raise CheckpointError(
@@ -190,7 +217,19 @@ def predict_file(
         "slices": found["slices"],
         "model": model,
         **{key: found["models"][model][key] for key in ("threshold", "area_px", "volume_ml")},
+        "findings": _texts(inputs),
     }
+
+
+def _sound(inputs: Inputs, anyway: bool) -> Inputs:
+    if inputs.is_stopped and not anyway:
+        reasons = " ".join(finding.text for finding in inputs.findings if finding.stops)
+        raise ScanError(f"{reasons} To run it nevertheless, set anyway to true.")
+    return inputs
+
+
+def _texts(inputs: Inputs) -> list[str]:
+    return [finding.text for finding in inputs.findings]
 
 
 def require_checkpoints(folder: str | Path) -> None:

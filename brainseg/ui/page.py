@@ -24,6 +24,7 @@ LAUNCH = {
         font_mono=["ui-monospace", "monospace"],
     ),
     "css_paths": Path(__file__).with_name("page.css"),
+    "js": Path(__file__).with_name("page.js").read_text("utf-8"),
     "max_file_size": "512mb",
     "state_session_capacity": 50,
     "footer_links": ["api", "gradio"],
@@ -68,35 +69,56 @@ def greet(checkpoints: str | Path) -> str:
 def _endpoints(checkpoints: str | Path) -> None:
     """``/compare`` and ``/predict``. Events need something to hang on, which is never shown."""
 
-    def compare_scan(scan: str, truth: str | None = None) -> dict:
-        """Compare all models on one scan file and, if given, the file of its true mask.
+    def compare_scan(
+        scan: str | None = None,
+        truth: str | None = None,
+        flair: str | None = None,
+        t1: str | None = None,
+        t1c: str | None = None,
+        anyway: bool = False,
+    ) -> dict:
+        """Compare all models on one scan file, or on flair, t1 and t1c as files of their own, and
+        if given, the file of the true mask. anyway: also where the scan looks like none.
 
-        Returns source, slices, truth (was one given?) and models: by name the kind (model,
-        ensemble, fusion), threshold, area_px, volume_ml, agreement with the other models and,
-        with a truth, dice, iou, precision and recall. What is not defined is null.
+        Returns source, slices, truth (was one given?), findings (what speaks against the scan) and
+        models: by name the kind (model, ensemble, fusion), threshold, area_px, volume_ml,
+        agreement with the other models and, with a truth, dice, iou, precision and recall. What is
+        not defined is null.
         """
+        paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c}
         try:
-            return handlers.compare_files(scan, truth, checkpoints).to_json()
+            return handlers.compare_files(paths, checkpoints, anyway=anyway)
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
 
-    def predict(scan: str, model: str) -> tuple[str, dict]:
-        """Segment one scan file with one model, by its name.
+    def predict(
+        scan: str | None = None,
+        model: str = "",
+        flair: str | None = None,
+        t1: str | None = None,
+        t1c: str | None = None,
+        anyway: bool = False,
+    ) -> tuple[str, dict]:
+        """Segment one scan file, or flair, t1 and t1c as files of their own, with one model, by
+        its name. anyway: also where the scan looks like none.
 
         Returns the mask as a file in the scan's own format and geometry, and source, slices,
-        model, threshold, area_px and volume_ml, null where the scan states no spacing.
+        model, threshold, area_px, volume_ml, null where the scan states no spacing, and findings.
         """
+        paths = {"scan": scan, "flair": flair, "t1": t1, "t1c": t1c}
         try:
             folder = Path(tempfile.mkdtemp(dir=results_folder()))
-            path, figures = handlers.predict_file(scan, model, checkpoints, folder)
+            path, figures = handlers.predict_files(paths, model, checkpoints, folder, anyway=anyway)
             return str(path), figures
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
 
     with gr.Group(visible=False):
         scan, truth = gr.File(label="Scan"), gr.File(label="True mask")
-        name = gr.Textbox(label="Model")
+        flair, t1, t1c = gr.File(label="FLAIR"), gr.File(label="T1"), gr.File(label="T1c")
+        name, anyway = gr.Textbox(label="Model"), gr.Checkbox(label="Anyway")
         mask, result = gr.File(label="Mask"), gr.JSON(label="Result")
         button = gr.Button()
-    button.click(compare_scan, [scan, truth], result, api_name="compare", **MODELS_QUEUE)
-    button.click(predict, [scan, name], [mask, result], api_name="predict", **MODELS_QUEUE)
+    rest = [flair, t1, t1c, anyway]
+    button.click(compare_scan, [scan, truth, *rest], result, api_name="compare", **MODELS_QUEUE)
+    button.click(predict, [scan, name, *rest], [mask, result], api_name="predict", **MODELS_QUEUE)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from brainseg.stress import CORRUPTIONS
 from brainseg.ui import handlers, markup, stressing, view
-from brainseg.ui.compare import EXPIRED, KEPT_S, MODELS_QUEUE, Compare
+from brainseg.ui.compare import EXPIRED, KEPT_S, MODELS_QUEUE, SHOW_CANCEL, Compare
 from brainseg.ui.errors import explain
 from brainseg.ui.viewer import make_viewer
 
@@ -32,6 +32,7 @@ _HELP = {
 def build(checkpoints: str | Path, compare: Compare) -> None:
     """Lay the page out and wire it; to be called inside a tab."""
     state = gr.State(time_to_live=KEPT_S)
+    turn = gr.State({})
     gr.HTML(_INTRODUCTION, apply_default_css=False)
     with gr.Row(equal_height=True):
         source = gr.Dropdown(
@@ -52,21 +53,25 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
     with gr.Accordion("The curve as a table", open=False, visible=False) as figures:
         table = gr.HTML(apply_default_css=False)
 
-    def run(source, corruption, compared) -> Iterator[dict]:
-        try:
-            yield {status: markup.progress("Starting.", 0, 1), cancel: gr.Button(visible=True)}
-            subject = stressing.subject(source, compared)
-            for step in stressing.run(subject, corruption, checkpoints):
-                yield _shown(step)
-        except Exception as error:
-            yield {
-                status: markup.notice(explain(error)),
-                cancel: gr.Button(visible=False),
-                curve: "",
-                viewer: None,
-                state: None,
-                figures: gr.Accordion(visible=False),
-            }
+    def run(source, corruption, compared, turn) -> Iterator[dict]:
+        steps = _steps(source, corruption, compared)
+        yield from handlers.newest(turn, steps, _failed, {status: gr.skip()})
+
+    def _steps(source, corruption, compared) -> Iterator[dict]:
+        yield {status: markup.progress("Starting.", 0, 1), cancel: gr.Button(visible=True)}
+        subject = stressing.subject(source, compared)
+        for step in stressing.run(subject, corruption, checkpoints):
+            yield _shown(step)
+
+    def _failed(error: Exception) -> dict:
+        return {
+            status: markup.notice(explain(error)),
+            cancel: gr.Button(visible=False),
+            curve: "",
+            viewer: None,
+            state: None,
+            figures: gr.Accordion(visible=False),
+        }
 
     def _shown(step: handlers.Step) -> dict:
         message = _payload(step.view, 0, step.running)
@@ -91,8 +96,9 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
         }
 
     private = {"api_visibility": "private"}
+    button.click(None, outputs=cancel, js=SHOW_CANCEL, **private)
     event = button.click(
-        run, [source, corruption, compare.state],
+        run, [source, corruption, compare.state, turn],
         [status, cancel, curve, viewer, state, table, figures],
         show_progress="minimal", show_progress_on=status, trigger_mode="multiple",
         **MODELS_QUEUE, **private,

@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from brainseg.ui import markup
-from brainseg.ui.compare import Compare, show_chosen
+from brainseg.ui.compare import INVITATION, Compare, show_chosen
 
 _CHOOSE = (Path(__file__).with_name("choose.js")).read_text("utf-8")
 
@@ -20,10 +20,11 @@ def build(checkpoints: str | Path, study: Path, tabs: gr.Tabs, compare: Compare,
 
     def choose(event: gr.EventData, found) -> tuple:
         name = str(event._data["name"])
-        return gr.Tabs(selected="compare"), name, show_chosen(study, found, name)
+        text = gr.skip() if found else markup.notice(f"{name} will be marked. {INVITATION}")
+        return gr.Tabs(selected="compare"), name, show_chosen(study, found, name), text
 
     sheet.choose(
-        choose, compare.state, [tabs, compare.chosen, compare.viewer],
+        choose, compare.state, [tabs, compare.chosen, compare.viewer, compare.status],
         show_progress="hidden", api_visibility="private",
     )  # fmt: skip
     page.load(lambda: render(study, Path(checkpoints)), outputs=sheet, api_visibility="private")
@@ -80,13 +81,13 @@ def _leaderboard(rows: list[dict]) -> str:
     cells = [
         [
             f"{escape(str(row.get('name', '?')))}",
+            _button(row),
             _interval(row),
             *(escape(value(row)) for _, value in columns),
-            _button(row),
         ]
         for row in rows
     ]
-    headings = ["Name", "Mean Dice, 95 % interval", *(title for title, _ in columns), ""]
+    headings = ["Name", "", "Mean Dice, 95 % interval", *(title for title, _ in columns)]
     return markup.raw_table(headings, cells, "Leaderboard")
 
 
@@ -201,13 +202,13 @@ def _shipped(checkpoints: Path) -> str:
             row = {"name": path.parent.name, **test}
             patients = test["dice"].get("patients", "")
             fold = test.get("fold", "")
-            rows.append([escape(path.parent.name), _interval(row), str(patients), str(fold),
-                         _button(row)])  # fmt: skip
+            name = escape(path.parent.name)
+            rows.append([name, _button(row), _interval(row), str(patients), str(fold)])
     text = (
         "<p>The study has not landed yet. Until then, what each shipped model scored on its own "
         "test patients:</p>"
     )
-    headings = ["Name", "Mean Dice, 95 % interval", "Test patients", "Fold", ""]
+    headings = ["Name", "", "Mean Dice, 95 % interval", "Test patients", "Fold"]
     return text + (markup.raw_table(headings, rows, "Scores of the models") if rows else "")
 
 

@@ -779,16 +779,6 @@ root.addEventListener("keydown", (event) => {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (step) { show(index + step); event.preventDefault(); }
 });
-// Files that are pasted take the same way as files that are dropped.
-document.addEventListener("paste", (event) => {
-  const input = document.querySelector(".scan-drop input[type=file]");
-  if (!input || !element.isConnected || !event.clipboardData.files.length) return;
-  if (props.paste !== true) return;
-  const files = new DataTransfer();
-  files.items.add(event.clipboardData.files[0]);
-  input.files = files.files;
-  input.dispatchEvent(new Event("change", { bubbles: true }));
-});
 on(".save", "click", () => trigger("download", { index, level: options.level }));
 find(".extra").open = window.innerWidth > 700;
 new ResizeObserver(() => requestAnimationFrame(draw)).observe(find(".body"));

@@ -7,7 +7,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,15 +86,44 @@ def test_two_endpoints_are_offered(client):
         key: [parameter["parameter_name"] for parameter in value["parameters"]]
         for key, value in endpoints.items()
     }
-    assert names == {"/compare": ["scan", "truth"], "/predict": ["scan", "model"]}
+    more = ["flair", "t1", "t1c", "anyway"]
+    assert names == {"/compare": ["scan", "truth", *more], "/predict": ["scan", "model", *more]}
+
+
+def test_three_sequences_through_both_endpoints(client, scan_nifti):
+    from gradio_client import handle_file
+
+    path, truth = scan_nifti
+    sequences = {"flair": handle_file(path), "t1": handle_file(path), "t1c": handle_file(path)}
+    report = client.predict(**sequences, truth=handle_file(truth), api_name="/compare")
+    assert report["source"].count("volume.nii.gz") == 3 and report["slices"] == 6
+    _, figures = client.predict(model="unet-bce", **sequences, api_name="/predict")
+    assert figures["area_px"] == report["models"]["unet-bce"]["area_px"]
+    with pytest.raises(Exception, match="remove the scan"):
+        client.predict(handle_file(path), None, **sequences, api_name="/compare")
+
+
+def test_both_endpoints_stop_what_is_no_scan_unless_told_otherwise(client, tmp_path):
+    from gradio_client import handle_file
+
+    path = tmp_path / "static.png"
+    values = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(values).save(path)
+    for name, second in (("/compare", None), ("/predict", "unet-bce")):
+        with pytest.raises(Exception, match=r"probably not a brain MRI.*anyway"):
+            client.predict(handle_file(path), second, api_name=name)
+        answer = client.predict(handle_file(path), second, anyway=True, api_name=name)
+        figures = answer if name == "/compare" else answer[1]
+        assert "probably not a brain MRI" in figures["findings"][0]
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", f"{ROOT}/app.py", "../app.py"])
 def test_paths_outside_the_uploads_cannot_be_read(app, path):
     """Neither endpoint opens a file of the server that a program merely names."""
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    for name, second in (("compare", None), ("predict", "unet-bce")):
-        body = json.dumps({"data": [file, second]}).encode()
+    calls = [("compare", [file, None]), ("compare", [None, file]), ("predict", [file, "unet-bce"])]
+    for name, given in calls:
+        body = json.dumps({"data": [*given, None, None, None, False]}).encode()
         headers = {"Content-Type": "application/json"}
         url = f"{app[0]}gradio_api/call/{name}"
         try:

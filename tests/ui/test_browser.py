@@ -333,3 +333,106 @@ def test_every_control_has_a_name_for_screen_readers(visit):
             .filter((e) => !e.closest('[hidden]') && !named(e)).map((e) => e.outerHTML);
     }""")
     assert nameless == []
+
+
+def clicks_run(page) -> list[str]:
+    """The runs that this page asks the server for from now on."""
+    asked = []
+    page.on("request", lambda r: asked.append(r.url) if "queue/join" in r.url else None)
+    return asked
+
+
+@pytest.mark.parametrize("selector", ["#run", "#examples button[data-choose=small]"])
+def test_a_double_click_is_one_run(visit, scan_png, selector):
+    page = visit()
+    give(page, scan_png)
+    page.wait_for_timeout(500)  # for the upload's own requests
+    asked = clicks_run(page)
+    page.dblclick(selector)
+    page.wait_for_selector(FINISHED)
+    assert len(asked) == 1
+
+
+def test_the_last_click_wins(visit, scan_nifti):
+    page = visit()
+    give(page, scan_nifti[0])
+    page.click("#run")
+    page.wait_for_selector("#status :text('Running')")
+    page.click("#examples button[data-choose=small]")
+    page.wait_for_selector("#status :text('phantom small: ')")
+    page.wait_for_selector("#cancel", state="hidden")
+    page.wait_for_timeout(2000)  # the older run would come to its end by now
+    assert state(page, "s.message.source") == "phantom small"
+    assert "phantom small: " in page.inner_text("#status")
+
+
+def paste(page, path: Path, name: str) -> None:
+    page.evaluate(
+        """([bytes, name]) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+            const settings = { clipboardData: data, bubbles: true };
+            document.body.dispatchEvent(new ClipboardEvent("paste", settings));
+        }""",
+        [list(path.read_bytes()), name],
+    )
+    page.wait_for_selector(f".scan-drop :text('{name.split('.')[0]}')")
+
+
+def test_a_picture_is_pasted_and_another_in_its_place(visit, scan_png):
+    page = visit()
+    paste(page, scan_png, "first.png")
+    paste(page, scan_png, "second.png")
+    compare(page)
+    assert state(page, "s.message.source") == "second.png"
+
+
+@pytest.mark.parametrize("is_compared", [True, False])
+def test_a_model_chosen_in_the_study_is_marked_in_compare(visit, is_compared):
+    page = visit()
+    example = "#examples button[data-choose=small]"
+    if is_compared:
+        page.click(example)
+        page.wait_for_selector(FINISHED)
+    page.click("button[role=tab]:has-text('Study')")
+    choice = page.locator("#study [data-choose=unet-bce]")
+    choice.wait_for()
+    box = choice.bounding_box()
+    assert box["x"] + box["width"] <= 1440  # seen without scrolling the table
+    choice.click()
+    page.wait_for_selector("#examples", state="visible")
+    if not is_compared:
+        page.wait_for_selector("#status :text('unet-bce will be marked')")
+        page.click(example)
+        page.wait_for_selector(FINISHED)
+    page.wait_for_selector(f"{VIEWER} .card.chosen")
+    assert page.locator(f"{VIEWER} .card.chosen strong").all_inner_texts() == ["unet-bce"]
+    assert page.input_value(f"{VIEWER} .left") == "unet-bce"
+
+
+def test_who_waits_sees_the_place_in_the_queue_and_can_leave_it(visit, app, tmp_path):
+    """Eight run at once; two more wait, and then this visitor."""
+    from gradio_client import Client, handle_file
+
+    from brainseg.data.phantom import make_case
+    from brainseg.ui.compare import MODELS_QUEUE
+
+    path = tmp_path / "long.npy"
+    volume = make_case(3, "large", size=64, slices=6).scan.pixels[..., 1]
+    np.save(path, np.repeat(volume, 40, axis=0))
+    page = visit()
+    client = Client(app[0], verbose=False)
+    scan = handle_file(path)
+    jobs = [
+        client.submit(scan, api_name="/compare")
+        for _ in range(MODELS_QUEUE["concurrency_limit"] + 2)
+    ]
+    page.wait_for_timeout(1500)
+    assert not any(job.done() for job in jobs)
+    page.click("#examples button[data-choose=noisy]")
+    page.wait_for_selector("#status :text-matches('queue: [23]/3')")
+    page.click("#cancel")
+    page.wait_for_selector("#status :text('Cancelled')")
+    for job in jobs:
+        assert job.result()["slices"] == 240
+    assert page.locator(f"{VIEWER} .empty").is_visible()

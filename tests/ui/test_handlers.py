@@ -64,7 +64,7 @@ def test_models_come_one_by_one_and_agree_with_the_library(random_checkpoints, s
     last = steps[-1].view
     assert [name for name, _ in last.order] == ["unetpp-bce", *MODELS[:2], *FUSIONS]
     assert [kind for _, kind in last.order] == ["ensemble"] + ["model"] * 2 + ["fusion"] * 3
-    expected = handlers.compare_files(scan_png, truth_png, random_checkpoints).to_json()
+    expected = handlers.compare_files({"scan": scan_png, "truth": truth_png}, random_checkpoints)
     for name, entry in view.report(last)["models"].items():
         assert entry == pytest.approx(expected["models"][name]), name
 
@@ -79,7 +79,7 @@ def test_one_checkpoint_is_enough(random_checkpoints, scan_png, tmp_path):
 
 
 def test_files_without_truth_have_agreement_only(random_checkpoints, scan_png):
-    report = handlers.compare_files(scan_png, None, random_checkpoints).to_json()
+    report = handlers.compare_files({"scan": scan_png}, random_checkpoints)
     assert not report["truth"]
     for entry in report["models"].values():
         assert "dice" not in entry and "agreement" in entry
@@ -208,28 +208,28 @@ def test_a_bad_file_gets_the_reader_s_sentence(random_checkpoints, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a scan")
     with pytest.raises(ScanError, match=r"notes\.txt"):
-        handlers.compare_files(path, None, random_checkpoints)
+        handlers.compare_files({"scan": path}, random_checkpoints)
 
 
 def test_a_truth_of_another_size_gets_the_reader_s_sentence(random_checkpoints, scan_png, tmp_path):
     path = tmp_path / "mask.npy"
     np.save(path, np.zeros((9, 9), np.uint8))
     with pytest.raises(ScanError, match=r"mask\.npy"):
-        handlers.compare_files(scan_png, path, random_checkpoints)
+        handlers.compare_files({"scan": scan_png, "truth": path}, random_checkpoints)
 
 
 def test_no_scan_and_too_large_a_scan(random_checkpoints, scan_png, monkeypatch):
     with pytest.raises(ScanError, match="choose a file"):
-        handlers.compare_files(None, None, random_checkpoints)
+        handlers.compare_files({}, random_checkpoints)
     monkeypatch.setattr(handlers, "MAX_VOXELS", 60 * 80 - 1)
     with pytest.raises(ScanError, match="4,800 voxels"):
-        handlers.compare_files(scan_png, None, random_checkpoints)
+        handlers.compare_files({"scan": scan_png}, random_checkpoints)
 
 
 @pytest.mark.parametrize("folder", ["missing", "."])
 def test_without_a_checkpoint_it_is_said_what_to_do(tmp_path, scan_png, folder, small_phantoms):
     for call in (
-        lambda: handlers.compare_files(scan_png, None, tmp_path / folder),
+        lambda: handlers.compare_files({"scan": scan_png}, tmp_path / folder),
         lambda: list(handlers.run_example("small", tmp_path / folder)),
     ):
         with pytest.raises(CheckpointError, match=r"no trained model yet.*train\.py"):
@@ -278,3 +278,32 @@ def test_the_scan_in_compare_can_be_stressed(random_checkpoints, scan_png, truth
     subject = stressing.subject(stressing.COMPARED, last)
     assert (subject.pixels == read_scan(scan_png).pixels[0]).all()
     assert (subject.truth == last.truth_plane(0)).all() and subject.name == "scan.png"
+
+
+def test_a_newer_run_takes_the_place_of_an_older_one():
+    turn, closed = {}, []
+
+    def run(name, fails=False):
+        try:
+            yield {"step": f"{name} 1"}
+            if fails:
+                raise ScanError(name)
+            yield {"step": f"{name} 2"}
+        finally:
+            closed.append(name)
+
+    def failed(error):
+        return {"error": str(error)}
+
+    def newest(*args):
+        return handlers.newest(turn, run(*args), failed, {"replaced": True})
+
+    old, late = newest("a"), newest("b", True)
+    assert next(old) == {"step": "a 1"}
+    assert next(late) == {"step": "b 1"}
+    new = newest("c")
+    assert next(new) == {"step": "c 1"}
+    assert list(old) == list(late) == [{"replaced": True}]  # neither a step nor an error of theirs
+    assert list(new) == [{"step": "c 2"}]
+    assert list(newest("d", True))[-1] == {"error": "d"}
+    assert closed == ["a", "b", "c", "d"]
