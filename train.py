@@ -14,7 +14,8 @@ MODELS = ("unet", "unet_resnet34", "deeplabv3plus", "unetpp", "all")
 LOSSES = ("bce", "dice", "hybrid", "all")
 DATASETS = ("lgg", "figshare", "brats", "folder", "phantom")
 RARE = (
-    "weight_decay", "ema", "patience", "empty_share", "slice_share", "grey_share", "limit_patients",
+    "weight_decay", "ema", "patience", "val_every", "small_share", "empty_share", "slice_share",
+    "grey_share", "limit_patients",
 )  # fmt: skip
 
 

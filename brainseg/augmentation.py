@@ -20,11 +20,14 @@ BRIGHTNESS = 0.15
 NOISE = 0.08
 
 
-def geometry(planes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Flip, rotate, scale and shift float (n, c, size, size), each sample its own way, bilinear.
+def geometry(
+    planes: torch.Tensor, generator: torch.Generator, size: int | None = None
+) -> torch.Tensor:
+    """Flip, rotate, scale and shift float (n, c, side, side), each sample its own way, bilinear.
 
-    Outside becomes 0. Put images, masks and maps in one tensor so that they stay aligned, and
-    threshold the mask at 0.5 afterwards. Draws come from ``generator`` (CPU).
+    ``size`` makes the result (n, c, size, size) instead, of the same view. Outside becomes 0. Put
+    images, masks and maps in one tensor so that they stay aligned, and threshold the mask at 0.5
+    afterwards. Draws come from ``generator`` (CPU).
     """
     n = len(planes)
     angle = _uniform(n, math.radians(ROTATION_DEG), generator)
@@ -34,7 +37,8 @@ def geometry(planes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     rows = torch.stack([torch.stack([cos * flip, -sin], -1), torch.stack([sin * flip, cos], -1)], 1)
     affine = torch.cat([rows, shift[:, :, None]], dim=-1).to(planes.device, planes.dtype)
-    grid = F.affine_grid(affine, list(planes.shape), align_corners=False)
+    shape = list(planes.shape) if size is None else [*planes.shape[:2], size, size]
+    grid = F.affine_grid(affine, shape, align_corners=False)
     return F.grid_sample(planes, grid, align_corners=False)
 
 

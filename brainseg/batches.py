@@ -30,13 +30,18 @@ class Batches:
         images, masks, maps = self._read(rows)
         return self._join(self._normalise(images, self.data.statistics[rows]), maps), masks
 
-    def augmented(self, rows: np.ndarray, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same with seeded augmentation, and some samples as if uploaded alone or in grey."""
+    def augmented(
+        self, rows: np.ndarray, seed: int, size: int | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same with seeded augmentation, and some samples as if uploaded alone or in grey.
+
+        size: side of what comes out, in pixels; that of the prepared set if it is left out.
+        """
         config, n = self.config, len(rows)
         generator = torch.Generator().manual_seed(seed)
         noise = torch.Generator(self.device).manual_seed(seed)
         images, masks, maps = self._read(rows)
-        planes = augmentation.geometry(torch.cat([images, masks, maps], 1), generator)
+        planes = augmentation.geometry(torch.cat([images, masks, maps], 1), generator, size)
         images, masks, maps = planes[:, :3], (planes[:, 3:4] > 0.5).float(), planes[:, 4:]
 
         alone = torch.rand(n, generator=generator).numpy() < config.slice_share

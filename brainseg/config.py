@@ -38,7 +38,9 @@ class Config:
     held_out_block: tuple[int, int] | None = None  # helper of a stack: block i of n is left out
     leak: str | None = None  # one of LEAKS
     size: int = 192
+    small_share: float = 0.0  # of the epochs, the first ones, at two thirds of the size
     epochs: int = 30
+    val_every: int = 1  # epochs; the first and the last are validated in any case
     batch_size: int = 16
     lr: float = 6e-4
     weight_decay: float = 1e-2
@@ -67,7 +69,8 @@ class Config:
         leak = LEAKS[self.model in STACKS]
         _check(self.leak in (None, leak), "leak", self.leak, f"{leak} with {self.model}, or none")
         _check(self.empty_share >= 0, "empty_share", self.empty_share, "0 or more")
-        for share in ("slice_share", "grey_share"):
+        _check(self.val_every >= 1, "val_every", self.val_every, "1 or more")
+        for share in ("small_share", "slice_share", "grey_share"):
             _check(0 <= getattr(self, share) <= 1, share, getattr(self, share), "0 to 1")
         _check(0 <= self.ema < 1, "ema", self.ema, "0 (off) or more, below 1")
         _check(

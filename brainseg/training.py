@@ -113,7 +113,7 @@ def train(
                 accelerator.print(f"no better validation Dice for {config.patience} epochs: stop")
                 break
             torch.manual_seed(_seed(config.seed, epoch, accelerator.process_index))  # dropout
-            order = _epoch_rows(config, rows, data.tumour, epoch)
+            order, size = _epoch_rows(config, rows, data.tumour, epoch), _epoch_size(config, epoch)
             learner.model.train()
             losses: list[torch.Tensor] = []
             bar = tqdm(
@@ -125,7 +125,7 @@ def train(
             for step in bar:
                 batch = order[step * config.batch_size : (step + 1) * config.batch_size][share]
                 lr = _set_lr(learner.optimizer, config, epoch * steps + step, config.epochs * steps)
-                x, y = batches.augmented(batch, _seed(config.seed, epoch, step, share.start))
+                x, y = batches.augmented(batch, _seed(config.seed, epoch, step, share.start), size)
                 losses.append(learner.step(x, y))
                 # Looking at a loss makes a GPU wait, so it is done every tenth step.
                 if step % 10 == 0 or step == steps - 1:
@@ -134,8 +134,12 @@ def train(
                     bar.set_postfix(loss=f"{losses[-1].item():.3f}", val_dice=f"{dice:.3f}")
 
             _agree_on_buffers(learner.average.module)
-            counts = validate(learner.average.module, config, batches, roles["val"], accelerator)
-            threshold, val_dice = _best_threshold(counts)
+            threshold = val_dice = math.nan
+            if epoch % config.val_every == 0 or epoch == config.epochs - 1:
+                counts = validate(
+                    learner.average.module, config, batches, roles["val"], accelerator
+                )
+                threshold, val_dice = _best_threshold(counts)
             row = {
                 "epoch": epoch + 1,
                 "lr": lr,
@@ -214,7 +218,7 @@ def make_learner(
     if CHANNELS_LAST[config.model]:
         model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.lr, weight_decay=config.weight_decay
+        model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
     )
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model)
@@ -282,6 +286,14 @@ def _epoch_rows(config: Config, rows: np.ndarray, tumour: np.ndarray, epoch: int
     sick, empty = rows[tumour[rows]], rows[~tumour[rows]]
     chosen = rng.permutation(empty)[: round(config.empty_share * len(sick))]
     return rng.permutation(np.concatenate([sick, chosen]))
+
+
+def _epoch_size(config: Config, epoch: int) -> int:
+    """Side in pixels of what an epoch trains on. Small pictures first: they cost less than half
+    and teach the coarse things as well (progressive resizing, Howard 2018; Tan and Le 2021)."""
+    if epoch >= round(config.small_share * config.epochs):
+        return config.size
+    return max(32, round(config.size * 2 / 3 / 32) * 32)
 
 
 def _set_lr(optimizer, config: Config, step: int, steps: int) -> float:
