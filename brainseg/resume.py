@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
@@ -70,10 +71,14 @@ def load_state(path: Path, config: Config, learner) -> Progress:
         module.load_state_dict(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         )
+    parameters = learner.optimizer.param_groups[0]["params"]
     slots: dict[int, dict] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer/"):
             _, index, slot = key.split("/")
+            own = parameters[int(index)]
+            if value.shape == own.shape:  # laid out in memory as the fused optimiser expects
+                value = torch.empty_like(own).copy_(value)
             slots.setdefault(int(index), {})[slot] = value
     learner.optimizer.load_state_dict({**learner.optimizer.state_dict(), "state": slots})
     return progress
