@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from huggingface_hub import EvalResult, ModelCardData
 
 from brainseg.checkpoint import CheckpointError
+from brainseg.config import from_json
 from brainseg.data import DATASETS
 
 _TITLES = {
@@ -199,6 +200,12 @@ def _training(settings: dict) -> list[str]:
         start = "random initialisation"
     if run["init_from"]:
         start = f"the weights with sha256 {run['init_from'][:12]}"
+        if known := settings.get("started_from"):
+            start += f", {known['name']} after {known['epochs']} epochs on {known['dataset']}"
+    config = from_json(run)
+    small = ""
+    if config.small_epochs:
+        small = f" (the first {config.small_epochs} at {config.small_size} px)"
     lines = [
         f"- Data: {dataset.TITLE}, {dataset.HOME}",
         f"- Patients: {patients['train']} to train on, {patients['val']} to validate on, "
@@ -206,8 +213,9 @@ def _training(settings: dict) -> list[str]:
         f"- Input: {settings['preprocessing']['size']} px squares of T1, FLAIR, T1c; z-scores per "
         "volume",
         f"- Start: {start}",
-        f"- {settings['epochs_done']} epochs, the best was number {settings['best_epoch']}; AdamW, "
-        f"peak learning rate {run['lr']:g}, batch {run['batch_size']}, seed {run['seed']}",
+        f"- {settings['epochs_done']} epochs{small}, the best was number "
+        f"{settings['best_epoch']}; AdamW, peak learning rate {run['lr']:g}, batch "
+        f"{run['batch_size']}, seed {run['seed']}",
     ]
     if settings.get("bases"):
         names = ", ".join(base["name"] for base in settings["bases"])

@@ -63,6 +63,11 @@ class Checkpoint:
         return self.settings.get("bases", [])
 
     @property
+    def total_epochs(self) -> int:
+        """Epochs that the weights have seen, those of the weights they started from included."""
+        return self.settings["epochs_done"] + self.settings.get("started_from", {}).get("epochs", 0)
+
+    @property
     def origin(self) -> dict | None:
         """Of a checkpoint from the Hub: ``{"repo", "revision", "asked", "sha256"}``, the revision
         being the full commit id. None for others."""

@@ -81,6 +81,15 @@ class Config:
         )
 
     @property
+    def small_epochs(self) -> int:
+        """How many epochs, from the first one, train at ``small_size`` pixels."""
+        return round(self.small_share * self.epochs)
+
+    @property
+    def small_size(self) -> int:
+        return max(32, round(self.size * 2 / 3 / 32) * 32)
+
+    @property
     def name(self) -> str:
         """The checkpoint's name: ``<model>[-<encoder>]-<loss>``."""
         return "-".join(filter(None, (self.model, self.encoder, self.loss)))

@@ -134,6 +134,7 @@ def _train_and_score(config: Config, folder: Path, place: Workplace) -> Checkpoi
         maps = base_maps(config, bases, helpers, prepared, place.accelerator, folder)
     if config.init_from:
         initial = _initial_weights(config, place)
+        settings |= _started_from(config, place.initial)
     checkpoint = train(
         config,
         prepared,
@@ -282,6 +283,24 @@ def _initial_weights(config: Config, place: Workplace) -> dict:
     if digest != config.init_from:
         raise ConfigError(f"{weights} is not the file this run began with: give the same one.")
     return {k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()}
+
+
+def _started_from(config: Config, initial: Path) -> dict:
+    """What the weights a run starts from had learned, for the checkpoint's configuration; nothing
+    for a bare file. Raises ConfigError where they know patients that must stay unseen."""
+    if not initial.is_dir():
+        return {}
+    start = read_checkpoint(initial)
+    run = start.settings["run"]
+    is_helper = config.held_out_block is not None
+    if run["dataset"] == config.dataset and (is_helper or run["fold"] != config.fold):
+        kept = "a block of training patients" if is_helper else f"fold {config.fold}"
+        raise ConfigError(
+            f"{initial} was trained on patients that {config.name} must not see ({kept} is kept "
+            "apart): start from weights of another data set, or of the same fold."
+        )
+    known = {"name": start.name, "dataset": run["dataset"], "epochs": start.total_epochs}
+    return {"started_from": known}
 
 
 def _provenance() -> dict:

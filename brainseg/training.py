@@ -291,9 +291,7 @@ def _epoch_rows(config: Config, rows: np.ndarray, tumour: np.ndarray, epoch: int
 def _epoch_size(config: Config, epoch: int) -> int:
     """Side in pixels of what an epoch trains on. Small pictures first: they cost less than half
     and teach the coarse things as well (progressive resizing, Howard 2018; Tan and Le 2021)."""
-    if epoch >= round(config.small_share * config.epochs):
-        return config.size
-    return max(32, round(config.size * 2 / 3 / 32) * 32)
+    return config.small_size if epoch < config.small_epochs else config.size
 
 
 def _set_lr(optimizer, config: Config, step: int, steps: int) -> float:

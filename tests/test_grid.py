@@ -189,6 +189,28 @@ def test_init_from_starts_from_the_given_weights(tmp_path, capsys):
         np.testing.assert_allclose(a.detach(), b.detach(), atol=1e-4, err_msg=key)
 
 
+def test_init_from_remembers_the_start_and_refuses_one_that_knows_too_much(tmp_path, capsys):
+    assert main(tmp_path, "--model", "unet") == 0
+    start = tmp_path / "runs/phantom/unet-bce/fold0-seed0"
+    flags = ("--model", "unet", "--loss", "hybrid", "--init-from", str(start))
+    assert main(tmp_path, *flags) == 0
+    (folder,) = (tmp_path / "runs/phantom/unet-hybrid").iterdir()
+    done = read_checkpoint(folder)
+    first = read_checkpoint(start).settings["epochs_done"]
+    assert done.settings["started_from"] == {
+        "name": "unet-bce", "dataset": "phantom", "epochs": first,
+    }  # fmt: skip
+    assert done.total_epochs == first + done.settings["epochs_done"]
+    assert f"unet-bce after {first} epochs" in (folder / "README.md").read_text()
+
+    # It was trained on patients of fold 1, and a helper's block is of its own training patients.
+    assert main(tmp_path, *flags, "--folds", "1") == 1
+    assert "fold 1 is kept apart" in capsys.readouterr().err
+    helper = replace(from_json(done.settings["run"]), held_out_block=(0, 2))
+    with pytest.raises(ConfigError, match="a block of training patients is kept apart"):
+        grid._started_from(helper, start)
+
+
 def test_encoder_with_unet_is_refused_in_a_sentence(tmp_path, capsys):
     assert main(tmp_path, "--model", "unet", "--encoder", "resnet18") == 1
     assert "does not go with unet" in capsys.readouterr().err

@@ -123,6 +123,38 @@ def test_mask_and_maps_move_with_the_image(data):
     assert not torch.equal(y, torch.from_numpy(data.masks[rows])[:, None].float())
 
 
+def test_small_epochs_show_the_same_view_in_fewer_pixels(data, tmp_path, monkeypatch):
+    batches = Batches(TINY, data, None, torch.device("cpu"))
+    rows = np.flatnonzero(data.tumour)[:8]
+    (_, large), (x, small) = (batches.augmented(rows, seed=3, size=size) for size in (None, 16))
+    assert x.shape == (8, 3, 16, 16)
+    halved = torch.nn.functional.avg_pool2d(large, 2)
+    assert ((halved > 0.5) == (small > 0.5)).float().mean() > 0.97
+
+    config = replace(TINY, size=64, small_share=0.67)  # two epochs of three
+    assert (config.small_epochs, config.small_size) == (2, 32)
+    seen = []
+    original = Batches.augmented
+
+    def spy(self, rows, seed, size):
+        seen.append(size)
+        return original(self, rows, seed, size)
+
+    monkeypatch.setattr(Batches, "augmented", spy)
+    refs = load(None, patients=12, size=64, slices=2)
+    run(config, prepared_set(refs, 64, tmp_path), tmp_path / "run")
+    assert seen == sorted(seen) and len(seen) % 3 == 0
+    assert seen.count(32) == 2 * seen.count(64) > 0
+
+
+def test_first_last_and_every_kth_epoch_are_validated(data, tmp_path):
+    checkpoint = run(replace(TINY, epochs=5, val_every=3), data, tmp_path / "run")
+    with open(checkpoint.folder / "history.csv", newline="") as stream:
+        dices = [float(row["val_dice"]) for row in csv.DictReader(stream)]
+    assert list(np.isnan(dices)) == [False, True, True, False, False]
+    assert checkpoint.settings["best_epoch"] in (1, 4, 5)
+
+
 def test_plain_batches_equal_what_inference_prepares(data):
     from brainseg.preprocessing import normalise, prepare
 

@@ -58,7 +58,7 @@ def readme_table(study: Study) -> str:
         dice, model = study.scores[name]["dice"], study.models.get(name)
         told = ["", "", ""]
         if model:
-            told = [f"{model['validation_dice']:.3f}", _start(model), f"{model['epochs']}"]
+            told = [f"{model['validation_dice']:.3f}", _start(model), _epochs(model)]
         lines.append(
             f"| `{name}` | {dice['mean']:.3f} | {_interval(dice)} | {dice['median']:.3f} | "
             f"{_alone(study, name)} | {' | '.join(told)} |"
@@ -231,7 +231,7 @@ def _training_table(study: Study) -> str:
     for name, model in study.models.items():
         patients = model["patients"]
         lines.append(
-            f"| `{name}` | {_start(model)} | {model['epochs']} | {model['size_px']} px | "
+            f"| `{name}` | {_start(model)} | {_epochs(model)} | {model['size_px']} px | "
             f"{model['seed']} | {patients['train']}, {patients['val']}, {patients['test']} | "
             f"{model['threshold']:.2f} | {model['validation_dice']:.3f} |"
         )
@@ -242,7 +242,14 @@ def _alone(study: Study, name: str) -> str:
     return f"{study.slicewise[name]['dice']['mean']:.3f}" if name in study.slicewise else ""
 
 
+def _epochs(model: dict) -> str:
+    small = model.get("small_epochs")
+    return f"{model['epochs']}" + (f", {small} at {model['small_size_px']} px" if small else "")
+
+
 def _start(model: dict) -> str:
+    if known := model.get("started_from"):
+        return f"{known['name']} after {known['epochs']}"
     if model["init_from"]:
         return f"weights {model['init_from'][:8]}"
     return "ImageNet" if model["encoder_weights"] else "random"

@@ -20,6 +20,7 @@ import numpy as np
 
 from brainseg import estimate
 from brainseg.checkpoint import replacing
+from brainseg.config import from_json
 from brainseg.data.case import Case, CaseRef
 from brainseg.evaluation.agreement import mean_agreement, pairwise_dice
 from brainseg.evaluation.calibration import fit_temperature, histogram, reliability
@@ -150,6 +151,7 @@ def describe_models(predictors: dict[str, Predictor]) -> dict[str, dict]:
     for label, predictor in predictors.items():
         settings = predictor.checkpoint.settings
         run = settings["run"]
+        config = from_json(run)
         described[label] = {
             "kind": predictor.kind,
             "loss": settings["loss"],
@@ -159,7 +161,11 @@ def describe_models(predictors: dict[str, Predictor]) -> dict[str, dict]:
             "stack_inputs": settings["stack_inputs"],
             "bases": [base["name"] for base in predictor.checkpoint.bases],
             "stack_folds": run["stack_folds"] if predictor.bases else None,
+            "started_from": settings.get("started_from"),
             "epochs": settings["epochs_done"],
+            "total_epochs": predictor.checkpoint.total_epochs,
+            "small_epochs": config.small_epochs,
+            "small_size_px": config.small_size if config.small_epochs else None,
             "seed": run["seed"],
             "fold": settings["fold"],
             "patients": settings["patients"],

@@ -123,6 +123,22 @@ def test_the_leaderboard_is_strict_json_for_other_programs(study):
     assert fused["kind"] == "fusion" and fused["parameters"] is None
 
 
+def test_unequal_training_is_said_beside_a_claim_and_in_the_tables(study):
+    models = json.loads((study / "models.json").read_text())
+    models["unet-bce"] |= {"total_epochs": 3, "small_epochs": 2, "small_size_px": 32}
+    models["unet-hybrid"] = {
+        **models["unet-bce"], "small_epochs": 0, "total_epochs": 5,
+        "started_from": {"name": "unet-bce", "epochs": 2, "dataset": "lgg"},
+    }  # fmt: skip
+    (study / "models.json").write_text(json.dumps(models))
+    write_results(rows_of({**DICE, "unet-hybrid": (0.8, 0.8, 0.8)}), study, DESCRIPTION)
+    text = Study(study).claims[0]["text"]
+    assert text.endswith("trained unequally: unet-hybrid 5 epochs, unet-bce 3 epochs")
+    write_report(study, study.parents[1] / "README.md")
+    readme = (study.parents[1] / "README.md").read_text()
+    assert "| unet-bce after 2 | 3 |" in readme and "| random | 3, 2 at 32 px |" in readme
+
+
 def test_what_is_not_trained_is_said(study):
     missing = Study(study).missing
     assert "unet-hybrid: not trained yet" in missing and "unet-bce: not trained yet" not in missing
