@@ -1,0 +1,210 @@
+// The page: a card per model, where they differ, the swipe and the matrix.
+
+const make = (tag, className, text = "") =>
+  Object.assign(document.createElement(tag), { className, textContent: text });
+
+function build() {
+  root.dataset.state = "shown";
+  const list = find(".cards");
+  const names = message.cards.map((card) => card.name);
+  if (names.join("\n") !== [...cards.keys()].join("\n")) {
+    cards = new Map();
+    list.replaceChildren(...message.cards.map((card) => {
+      const item = make("li", "card");
+      const canvas = make("canvas", "");
+      canvas.setAttribute("role", "img");
+      const head = make("p", "title");
+      head.append(make("strong", "", card.name));
+      if (card.kind !== "model") head.append(make("span", "badge " + card.kind, card.kind));
+      const figure = make("p", "figure");
+      const line = make("p", "line");
+      const table = make("dl", "details");
+      item.append(canvas, head, figure, line, table);
+      cards.set(card.name, { item, canvas, figure, line, table });
+      listen(canvas);
+      return item;
+    }));
+    for (const select of [find(".left"), find(".right")]) {
+      select.replaceChildren(...names.map((text) => new Option(text, text)));
+    }
+    find(".right").selectedIndex = Math.min(1, names.length - 1);
+  }
+  if (message.chosen && names.includes(message.chosen) && message.chosen !== root.dataset.chosen) {
+    find(".left").value = message.chosen;
+    if (find(".right").value === message.chosen) {
+      find(".right").value = names.find((other) => other !== message.chosen) || message.chosen;
+    }
+  }
+  root.dataset.chosen = message.chosen || "";
+  const slider = find(".slice");
+  slider.max = message.slices;
+  find(".slices").hidden = message.slices < 2;
+  find(".slice-label").textContent = message.sliceLabel || "Slice";
+  find(".slice-help").textContent = message.sliceHelp
+    || "All cards show this slice; the left and right keys step through.";
+  find(".jump").hidden = Boolean(message.scope);
+  find(".save").hidden = Boolean(message.scope) || Boolean(message.running);
+  find(".drawing").hidden = Boolean(message.scope) || Boolean(message.running);
+  for (const item of findAll(".needs-truth")) item.hidden = !message.truth;
+  if (!message.truth && options.mode === "errors") setMode("fill");
+  find(".differ").hidden = names.length < 2;
+  matrix();
+  draw();
+}
+
+function draw() {
+  const began = performance.now();
+  if (!message) return;
+  find(".slice").value = index + 1;
+  find(".slice-value").textContent = message.sliceNames[index] || `${index + 1} / ${message.slices}`;
+  const slice = slices.get(index);
+  root.classList.toggle("waiting", !slice);
+  if (!slice) return;
+  const label = (message.sliceLabel || "Slice") + " " + (message.sliceNames[index] || index + 1);
+  for (const card of message.cards) {
+    const { item, canvas, figure, line, table } = cards.get(card.name);
+    const isThere = Boolean(slice.maps[card.name]);
+    item.classList.toggle("running", !isThere);
+    item.classList.toggle("chosen", card.name === message.chosen);
+    stack(prepare(canvas, slice), slice, card);
+    const isNext = message.running === card.name;
+    const c = isThere ? counts(slice, card) : null;
+    const [head, rest] = c ? verdict(card, c) : [isNext ? "Running…" : "Waiting", ""];
+    figure.textContent = head;
+    line.textContent = rest;
+    table.replaceChildren(...(c && find(".more").checked ? details(slice, card, c) : []).flatMap(
+      ([term, value]) => [make("dt", "", term), make("dd", "", value)]));
+    canvas.setAttribute("aria-label", `${label}, ${card.name}: ${head}. ${rest}`);
+  }
+  differ(slice, label);
+  legend(slice);
+  root.dataset.index = index;
+  root.dataset.composed = (performance.now() - began).toFixed(1);
+}
+
+// Draw at once, and what takes longer once the visitor's hand rests.
+function drawSoon() {
+  isHurried = true;
+  draw();
+  isHurried = false;
+  clearTimeout(resting);
+  resting = setTimeout(draw, 150);
+}
+
+function differ(slice, label) {
+  if (find(".differ").hidden) return;
+  const voters = message.cards.filter((card) => card.kind !== "fusion" && slice.maps[card.name]);
+  const masks = voters.map((card) => maskOf(slice, card));
+  const votes = new Uint8Array(slice.width * slice.height);
+  for (const mask of masks) for (let i = 0; i < votes.length; i++) votes[i] += mask[i];
+  const shares = Array.from({ length: masks.length + 1 }, (_, n) => n / Math.max(1, masks.length));
+  const bits = shares.map((p) => (p > 0 && p < 1
+    ? -p * Math.log2(p) - (1 - p) * Math.log2(1 - p) : 0));
+  const isSeveral = masks.length > 1;
+  map(find(".votes"), slice, votes, shares, `${label}: votes of ${masks.length} models`);
+  map(find(".entropy"), slice, votes, bits, `${label}: disagreement of ${masks.length} models`);
+  for (const kind of ["votes", "entropy"]) find(`.${kind}`).parentNode.hidden = !isSeveral;
+  find(".votes-scale").textContent = `1 to ${masks.length}`;
+  find(".entropy-scale").textContent = "0 to 1 bit";
+  swipe(slice, label);
+}
+
+function map(canvas, slice, votes, values, label) {
+  const colours = values.map((value) => (value > 0 ? ramp(value) : null));
+  const context = prepare(canvas, slice);
+  context.globalAlpha = 0.55;
+  context.drawImage(slice.image, 0, 0);
+  context.globalAlpha = 0.9;
+  context.imageSmoothingEnabled = false;
+  context.drawImage(paint(slice, (i) => colours[votes[i]]), 0, 0);
+  context.globalAlpha = 1;
+  if (slice.truth && options.truth) line(context, truthPath(slice), TRUTH, 1.4);
+  canvas.setAttribute("aria-label", label);
+}
+
+function ramp(value) {
+  const at = value * (CIVIDIS.length - 1);
+  const low = Math.min(CIVIDIS.length - 2, Math.floor(at));
+  return CIVIDIS[low].map((a, i) => Math.round(a + (CIVIDIS[low + 1][i] - a) * (at - low)));
+}
+
+function swipe(slice, label) {
+  const canvas = find(".pair");
+  const [left, right] = [find(".left").value, find(".right").value].map((text) =>
+    message.cards.find((card) => card.name === text) || message.cards[0]);
+  const context = prepare(canvas, slice);
+  stack(context, slice, right);
+  const at = canvas.width * find(".split").value / 100;
+  const transform = context.getTransform();
+  context.save();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.beginPath();
+  context.rect(0, 0, at, canvas.height);
+  context.clip();
+  context.setTransform(transform);
+  const scale = context.lineScale;
+  stack(Object.assign(context, { lineScale: scale }), slice, left);
+  context.restore();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.fillStyle = "#fff";
+  context.fillRect(at - 1, 0, 2, canvas.height);
+  canvas.setAttribute("aria-label", `${label}: ${left.name} left, ${right.name} right of the line`);
+}
+
+function matrix() {
+  const place = find(".matrix");
+  place.hidden = !message.pairs;
+  if (!message.pairs) return;
+  const names = message.cards.map((card) => card.name);
+  const table = make("table", "");
+  const head = table.createTHead().insertRow();
+  head.append(make("td", ""), ...names.map((text) => {
+    const cell = make("th", "", text);
+    cell.scope = "col";
+    return cell;
+  }));
+  message.pairs.forEach((row, i) => {
+    const line = table.insertRow();
+    const first = make("th", "", names[i]);
+    first.scope = "row";
+    line.append(first);
+    row.forEach((value, j) => {
+      const cell = line.insertCell();
+      cell.textContent = i === j ? "·" : value === null ? "–" : value.toFixed(2);
+      if (value !== null && i !== j) cell.style.setProperty("--share", value);
+    });
+  });
+  table.createCaption().textContent =
+    "Dice of each mask with each other, whole scan, at own thresholds; – where both are empty.";
+  place.replaceChildren(table);
+  Object.assign(place, { tabIndex: 0 });
+  place.setAttribute("role", "region");
+  place.setAttribute("aria-label", "Dice of each mask with each other");
+}
+
+function legend(slice) {
+  const parts = [];
+  const add = (colour, text, kind = "") => {
+    const item = make("span", "swatch " + kind, text);
+    item.style.setProperty("--colour", `rgb(${colour})`);
+    parts.push(item);
+  };
+  if (options.mode === "errors" && slice.truth) {
+    add(ERRORS.tp, "rightly marked (true positive)", "filled");
+    add(ERRORS.fp, "wrongly marked (false positive)", "filled");
+    add(ERRORS.fn, "missed (false negative)", "filled");
+    const mark = make("span", "", "White line: the HD95 pair. 95 % of either outline lies nearer "
+      + "to the other than this. Where truth and mask are both empty, Dice is not defined.");
+    parts.push(mark);
+  } else {
+    if (options.mode !== "none") add(options.colour, "marked as tumour", options.mode === "fill" ? "filled" : "");
+    if (slice.truth && options.truth) add(TRUTH, "truth");
+  }
+  const scope = message.scope === "slice" ? "this picture"
+    : message.drawn.length ? "the slices you drew on" : "the whole scan";
+  const words = message.truth ? `Dice is the overlap with the truth, 0 to 1, over ${scope}.`
+    : message.cards.length > 1 ? "Agreement is the overlap with the other models over the whole "
+      + "scan: how much they agree, not how right they are. " + (message.estimateNote || "") : "";
+  parts.push(make("span", "", words));
+  find(".legend").replaceChildren(...parts);
+}

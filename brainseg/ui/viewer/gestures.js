@@ -1,0 +1,94 @@
+// What the visitor does: slices, modes, zoom, pan and the swipe's handle.
+
+function show(number) {
+  index = Math.max(0, Math.min(message.slices - 1, number));
+  drawSoon();
+  const isMissing = (i) => i >= 0 && i < message.slices && !slices.has(i);
+  if ([index, index + 1, index - 1].some(isMissing) && asked !== index) {
+    asked = index;
+    trigger("slice", { index });
+  }
+}
+
+function setMode(mode) {
+  options.mode = mode;
+  for (const input of findAll("[data-mode]")) input.checked = input.dataset.mode === mode;
+  find(".mode-help").textContent = {
+    fill: "What each model marks as tumour.",
+    outline: "The border of what each model marks.",
+    errors: "Right, wrong and missed pixels.",
+    none: "The scan alone.",
+  }[mode];
+}
+
+function zoom(factor, x = look.x, y = look.y) {
+  const before = look.zoom;
+  look.zoom = Math.max(1, Math.min(16, before * factor));
+  const share = 1 - before / look.zoom; // the point under the pointer stays where it is
+  look.x += (x - look.x) * share;
+  look.y += (y - look.y) * share;
+  keepInside();
+}
+
+function keepInside() {
+  const half = 0.5 / look.zoom;
+  look.x = Math.max(half, Math.min(1 - half, look.x));
+  look.y = Math.max(half, Math.min(1 - half, look.y));
+  root.classList.toggle("zoomed", look.zoom > 1);
+  draw();
+}
+
+function pointAt(canvas, event) {
+  const box = canvas.getBoundingClientRect();
+  return [
+    look.x + ((event.clientX - box.left) / box.width - 0.5) / look.zoom,
+    look.y + ((event.clientY - box.top) / box.height - 0.5) / look.zoom,
+  ];
+}
+
+function listen(canvas) {
+  const fingers = new Map();
+  canvas.addEventListener("dblclick", (event) => {
+    if (!isDrawing()) zoom(look.zoom > 1 ? 1 / look.zoom : 2.5, ...pointAt(canvas, event));
+  });
+  canvas.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey && !event.metaKey) return; // a plain wheel scrolls the page
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY / 300), ...pointAt(canvas, event));
+  }, { passive: false });
+  canvas.addEventListener("pointerdown", (event) => {
+    if (canvas.classList.contains("pair") && look.zoom === 1) moveSplit(canvas, event);
+    fingers.set(event.pointerId, event);
+    canvas.setPointerCapture(event.pointerId);
+    if (isDrawing()) dab(canvas, event, true);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    const last = fingers.get(event.pointerId);
+    if (!last) return;
+    const box = canvas.getBoundingClientRect();
+    if (isDrawing()) dab(canvas, event, false);
+    else if (canvas.classList.contains("pair") && look.zoom === 1) moveSplit(canvas, event);
+    else if (fingers.size === 1 && look.zoom > 1) {
+      look.x -= (event.clientX - last.clientX) / box.width / look.zoom;
+      look.y -= (event.clientY - last.clientY) / box.height / look.zoom;
+      keepInside();
+    } else if (fingers.size === 2) {
+      const [other] = [...fingers.entries()].filter(([id]) => id !== event.pointerId);
+      const apart = (a) => Math.hypot(a.clientX - other[1].clientX, a.clientY - other[1].clientY);
+      zoom(apart(event) / Math.max(1, apart(last)), ...pointAt(canvas, event));
+    }
+    fingers.set(event.pointerId, event);
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(end, (event) => {
+      fingers.delete(event.pointerId);
+      if (isDrawing()) send();
+    });
+  }
+}
+
+function moveSplit(canvas, event) {
+  const box = canvas.getBoundingClientRect();
+  find(".split").value = 100 * (event.clientX - box.left) / box.width;
+  draw();
+}

@@ -1,0 +1,51 @@
+// A truth drawn by the visitor.
+
+const isDrawing = () => find(".draw").checked;
+
+function setDrawing(value) {
+  find(".draw").checked = value;
+  find(".brush").hidden = !value;
+  root.classList.toggle("drawing-truth", value);
+}
+
+function dab(canvas, event, isFirst) {
+  const slice = slices.get(index);
+  if (!slice) return;
+  const [x, y] = pointAt(canvas, event);
+  const at = [x * slice.width, y * slice.height];
+  const radius = Number(find(".brush-size").value) / 2 * slice.width / 256;
+  slice.truth ??= new Uint8Array(slice.width * slice.height);
+  const from = isFirst || !stroke ? at : stroke;
+  const steps = Math.max(1, Math.ceil(Math.hypot(at[0] - from[0], at[1] - from[1]) / radius));
+  const value = find(".erase").checked ? 0 : 1;
+  for (let step = 0; step <= steps; step++) {
+    const cx = from[0] + (at[0] - from[0]) * step / steps;
+    const cy = from[1] + (at[1] - from[1]) * step / steps;
+    for (let py = Math.max(0, Math.floor(cy - radius)); py <= cy + radius && py < slice.height; py++) {
+      for (let px = Math.max(0, Math.floor(cx - radius)); px <= cx + radius && px < slice.width; px++) {
+        if ((px + 0.5 - cx) ** 2 + (py + 0.5 - cy) ** 2 <= radius ** 2) {
+          slice.truth[py * slice.width + px] = value;
+        }
+      }
+    }
+  }
+  stroke = at;
+  mine.add(index);
+  redrawTruth(slice);
+}
+
+function redrawTruth(slice) {
+  delete slice.truthPath;
+  delete slice.truthBorder;
+  slice.cache.clear();
+  options.truth = find(".truth").checked = true;
+  drawSoon();
+}
+
+function send() {
+  const slice = slices.get(index);
+  stroke = null;
+  if (!slice || !slice.truth) return;
+  const canvas = paint(slice, (i) => (slice.truth[i] ? [255, 255, 255] : [0, 0, 0]));
+  trigger("drawn", { index, picture: canvas.toDataURL("image/png") });
+}
