@@ -68,19 +68,21 @@ def test_an_unknown_backend_lists_the_known(checkpoints):
         predictor.read_weights()
 
 
-def test_tuning_chooses_the_fastest_and_remembers(copied, phantom_case, monkeypatch):
+def test_tuning_chooses_the_fastest_and_remembers(copied, monkeypatch):
     checkpoint = read_checkpoint(copied / "unetpp-bce")
     predictor = Predictor(checkpoint, "auto")
-    before = predictor.predict(phantom_case.scan).probabilities
+    planes = predictor.example_planes()
+    before = predictor.forward(planes)
     assert predictor.backend == "auto" and not (checkpoint.folder / ".graphs").exists()
     predictor.tune()
     known = choice.remembered(checkpoint)
     assert known.backend == predictor.backend == min(known.ms, key=known.ms.get)
-    assert set(known.ms) == set(backends.available())
+    assert set(known.difference) == set(backends.available())  # all were tried
+    agreeing = {name for name, d in known.difference.items() if d <= choice.TOLERANCE}
+    assert set(known.ms) == agreeing  # bf16, where there is any, may be too rough for a random one
     assert all(base.backend != "auto" for base in predictor.bases)
-    np.testing.assert_allclose(
-        predictor.predict(phantom_case.scan).probabilities, before, atol=0.05
-    )
+    # On the same planes: a random stack would make noise of what its bases round.
+    np.testing.assert_allclose(predictor.forward(planes), before, atol=0.05)
 
     monkeypatch.setattr(choice, "measure", lambda *args: pytest.fail("measured again"))
     again = Predictor(checkpoint, "auto")
