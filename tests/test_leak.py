@@ -15,6 +15,7 @@ from brainseg.training import make_accelerator
 def train(tmp_path, *args):
     return train_command.main([
         "--dataset", "phantom", "--size", "32", "--epochs", "1", "--batch-size", "4", "--cpu",
+        "--precision", "no",  # one process can hold one precision only
         "--set", "limit_patients=12", "--runs", str(tmp_path / "runs"),
         "--cache", str(tmp_path / "cache"), *args,
     ])  # fmt: skip
