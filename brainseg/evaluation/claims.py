@@ -3,7 +3,8 @@
 A claim says that one model beats others. It is confirmed if the paired difference in Dice over the
 same patients lies above zero with its whole interval and a Holm-corrected Wilcoxon test at 0.05
 agrees, against every one of them; refuted if any of them beats it in the same sense; and not
-confirmed otherwise. All tests of all claims are corrected together.
+confirmed otherwise. A difference between models that were trained for unequally long is shown but
+decides nothing: such a claim is not tested. All tests of all claims are corrected together.
 """
 
 from __future__ import annotations
@@ -51,10 +52,15 @@ CLAIMS = (
 )
 
 
-def judge(dice: dict[str, np.ndarray], claims: tuple[Claim, ...] = CLAIMS) -> list[dict]:
+def judge(
+    dice: dict[str, np.ndarray],
+    claims: tuple[Claim, ...] = CLAIMS,
+    epochs: dict[str, int] | None = None,
+) -> list[dict]:
     """One verdict per claim with the paired differences it rests on.
 
     dice: by checkpoint or fusion, one Dice per patient in the same order, (n,).
+    epochs: by checkpoint, how long it was trained; fusions have none.
     Each verdict has ``claim``, ``verdict`` (confirmed, not confirmed, refuted or not tested),
     ``comparisons`` (``paired_difference`` and ``p_holm`` against each other model) and, taken from
     the comparison that is least in its favour, ``difference``, ``low``, ``high``, ``p_holm``.
@@ -63,7 +69,12 @@ def judge(dice: dict[str, np.ndarray], claims: tuple[Claim, ...] = CLAIMS) -> li
     for claim in claims:
         there = [name for name in claim.others if name in dice and claim.better in dice]
         comparisons = [
-            {"other": name, **paired_difference(dice[claim.better], dice[name])} for name in there
+            {
+                "other": name,
+                **paired_difference(dice[claim.better], dice[name]),
+                "unequal": _unequal(claim.better, name, epochs or {}),
+            }
+            for name in there
         ]
         missing = [name for name in (claim.better, *claim.others) if name not in dice]
         judged.append((claim, comparisons, missing))
@@ -74,10 +85,11 @@ def judge(dice: dict[str, np.ndarray], claims: tuple[Claim, ...] = CLAIMS) -> li
 
 
 def _verdict(claim: Claim, comparisons: list[dict], missing: list[str]) -> dict:
-    firm = [c for c in comparisons if c["p_holm"] < LEVEL]
+    fair = [c for c in comparisons if not c["unequal"]]
+    firm = [c for c in fair if c["p_holm"] < LEVEL]
     if any(c["high"] < 0 for c in firm):
         verdict = "refuted"
-    elif missing:
+    elif missing or len(fair) < len(comparisons):
         verdict = "not tested"
     elif len(firm) == len(comparisons) and all(c["low"] > 0 for c in firm):
         verdict = "confirmed"
@@ -90,12 +102,12 @@ def _verdict(claim: Claim, comparisons: list[dict], missing: list[str]) -> dict:
         "verdict": verdict,
         **{key: hardest.get(key) for key in ("other", "difference", "low", "high", "p_holm")},
         "missing": missing,
-        "text": _text(claim, hardest, missing),
+        "text": _text(claim, hardest, comparisons, missing),
         "comparisons": comparisons,
     }
 
 
-def _text(claim: Claim, hardest: dict, missing: list[str]) -> str:
+def _text(claim: Claim, hardest: dict, comparisons: list[dict], missing: list[str]) -> str:
     parts = []
     if hardest:
         parts.append(
@@ -104,4 +116,12 @@ def _text(claim: Claim, hardest: dict, missing: list[str]) -> str:
         )
     if missing:
         parts.append(f"{', '.join(missing)} not trained yet")
+    parts += [c["unequal"] for c in comparisons if c["unequal"]]
     return "; ".join(parts)
+
+
+def _unequal(one: str, other: str, epochs: dict[str, int]) -> str:
+    """What keeps two models from being compared fairly, "" if nothing."""
+    if one in epochs and other in epochs and epochs[one] != epochs[other]:
+        return f"unequal training: {one} {epochs[one]} epochs, {other} {epochs[other]}"
+    return ""

@@ -120,20 +120,8 @@ class Study:
 
     @cached_property
     def claims(self) -> list[dict]:
-        judged = judge(self.dice)
-        for claim in judged:
-            if unequal := self._unequal_training(
-                [claim["better"], *(c["other"] for c in claim["comparisons"])]
-            ):
-                claim["text"] += f"; {unequal}"
-        return judged
-
-    def _unequal_training(self, names: list[str]) -> str:
-        """What a reader of a comparison must know if these were not trained for equally long."""
-        epochs = {n: self.models[n].get("total_epochs") for n in names if n in self.models}
-        if len(set(epochs.values())) < 2:
-            return ""
-        return "trained unequally: " + ", ".join(f"{n} {e} epochs" for n, e in epochs.items())
+        known = {name: m["total_epochs"] for name, m in self.models.items() if "total_epochs" in m}
+        return judge(self.dice, epochs=known)
 
     @cached_property
     def curves(self) -> dict[str, dict[bool, list[dict]]]:

@@ -25,6 +25,18 @@ def test_better_by_chance_is_not_confirmed():
     assert verdict({"a": BASE + wide, "b": BASE})["verdict"] == "not confirmed"
 
 
+def test_unequal_training_decides_nothing():
+    claims = (Claim("a is best", "a", ("b", "c")),)
+    dice = {"a": BASE, "b": BASE + 0.05 + NOISE, "c": BASE - 0.05 + NOISE}
+    assert judge(dice, claims)[0]["verdict"] == "refuted"
+    found = judge(dice, claims, {"a": 10, "b": 30, "c": 10})[0]
+    assert found["verdict"] == "not tested" and found["other"] == "b"
+    assert "unequal training: a 10 epochs, b 30" in found["text"]
+    # A fair rival still refutes, and one without epochs, a fusion, is fair.
+    assert judge(dice, claims, {"a": 10, "b": 10, "c": 30})[0]["verdict"] == "refuted"
+    assert judge(dice, claims, {"a": 10, "c": 10})[0]["verdict"] == "refuted"
+
+
 def test_equal_is_not_confirmed():
     found = verdict({"a": BASE, "b": BASE})
     assert found["verdict"] == "not confirmed" and found["difference"] == 0
