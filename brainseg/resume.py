@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,12 @@ class Progress:
     best_epoch: int = 0
     best_dice: float = -1.0
     history: list[dict] = field(default_factory=list)
+
+    @property
+    def validated_epoch(self) -> int:
+        """The last epoch that was validated, 0 if none was."""
+        validated = (row["epoch"] for row in self.history if not math.isnan(row["val_dice"]))
+        return max(validated, default=0)
 
 
 def save_weights(path: Path, model) -> None:

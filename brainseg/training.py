@@ -109,7 +109,7 @@ def train(
     share = slice(accelerator.process_index, None, accelerator.num_processes)
     try:
         for epoch in range(progress.epochs_done, config.epochs):
-            if epoch - progress.best_epoch >= config.patience:
+            if progress.validated_epoch - progress.best_epoch >= config.patience:
                 accelerator.print(f"no better validation Dice for {config.patience} epochs: stop")
                 break
             torch.manual_seed(_seed(config.seed, epoch, accelerator.process_index))  # dropout

@@ -155,6 +155,11 @@ def test_first_last_and_every_kth_epoch_are_validated(data, tmp_path):
     assert checkpoint.settings["best_epoch"] in (1, 4, 5)
 
 
+def test_epochs_that_are_not_validated_do_not_use_up_the_patience(data, tmp_path):
+    config = replace(TINY, epochs=5, val_every=4, patience=2)
+    assert run(config, data, tmp_path / "run").settings["epochs_done"] == 5
+
+
 def test_plain_batches_equal_what_inference_prepares(data):
     from brainseg.preprocessing import normalise, prepare
 
