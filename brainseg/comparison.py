@@ -9,7 +9,8 @@ import numpy as np
 from brainseg.evaluation import metrics
 from brainseg.scan import Scan
 
-FUSIONS = ("fusion_mean", "fusion_weighted", "fusion_vote", "fusion_staple")
+# Of the models that a stack reads too, and last the mean of every single model.
+FUSIONS = ("fusion_mean", "fusion_weighted", "fusion_vote", "fusion_staple", "fusion_all")
 
 
 @dataclass(frozen=True, eq=False)

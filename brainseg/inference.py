@@ -356,7 +356,8 @@ def predict_all(
     progress: Progress | None = None,
 ) -> Iterator[Result]:
     """Results one by one, as they are ready: models, ensembles, then fusions (with two or more
-    models to fuse: those that a stack reads, or else every single model).
+    models to fuse: those that a stack reads, or else every single model; in the first case
+    ``fusion_all`` is the mean of every single model).
 
     slicewise: treat each slice as if it had been uploaded alone.
     flips: average each network's output with that on the mirrored slices, at twice the cost.
@@ -390,6 +391,8 @@ def predict_all(
         labels = _fused(predictors)
         weights = [predictors[label].validation_dice for label in labels]
         yield from _fuse([results[label] for label in labels], weights)
+        if _fuses_more(predictors):
+            yield _mean("fusion_all", [results[label] for label in _singles(predictors)])
 
 
 def expected_results(predictors: dict[str, Predictor]) -> list[tuple[str, str]]:
@@ -399,9 +402,12 @@ def expected_results(predictors: dict[str, Predictor]) -> list[tuple[str, str]]:
     fused = _fused(predictors)
     if len(fused) < 2:
         return kinds
-    is_weighed = all(predictors[label].validation_dice for label in fused)
-    names = [name for name in FUSIONS if is_weighed or name != "fusion_weighted"]
-    return [*kinds, *((name, "fusion") for name in names)]
+    missing = set()
+    if not all(predictors[label].validation_dice for label in fused):
+        missing.add("fusion_weighted")
+    if not _fuses_more(predictors):
+        missing.add("fusion_all")
+    return [*kinds, *((name, "fusion") for name in FUSIONS if name not in missing)]
 
 
 def _fused(predictors: dict[str, Predictor]) -> list[str]:
@@ -412,7 +418,17 @@ def _fused(predictors: dict[str, Predictor]) -> list[str]:
         bases = [labels.get(base.checkpoint.folder.resolve()) for base in predictor.bases]
         if bases and all(bases):
             return bases
-    return [label for label, p in predictors.items() if p.kind == "model"]
+    return _singles(predictors)
+
+
+def _singles(predictors: dict[str, Predictor]) -> list[str]:
+    return [label for label, predictor in predictors.items() if predictor.kind == "model"]
+
+
+def _fuses_more(predictors: dict[str, Predictor]) -> bool:
+    """Whether there are single models beside those that the other fusions read."""
+    fused = _fused(predictors)
+    return len(fused) > 1 and set(fused) < set(_singles(predictors))
 
 
 def _fuse(results: list[Result], weights: list[float | None]) -> Iterator[Result]:
@@ -421,7 +437,7 @@ def _fuse(results: list[Result], weights: list[float | None]) -> Iterator[Result
     masks = [result.mask for result in results]
     maps = [result.probabilities for result in results]
     thresholds = [result.threshold for result in results]
-    yield Result("fusion_mean", "fusion", fusion.mean(maps), float(np.mean(thresholds)))
+    yield _mean("fusion_mean", results)
     if all(weights):
         threshold = float(np.average(thresholds, weights=weights))
         yield Result("fusion_weighted", "fusion", fusion.mean(maps, weights), threshold)
@@ -430,6 +446,11 @@ def _fuse(results: list[Result], weights: list[float | None]) -> Iterator[Result
     names = [result.name for result in results]
     estimates = dict(zip(names, zip(*beliefs, strict=True), strict=True))
     yield Result("fusion_staple", "fusion", probabilities, 0.5, estimates)
+
+
+def _mean(name: str, results: list[Result]) -> Result:
+    threshold = float(np.mean([result.threshold for result in results]))
+    return Result(name, "fusion", fusion.mean([r.probabilities for r in results]), threshold)
 
 
 def _predictor(checkpoint: Checkpoint, backend: str | None = None) -> Predictor:

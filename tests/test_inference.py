@@ -178,6 +178,9 @@ def test_fusions_are_of_the_models_that_the_stack_reads(compared):
     assert results["fusion_mean"].threshold == 0.5
     np.testing.assert_array_equal(results["fusion_vote"].mask, bases[0].mask & bases[1].mask)
     close(results["fusion_staple"].probabilities, fusion.staple([b.mask for b in bases])[0])
+    everyone = [results[name] for name in MODELS if results[name].kind == "model"]
+    assert len(everyone) == 3
+    close(results["fusion_all"].probabilities, np.mean([r.probabilities for r in everyone], 0))
     assert [r.name for r in results.values() if r.kind == "fusion"] == list(FUSIONS)
     assert bases[0].mask.any() and (bases[0].mask != bases[1].mask).any()
 
@@ -187,9 +190,10 @@ def test_without_a_stack_fusions_are_of_all_models(random_checkpoints, phantom_c
     del predictors["unetpp-bce"]
     found = predict_all(phantom_case.scan, predictors)
     models = [next(found).probabilities for _ in range(3)]
-    fused = next(found)
+    fused, *others = found
     assert fused.name == "fusion_mean"
     close(fused.probabilities, np.mean(models, 0))
+    assert "fusion_all" not in [other.name for other in others]
 
 
 def test_one_model_is_not_fused_and_fusions_can_be_left_out(random_checkpoints, phantom_case):
@@ -269,7 +273,7 @@ def test_a_damaged_file_does_not_hide_the_other_models(random_checkpoints, phant
     path = root / "unet-bce" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     found = compare(phantom_case.scan, None, root)
-    assert set(found.results) == {*BASES, "unetpp-bce", *FUSIONS}
+    assert set(found.results) == {*BASES, "unetpp-bce", *FUSIONS} - {"fusion_all"}  # no others
     assert len(found.skipped) == 1 and str(path) in found.skipped[0]
 
 
@@ -385,7 +389,7 @@ with patch.object(choice, "remembered", lambda checkpoint: known):
     predictors, skipped = inference.load_usable(sys.argv[1], "auto")
     assert len(predictors) == 4 and not skipped
     scan = inference._phantom()
-    assert len(list(inference.predict_all(scan, predictors))) == 8
+    assert len(list(inference.predict_all(scan, predictors))) == 9
 print("torch" in sys.modules)
 """
     printed = []

@@ -274,7 +274,8 @@ def test_checkpoints_left_out_are_told(predict, out, picture, random_checkpoints
     weights.write_bytes(weights.read_bytes()[:1000])
     assert predict(picture, checkpoints=root) == 0
     names = {path.stem for path in (out / "head").glob("*.png")} - {"overlay"}
-    assert names == {*MODELS, *FUSIONS} - {"unet-bce", "unetpp-bce"}
+    # Without a stack, fusion_all would be fusion_mean again.
+    assert names == {*MODELS, *FUSIONS} - {"unet-bce", "unetpp-bce", "fusion_all"}
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 2
     assert any("unet-bce" in line for line in told) and any(str(weights) in line for line in told)

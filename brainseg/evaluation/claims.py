@@ -81,10 +81,10 @@ def judge(
     everything = [c for _, comparisons, _ in judged for c in comparisons]
     for comparison, corrected in zip(everything, holm([c["p"] for c in everything]), strict=True):
         comparison["p_holm"] = corrected
-    return [_verdict(*parts) for parts in judged]
+    return [_verdict(*parts, epochs or {}) for parts in judged]
 
 
-def _verdict(claim: Claim, comparisons: list[dict], missing: list[str]) -> dict:
+def _verdict(claim: Claim, comparisons: list[dict], missing: list[str], epochs: dict) -> dict:
     fair = [c for c in comparisons if not c["unequal"]]
     firm = [c for c in fair if c["p_holm"] < LEVEL]
     if any(c["high"] < 0 for c in firm):
@@ -102,13 +102,16 @@ def _verdict(claim: Claim, comparisons: list[dict], missing: list[str]) -> dict:
         "verdict": verdict,
         **{key: hardest.get(key) for key in ("other", "difference", "low", "high", "p_holm")},
         "missing": missing,
-        "text": _text(claim, hardest, comparisons, missing),
+        "text": _text(claim, hardest, comparisons, missing, epochs),
         "comparisons": comparisons,
     }
 
 
-def _text(claim: Claim, hardest: dict, comparisons: list[dict], missing: list[str]) -> str:
+def _text(
+    claim: Claim, hardest: dict, comparisons: list[dict], missing: list[str], epochs: dict
+) -> str:
     parts = []
+    lengths = {epochs.get(name) for name in (claim.better, *(c["other"] for c in comparisons))}
     if hardest:
         parts.append(
             f"{claim.better} minus {hardest['other']}: {hardest['difference']:+.3f} Dice "
@@ -116,6 +119,8 @@ def _text(claim: Claim, hardest: dict, comparisons: list[dict], missing: list[st
         )
     if missing:
         parts.append(f"{', '.join(missing)} not trained yet")
+    if len(lengths - {None}) == 1:
+        parts.append(f"each trained for {max(lengths - {None})} epochs")
     parts += [c["unequal"] for c in comparisons if c["unequal"]]
     return "; ".join(parts)
 

@@ -119,7 +119,16 @@ class Study:
         return summary(read_table(self.folder / "slicewise" / "per_patient.csv"))
 
     @cached_property
+    def equal(self) -> Study | None:
+        """The study's rows all trained for equally long, if their scores are in ``equal/``."""
+        folder = self.folder / "equal"
+        return Study(folder) if (folder / "per_patient.csv").is_file() else None
+
+    @cached_property
     def claims(self) -> list[dict]:
+        """The verdicts, on models of equal training where there are any."""
+        if self.equal:
+            return self.equal.claims
         known = {name: m["total_epochs"] for name, m in self.models.items() if "total_epochs" in m}
         return judge(self.dice, epochs=known)
 

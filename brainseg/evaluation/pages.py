@@ -34,7 +34,7 @@ def page(study: Study) -> str:
     if discussion.is_file():
         sections.append(discussion.read_text(encoding="utf-8").strip())
     sections += ["## Leaderboard", _leaderboard_table(board), *_figures(study, "dice")]
-    sections += ["## Claims and findings", _claims_table(study.claims)]
+    sections += ["## Claims and findings", *_equal_section(study), _claims_table(study.claims)]
     sections += _figures(study, "differences")
     sections += _fusion_section(study)
     sections += _calibration_section(study, board)
@@ -101,6 +101,26 @@ def _leaderboard_table(board: dict) -> str:
     return "\n".join(lines)
 
 
+def _equal_section(study: Study) -> list[str]:
+    if not study.equal:
+        return []
+    lines = [
+        "| at equal training | mean Dice | 95 % interval | median | epochs |",
+        "|---|---|---|---|---|",
+    ]
+    for name, model in study.equal.models.items():
+        dice = study.equal.scores[name]["dice"]
+        lines.append(
+            f"| `{name}` | {dice['mean']:.3f} | {_interval(dice)} | {dice['median']:.3f} | "
+            f"{_epochs(model)} |"
+        )
+    told = (
+        "The verdicts are on models that were all trained for equally long, which are not all "
+        "those shipped; their scores are in `study/equal/`."
+    )
+    return [told, "\n".join(lines)]
+
+
 def _claims_table(claims: Sequence[dict]) -> str:
     lines = ["| claim | verdict | what was found, against the hardest rival |", "|---|---|---|"]
     lines += [f"| {c['claim']} | **{c['verdict']}** | {c['text']} |" for c in claims]
@@ -116,7 +136,8 @@ def _fusion_section(study: Study) -> list[str]:
     for name in [*(n for n in study.dice if n in fusions or n in bases)]:
         dice = study.scores[name]["dice"]
         lines.append(f"| `{name}` | {dice['mean']:.3f} | {_interval(dice)} |")
-    told = f" All read {' and '.join(f'`{base}`' for base in bases)}." if bases else ""
+    rest = ", but `fusion_all`: the mean of every single model" if "fusion_all" in fusions else ""
+    told = f" All read {' and '.join(f'`{base}`' for base in bases)}{rest}." if bases else ""
     section = [
         "## Fusion bench",
         f"Does learning to fuse beat averaging?{told}",

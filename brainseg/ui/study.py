@@ -146,7 +146,7 @@ def _calibration(row: dict) -> str:
 _COLUMNS = (
     ("Median", _number("dice", "median")),
     ("Rank, 95 %", _ranks),
-    ("Best in", _number("rank", "best_share", "{:.0%}")),
+    ("Best in", _number("rank", "first_share", "{:.0%}")),
     ("IoU", _number("iou", "mean")),
     ("HD95 (px)", _number("hd95_px", "mean", "{:.1f}")),
     ("Surface Dice", _number("surface_dice", "mean")),

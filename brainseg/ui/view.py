@@ -18,7 +18,7 @@ from brainseg import rendering
 from brainseg.evaluation import agreement, metrics
 from brainseg.inference import Result
 from brainseg.scan import Scan
-from brainseg.ui.words import KIND_ORDER
+from brainseg.ui import words
 
 MAX_SIDE = 768
 """Longest side of a picture that travels; larger ones are shrunk for the page, not for scores."""
@@ -120,7 +120,7 @@ def begin(
     return View(
         scan=replace(scan, pixels=np.broadcast_to(scan.pixels.flat[0], shape)),
         images=images,
-        order=sorted(order, key=lambda item: KIND_ORDER.index(item[1])),
+        order=sorted(order, key=lambda item: words.KIND_ORDER.index(item[1])),
         truth=None if truth is None else np.packbits(truth, axis=-1),
         start=rendering.largest_slice(truth) if known else shape[0] // 2,
         **rest,
@@ -216,9 +216,11 @@ def payload(view: View, index: int, *, radius: int = 2, **extra) -> dict:
     index = int(np.clip(index, 0, slices - 1))
     figures = report(view)
     others = sum(kind != "fusion" for _, kind in view.order) - 1
+    has_ensemble = any(kind == "ensemble" for _, kind in view.order)
     cards = []
     for name, kind in view.order:
         card = {"name": name, "kind": kind, "ready": name in view.entries}
+        card["about"] = words.about(name, has_ensemble)
         if card["ready"]:
             entry = view.entries[name]
             card |= {

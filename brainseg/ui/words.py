@@ -22,6 +22,18 @@ _HEADINGS = {
 }
 
 
+def about(name: str, has_ensemble: bool) -> str:
+    """What a fusion does, in a few words; "" for a model."""
+    fused = "the ensemble's models" if has_ensemble else "all models"
+    return {
+        "fusion_mean": f"mean of {fused}",
+        "fusion_weighted": f"mean of {fused}, the better weigh more",
+        "fusion_vote": f"where most of {fused} mark; of two, both",
+        "fusion_staple": f"vote of {fused}, the reliable weigh more",
+        "fusion_all": "mean of all single models",
+    }.get(name, "")
+
+
 def summary(report: dict) -> str:
     """One sentence on what was compared, and on what."""
     count = report["slices"]

@@ -97,6 +97,29 @@ def test_the_page_shows_every_figure_that_it_lists(study):
     assert all((study / file).read_bytes().startswith(b"\x89PNG") for file in listed)
 
 
+def test_claims_are_judged_on_models_of_equal_training_where_there_are_any(study):
+    models = json.loads((study / "models.json").read_text())
+    told = {name: {**model, "total_epochs": 3} for name, model in models.items()}
+    told["unetpp-bce"]["total_epochs"] = 5
+    (study / "models.json").write_text(json.dumps(told))
+
+    def found(claim="averaging"):
+        return next(c for c in Study(study).claims if claim in c["claim"])
+
+    assert found()["difference"] == pytest.approx(0.85 - 2.53 / 3)
+    best = found("best of all")["comparisons"][0]
+    assert "unequal training" in best["unequal"]
+    write_results(rows_of({**DICE, "unetpp-bce": (0.5, 0.6, 0.7)}), study / "equal", DESCRIPTION)
+    equal = {name: {**model, "total_epochs": 4} for name, model in told.items()}
+    (study / "equal" / "models.json").write_text(json.dumps(equal))
+    assert found()["difference"] == pytest.approx(0.6 - 2.53 / 3)
+    assert not any(c["unequal"] for c in found("best of all")["comparisons"])
+    write_report(study, study.parents[1] / "README.md")
+    page = study.with_suffix(".md").read_text()
+    assert "| `unetpp-bce` | 0.600 |" in page and "each trained for 4 epochs" in page
+    assert "| `unetpp-bce` | 0.850 |" in page  # the leaderboard is of those shipped
+
+
 def test_tables_are_whole(study):
     (study / "discussion.md").write_text("## What was learned\n\nA lot.")
     write_report(study, study.parents[1] / "README.md")

@@ -182,7 +182,7 @@ def test_a_volume_with_its_slider(visit, scan_nifti):
     assert "no true mask" in page.inner_text("#status")
     assert not any(text.startswith("Dice") for text in figures(page).values())
     assert page.locator(f"{VIEWER} .needs-truth").first.is_hidden()
-    assert "has not been fitted" in page.inner_text(f"{VIEWER} .legend")
+    assert "No Dice is estimated" in page.inner_text(f"{VIEWER} .legend")
     for number in (1, 6):
         moved(page, ".slice", number)
         page.wait_for_function(

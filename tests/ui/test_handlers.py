@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg import estimate
+from brainseg import estimate, inference
 from brainseg.checkpoint import CheckpointError
 from brainseg.data import phantom
 from brainseg.inference import Comparison, Result
@@ -195,6 +195,14 @@ def test_summary():
     assert words.summary(report) == "scan.png: 2 slices, with its true mask."
     drawn = {**report, "drawn_slices": [2]}
     assert "truth drawn on slice 2, scored there only" in words.summary(drawn)
+
+
+def test_each_fusion_says_what_it_fuses():
+    told = [words.about(name, True) for name in inference.FUSIONS]
+    assert all(told) and len(set(told)) == len(told)
+    assert words.about("fusion_mean", True) == "mean of the ensemble's models"
+    assert words.about("fusion_mean", False) == "mean of all models"
+    assert words.about("unet-bce", True) == ""
 
 
 def test_names_from_files_and_folders_are_escaped():

@@ -32,7 +32,7 @@ def test_the_leaderboard_is_sorted_and_columns_without_figures_are_left_out(tmp_
             "dice": {"mean": 0.8, "low": 0.7, "high": 0.9, "median": 0.81},
             "false_positive_slices": 3,
             "empty_slices": 10,
-            "rank": {"best_share": 0.75, "low": 1, "high": 2},
+            "rank": {"first_share": 0.75, "low": 1, "high": 2},
             "ece_before": 0.1,
             "ece_after": 0.05,
         },

@@ -16,6 +16,7 @@ function build() {
       const head = make("p", "title");
       head.append(make("strong", "", card.name));
       if (card.kind !== "model") head.append(make("span", "badge " + card.kind, card.kind));
+      if (card.about) head.append(make("span", "about", card.about));
       const figure = make("p", "figure");
       const line = make("p", "line");
       const table = make("dl", "details");
