@@ -88,8 +88,10 @@ def paint_head(p: np.ndarray, skin: np.ndarray, cavity: np.ndarray, patient: Pat
     m = mirrored(p)
     signal = np.empty_like(p)
     signal[:] = np.array(SIGNAL["muscle"], np.float32)[:, None]
-    paint(signal, inside(p[2] - 25, 25), patient.fat)  # no muscle over the vertex
-    signal *= 1 + 0.2 * sample(texture, 1.5 * m + 0.2 * p)
+    over_vertex = inside(p[2] - 25, 25)
+    # Over the vertex it is not muscle but skin, fat and tendon in one thick slice, smooth.
+    paint(signal, 0.6 * over_vertex, patient.fat)
+    signal *= 1 + (0.2 - 0.17 * over_vertex) * sample(texture, 1.5 * m + 0.2 * p)
     # Clumps of fat and bone: the same left and right, nearly, as a face is.
     clumps = sample(texture, m * np.float32([[0.9], [0.6], [0.5]]) + 0.1 * p)
     below = inside(-p[2] - 14, 12) * inside(-cavity - 9, 2)
@@ -97,16 +99,18 @@ def paint_head(p: np.ndarray, skin: np.ndarray, cavity: np.ndarray, patient: Pat
     paint(signal, below * inside(-clumps - 0.6, 0.8), SIGNAL["bone"])
     paint_face(signal, m, clumps, patient.fat)
     uneven = 0.8 * sample(texture, 0.3 * p)
-    paint(signal, inside(4.5 + 0.03 * p[1] + uneven - skin, 2), patient.fat)
-    paint(signal, inside(1.2 - skin), SIGNAL["muscle"])  # the skin itself
+    # A thick slice cuts the vertex aslant: its borders are blurred over the slice's thickness.
+    slant_mm = 5 * inside(p[2] - 58, 24)
+    scalp_fat = inside(4.5 + 0.03 * p[1] + uneven - skin, 2 + slant_mm)
+    paint(signal, scalp_fat * (1 - 0.08 * slant_mm), patient.fat)
+    paint(signal, inside(1.2 - skin, 1.2 + slant_mm), SIGNAL["muscle"])  # the skin itself
     orbit_roof = inside(-p[2] - 4, 6) * inside(-44 - p[1], 6)
     bone_mm = 6.5 + uneven - 4.5 * orbit_roof
-    bone_mm *= 1 - 0.4 * inside(p[2] - 38, 20)  # the slice cuts it aslant up there
-    paint(signal, inside(cavity + bone_mm), SIGNAL["bone"])
+    paint(signal, inside(cavity + bone_mm, 1.2 + slant_mm), SIGNAL["bone"])
     diploe = inside(1.3 - np.abs(cavity + 0.55 * bone_mm + 0.6)) * inside(p[2] + 5, 10)
     paint(signal, 0.35 * diploe, SIGNAL["marrow"])
-    paint(signal, inside(cavity + 2 - orbit_roof), SIGNAL["csf"])
-    return signal
+    paint(signal, inside(cavity + 2 - orbit_roof, 1.2 + slant_mm), SIGNAL["csf"])
+    return signal * inside(skin + 0.5, 1 + slant_mm)
 
 
 def displaced(p: np.ndarray, depth: np.ndarray, lesions) -> np.ndarray:
@@ -212,10 +216,11 @@ def paint_brain(signal, p, depths, patient: Patient, rng: np.random.Generator) -
         ]
     )
     paint(signal, in_cerebrum * inside(nuclei, 3), (gray + np.float32(SIGNAL["nuclei"])) / 2)
-    # Cerebellum: thin leaves around a white core, and the stem through it.
+    # Cerebellum: leaves too thin to be told apart, so mixed with white matter, around a white core,
+    # and the stem through it.
     leaves = np.sin(1.25 * ellipsoid(m, (0, 22, -36)) + 2 * wander + sample(texture, q))
-    paint(signal, inside(cerebellum), gray)
-    paint(signal, 0.22 * inside(cerebellum) * np.clip(leaves - 0.4, 0, 1), SIGNAL["csf"])
+    paint(signal, inside(cerebellum), 0.5 * gray + 0.5)
+    paint(signal, 0.15 * inside(cerebellum) * np.clip(leaves - 0.4, 0, 1), SIGNAL["csf"])
     paint(signal, 0.8 * inside(ellipsoid(m, (17, 38, -40), (18, 13, 13)), 6), SIGNAL["white"])
     paint(signal, inside(tube(m, STEM)), 0.5 * gray + 0.5)
     ventricles = paint_ventricles(signal, q, midline, patient.ventricle)

@@ -60,7 +60,9 @@ def expose(signal: np.ndarray, patient: Patient, rng: np.random.Generator) -> np
     pixels = np.empty((slices, height, width, 3), np.uint8)
     for channel in range(3):
         tilt = rng.normal(0, 0.6, 3).astype(np.float32)
-        shade = sum(t * a for t, a in zip(tilt, axes, strict=True)) + 1.5 * sum(a * a for a in axes)
+        # The coil's elements lie around the head: brighter towards them, darker at its two ends.
+        along, *across = (a * a for a in axes)
+        shade = sum(t * a for t, a in zip(tilt, axes, strict=True)) + 1.5 * sum(across) - along
         shade = np.exp(np.float32(patient.bias) * (shade - 0.5))
         gain = np.float32(patient.gain[channel])
         floor = gain * patient.noise * rng.uniform(0.6, 1.8)
