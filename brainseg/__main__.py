@@ -309,6 +309,7 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
+    from brainseg.inference import WORTH_TUNING
     from brainseg.predict import describe, expand, predict_to_folder
     from brainseg.scan import ScanError, read_mask, read_scan, read_sequences
 
@@ -321,7 +322,7 @@ def _predict(args: argparse.Namespace) -> int:
     if args.truth and len(paths) > 1:
         raise ValueError(f"--truth goes with one scan, and {len(paths)} were given.")
     predictors = _load_predictors(args.checkpoints)
-    failed, given = 0, set()
+    failed, slices, given = 0, 0, set()
     for path in paths:
         try:
             scan = read_sequences(**sequences) if sequences else read_scan(path)
@@ -330,6 +331,10 @@ def _predict(args: argparse.Namespace) -> int:
             print(f"error: {error}", file=sys.stderr)
             failed += 1
             continue
+        slices += len(scan.pixels)
+        if slices >= WORTH_TUNING:
+            for predictor in predictors.values():
+                predictor.tune()
         stem = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
         out = _unused(args.out / stem, given)
         comparison = predict_to_folder(scan, truth, predictors, out, flips=args.flips)

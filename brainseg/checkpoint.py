@@ -158,6 +158,8 @@ def _unusable(config: dict, settings: dict) -> str | None:
         return "run is no set of settings"
     if not isinstance(bases, list) or len(bases) > _MAX_BASES or not all(map(_is_base, bases)):
         return f"bases are not up to {_MAX_BASES} pairs of a plain name and a sha256"
+    if "started_from" in settings and not _is_start(settings["started_from"]):
+        return "started_from is no plain name with a data set and a number of epochs"
     smp_class = config.get("_model_class")
     if smp_class is not None and smp_class != _SMP_CLASSES.get(settings["model"]):
         return f"_model_class is {_short(smp_class)}, which {settings['model']} is not"
@@ -169,6 +171,15 @@ def _is_base(base: object) -> bool:
         isinstance(base, dict)
         and is_plain_name(base.get("name"))
         and isinstance(base.get("sha256"), str)
+    )
+
+
+def _is_start(start: object) -> bool:
+    return (
+        isinstance(start, dict)
+        and is_plain_name(start.get("name"))
+        and is_plain_name(start.get("dataset"))
+        and type(start.get("epochs")) is int
     )
 
 

@@ -54,7 +54,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
-MANY_SLICES = 32  # a scan of so many is worth measuring backends for, and runs alone
+MANY_SLICES = 32  # a scan of so many runs alone, because of its memory
+WORTH_TUNING = 128  # slices that take eager float32 longer than measuring all backends takes
 
 Progress = Callable[[str, int, int], None]
 """Called with a model's name, how many of its slices are done, and how many there are. What it
@@ -366,7 +367,7 @@ def predict_all(
     height, width = scan.pixels.shape[1:3]
     prepared: dict[int, Prepared] = {}
     maps: dict[Path, np.ndarray] = {}
-    if len(scan.pixels) >= MANY_SLICES:
+    if len(scan.pixels) >= WORTH_TUNING:
         for predictor in predictors.values():
             predictor.tune()
 

@@ -275,6 +275,8 @@ def test_a_configuration_that_lacks_a_part_names_it(random_checkpoints, tmp_path
         ("threshold", None),
         ("run", None),
         ("bases", [{"name": "unet-bce"}]),
+        ("started_from", {"name": "unet-bce", "dataset": "lgg", "epochs": "30"}),
+        ("started_from", None),
     ],
 )
 def test_a_configuration_with_a_part_that_cannot_be_used(random_checkpoints, tmp_path, key, value):

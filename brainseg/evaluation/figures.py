@@ -114,11 +114,16 @@ def pareto_figure(points: Sequence[dict], key: str, label: str) -> Figure:
             best = point["dice"]
             front.append(point)
     axes.plot([p[key] for p in front], [p["dice"] for p in front], color=_GREY, lw=1, ls="--")
+    widest, named = max(p[key] for p in points), []
     for index, point in enumerate(points):
         error = [[point["dice"] - point["low"]], [point["high"] - point["dice"]]]
         axes.errorbar(point[key], point["dice"], yerr=error, color=COLOURS[index % 8],
                       fmt=MARKERS[index % 8], ms=8, capsize=3)  # fmt: skip
-        axes.annotate(f"{point['name']}\n{point['parameters'] / 1e6:.1f} M", xytext=(8, 4),
+        # The second of two names at about the same cost goes below.
+        below = any(abs(point[key] - cost) < 0.03 * widest for cost in named)
+        named.append(point[key])
+        axes.annotate(f"{point['name']}\n{point['parameters'] / 1e6:.1f} M",
+                      xytext=(8, -4 if below else 4), va="top" if below else "bottom",
                       xy=(point[key], point["dice"]), textcoords="offset points",
                       fontsize=8)  # fmt: skip
     axes.margins(x=0.2)

@@ -55,7 +55,6 @@ def render(checkpoints: str | Path) -> str:
     rows = []
     for label, checkpoint in _labelled(checkpoints).items():
         settings = checkpoint.settings
-        training = settings.get("run", {})
         patients = settings.get("patients") or {}
         rows.append(
             [
@@ -66,8 +65,7 @@ def render(checkpoints: str | Path) -> str:
                 settings["model"] + (f" ({settings['encoder']})" if settings["encoder"] else ""),
                 str(settings.get("loss", "")),
                 f"{settings.get('dataset', '')}, {patients.get('train', '?')} patients",
-                f"{settings.get('epochs_done', '?')} epochs, from "
-                f"{training.get('encoder_weights') or 'random weights'}",
+                f"{settings.get('epochs_done', '?')} epochs, from {_start(settings)}",
                 f"{settings['preprocessing']['size']} px",
                 f"{settings['threshold']:.2f}",
                 _licence(checkpoint.folder / CARD),
@@ -83,6 +81,15 @@ def render(checkpoints: str | Path) -> str:
     skipped = "".join(f"<li>{escape(reason)}</li>" for reason in _skipped(checkpoints))
     left_out = f'<div class="missing"><strong>Left out</strong><ul>{skipped}</ul></div>'
     return f'<div class="sheet"><h2>Models</h2>{body}{left_out if skipped else ""}{_ADD}</div>'
+
+
+def _start(settings: dict) -> str:
+    if known := settings.get("started_from"):
+        return f"{known['name']} after {known['epochs']}"
+    run = settings["run"]
+    return (
+        "other weights" if run.get("init_from") else run.get("encoder_weights") or "random weights"
+    )
 
 
 def _labelled(checkpoints: str | Path) -> dict:

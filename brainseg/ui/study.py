@@ -80,14 +80,13 @@ def _leaderboard(rows: list[dict]) -> str:
     columns = [column for column in _COLUMNS if any(column[1](row) != "" for row in rows)]
     cells = [
         [
-            f"{escape(str(row.get('name', '?')))}",
-            _button(row),
+            f"{escape(str(row.get('name', '?')))}<br>{_button(row)}",
             _interval(row),
             *(escape(value(row)) for _, value in columns),
         ]
         for row in rows
     ]
-    headings = ["Name", "", "Mean Dice, 95 % interval", *(title for title, _ in columns)]
+    headings = ["Name", "Mean Dice, 95 % interval", *(title for title, _ in columns)]
     return markup.raw_table(headings, cells, "Leaderboard")
 
 
@@ -169,17 +168,14 @@ def _claims(claims: list) -> str:
         shown = ""
         if all(isinstance(value, int | float) for value in (difference, low, high)):
             shown = f"{difference:+.3f} ({low:+.3f} to {high:+.3f})"
-        p = claim.get("p_holm")
         rows.append(
             [
                 f"{escape(str(claim.get('claim', '')))}",
                 f'<span class="verdict">{escape(str(claim.get("verdict", "not tested")))}</span>',
-                shown,
-                f"{p:.3f}" if isinstance(p, int | float) else "",
-                escape(str(claim.get("text") or "")),
+                escape(str(claim.get("text") or shown)),
             ]
         )
-    headings = ["Claim", "Verdict", "Difference, 95 % interval", "p (Holm)", "In words"]
+    headings = ["Claim", "Verdict", "What was found"]
     return markup.raw_table(headings, rows, "Claims", words=True)
 
 
@@ -203,12 +199,12 @@ def _shipped(checkpoints: Path) -> str:
             patients = test["dice"].get("patients", "")
             fold = test.get("fold", "")
             name = escape(path.parent.name)
-            rows.append([name, _button(row), _interval(row), str(patients), str(fold)])
+            rows.append([f"{name}<br>{_button(row)}", _interval(row), str(patients), str(fold)])
     text = (
         "<p>The study has not landed yet. Until then, what each shipped model scored on its own "
         "test patients:</p>"
     )
-    headings = ["Name", "", "Mean Dice, 95 % interval", "Test patients", "Fold"]
+    headings = ["Name", "Mean Dice, 95 % interval", "Test patients", "Fold"]
     return text + (markup.raw_table(headings, rows, "Scores of the models") if rows else "")
 
 

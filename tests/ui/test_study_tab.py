@@ -62,7 +62,8 @@ def test_claims_and_figures(tmp_path):
     write(folder, claims=[claim, {}], figures=figures)
     html = study.render(folder, tmp_path)
     assert "a &gt; b" in html and "&lt;no&gt;" in html and "refuted" in html
-    assert "-0.020 (-0.050 to +0.010)" in html
+    write(folder, claims=[{**claim, "text": ""}])
+    assert "-0.020 (-0.050 to +0.010)" in study.render(folder, tmp_path)
     assert 'alt="A plot"' in html and "Elsewhere: not there yet" in html
 
 
