@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg import backends, fusion
+from brainseg import backends
 from brainseg.backends import REFERENCE, choice
 from brainseg.batching import MOST_SLICES, Batcher
 from brainseg.checkpoint import (
@@ -33,6 +33,7 @@ from brainseg.checkpoint import (
     read_checkpoint,
 )
 from brainseg.comparison import FUSIONS, Comparison, Result
+from brainseg.fusing import expected_results, fused_results
 from brainseg.preprocessing import Prepared, normalise, prepare, restore
 from brainseg.scan import Scan
 
@@ -389,69 +390,7 @@ def predict_all(
         results[label] = Result(label, predictor.kind, probabilities, predictor.threshold)
         yield results[label]
     if fusions:
-        labels = _fused(predictors)
-        weights = [predictors[label].validation_dice for label in labels]
-        yield from _fuse([results[label] for label in labels], weights)
-        if _fuses_more(predictors):
-            yield _mean("fusion_all", [results[label] for label in _singles(predictors)])
-
-
-def expected_results(predictors: dict[str, Predictor]) -> list[tuple[str, str]]:
-    """Name and kind of each result that ``predict_all`` gives for these, in its order."""
-    kinds = [(label, predictor.kind) for label, predictor in predictors.items()]
-    kinds.sort(key=lambda item: item[1] != "model")
-    fused = _fused(predictors)
-    if len(fused) < 2:
-        return kinds
-    missing = set()
-    if not all(predictors[label].validation_dice for label in fused):
-        missing.add("fusion_weighted")
-    if not _fuses_more(predictors):
-        missing.add("fusion_all")
-    return [*kinds, *((name, "fusion") for name in FUSIONS if name not in missing)]
-
-
-def _fused(predictors: dict[str, Predictor]) -> list[str]:
-    """Labels of the models a stack reads, so that fusions and stack start from the same
-    predictions; or else of every single model."""
-    labels = {p.checkpoint.folder.resolve(): label for label, p in predictors.items()}
-    for predictor in predictors.values():
-        bases = [labels.get(base.checkpoint.folder.resolve()) for base in predictor.bases]
-        if bases and all(bases):
-            return bases
-    return _singles(predictors)
-
-
-def _singles(predictors: dict[str, Predictor]) -> list[str]:
-    return [label for label, predictor in predictors.items() if predictor.kind == "model"]
-
-
-def _fuses_more(predictors: dict[str, Predictor]) -> bool:
-    """Whether there are single models beside those that the other fusions read."""
-    fused = _fused(predictors)
-    return len(fused) > 1 and set(fused) < set(_singles(predictors))
-
-
-def _fuse(results: list[Result], weights: list[float | None]) -> Iterator[Result]:
-    if len(results) < 2:
-        return
-    masks = [result.mask for result in results]
-    maps = [result.probabilities for result in results]
-    thresholds = [result.threshold for result in results]
-    yield _mean("fusion_mean", results)
-    if all(weights):
-        threshold = float(np.average(thresholds, weights=weights))
-        yield Result("fusion_weighted", "fusion", fusion.mean(maps, weights), threshold)
-    yield Result("fusion_vote", "fusion", fusion.vote(masks), 0.5)
-    probabilities, *beliefs = fusion.staple(masks)
-    names = [result.name for result in results]
-    estimates = dict(zip(names, zip(*beliefs, strict=True), strict=True))
-    yield Result("fusion_staple", "fusion", probabilities, 0.5, estimates)
-
-
-def _mean(name: str, results: list[Result]) -> Result:
-    threshold = float(np.mean([result.threshold for result in results]))
-    return Result(name, "fusion", fusion.mean([r.probabilities for r in results]), threshold)
+        yield from fused_results(predictors, results)
 
 
 def _predictor(checkpoint: Checkpoint, backend: str | None = None) -> Predictor:
