@@ -152,6 +152,29 @@ def test_a_picture_with_truth_composed_in_the_browser(visit, scan_png, truth_png
     assert requests == []
 
 
+def test_two_fingers_zoom_all_cards(visit, scan_png):
+    page = visit(390, 844, has_touch=True, is_mobile=True)
+    give(page, scan_png)
+    compare(page)
+    canvas = page.locator(f"{VIEWER} .card canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touches = page.context.new_cdp_session(page)
+
+    def touch(kind, *apart):
+        points = [{"x": x + d, "y": y, "id": i} for i, d in enumerate(apart)]
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", -15, 15)
+    for reach in (20, 25, 30):
+        touch("touchMove", -reach, reach)
+    touch("touchEnd")
+    assert state(page, "s.look.zoom") == pytest.approx(2, abs=0.1)
+    assert page.locator(f"{VIEWER}.zoomed, {VIEWER} .zoomed").count()
+    assert page.evaluate("window.visualViewport.scale") == 1  # the cards, not the page
+
+
 def test_the_distance_line_is_hd95(visit, scan_png, truth_png):
     from scipy import ndimage
 
