@@ -66,6 +66,8 @@ def make(folder: Path) -> Callable[[Scan], tuple[float, dict[str, np.ndarray]]]:
         masks["fusion_mean"] = np.mean([maps[name] for name in fused], axis=0) > 0.5
         masks["fusion_vote"] = np.mean([masks[name] for name in fused], axis=0) > 0.5
         masks["fusion_staple"] = _staple([masks[name] for name in fused]) > 0.5
+        singles = [maps[model.checkpoint.name] for model in models if not model.bases]
+        masks["fusion_all"] = np.mean(singles, axis=0) > 0.5
         return time.perf_counter() - began, masks
 
     return compare

@@ -119,6 +119,11 @@ class Study:
         return summary(read_table(self.folder / "slicewise" / "per_patient.csv"))
 
     @cached_property
+    def validation(self) -> dict[str, dict]:
+        """Scores on the validation patients, on which choices are made."""
+        return summary(read_table(self.folder / "validation.csv"))
+
+    @cached_property
     def equal(self) -> Study | None:
         """The study's rows all trained for equally long, if their scores are in ``equal/``."""
         folder = self.folder / "equal"

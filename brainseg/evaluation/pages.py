@@ -56,12 +56,10 @@ def readme_table(study: Study) -> str:
     ]
     for name in study.dice:
         dice, model = study.scores[name]["dice"], study.models.get(name)
-        told = ["", "", ""]
-        if model:
-            told = [f"{model['validation_dice']:.3f}", _start(model), _epochs(model)]
+        told = [_start(model), _epochs(model)] if model else ["", ""]
         lines.append(
             f"| `{name}` | {dice['mean']:.3f} | {_interval(dice)} | {dice['median']:.3f} | "
-            f"{_alone(study, name)} | {' | '.join(told)} |"
+            f"{_alone(study, name)} | {_validation(study, name)} | {' | '.join(told)} |"
         )
     lines += [
         f"| `{name}` | not trained yet | | | | | | |" for name in ROWS if name not in study.dice
@@ -257,6 +255,13 @@ def _training_table(study: Study) -> str:
             f"{model['threshold']:.2f} | {model['validation_dice']:.3f} |"
         )
     return "\n".join(lines)
+
+
+def _validation(study: Study, name: str) -> str:
+    """What training saw of a model; of a fusion, what ``evaluate`` did."""
+    if name in study.models:
+        return f"{study.models[name]['validation_dice']:.3f}"
+    return f"{study.validation[name]['dice']['mean']:.3f}" if name in study.validation else ""
 
 
 def _alone(study: Study, name: str) -> str:

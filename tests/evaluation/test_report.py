@@ -68,8 +68,11 @@ def study(tmp_path):
 
 def test_the_readme_gets_its_table_and_keeps_the_rest(study):
     readme = study.parents[1] / "README.md"
+    unseen = {"unet-bce": (0.1, 0.2), "fusion_mean": (0.61, 0.67)}
+    write_table(study / "validation.csv", rows_of(unseen), COLUMNS)
     write_report(study, readme)
     text = readme.read_text()
+    assert "| 0.640 |  |  |" in text  # of a fusion, what evaluate found on validation patients
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert lines[2].startswith("| `unetpp-bce` | 0.850 |")  # best first
