@@ -332,7 +332,7 @@ def _predict(args: argparse.Namespace) -> int:
             failed += 1
             continue
         slices += len(scan.pixels)
-        if slices >= WORTH_TUNING:
+        if slices >= WORTH_TUNING:  # after so many there are probably many more
             for predictor in predictors.values():
                 predictor.tune()
         stem = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem

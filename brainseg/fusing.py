@@ -20,53 +20,43 @@ if TYPE_CHECKING:
 
 
 def fused_results(predictors: dict[str, Predictor], results: dict[str, Result]) -> Iterator[Result]:
-    """All fusions of the models' results, by label; none of a single one."""
-    labels = _fused(predictors)
-    weights = [predictors[label].validation_dice for label in labels]
-    yield from _fuse([results[label] for label in labels], weights)
-    if _fuses_more(predictors):
-        yield _mean("fusion_all", [results[label] for label in _singles(predictors)])
+    """All fusions, one by one; ``results`` holds what each of the predictors found, by label."""
+    fused, singles = _members(predictors)
+    if len(fused) < 2:
+        return
+    weights = [predictors[label].validation_dice for label in fused]
+    yield from _fuse([results[label] for label in fused], weights)
+    if set(fused) < set(singles):
+        yield _mean("fusion_all", [results[label] for label in singles])
 
 
 def expected_results(predictors: dict[str, Predictor]) -> list[tuple[str, str]]:
     """Name and kind of each result that ``predict_all`` gives for these, in its order."""
     kinds = [(label, predictor.kind) for label, predictor in predictors.items()]
     kinds.sort(key=lambda item: item[1] != "model")
-    fused = _fused(predictors)
+    fused, singles = _members(predictors)
     if len(fused) < 2:
         return kinds
     missing = set()
     if not all(predictors[label].validation_dice for label in fused):
         missing.add("fusion_weighted")
-    if not _fuses_more(predictors):
+    if not set(fused) < set(singles):
         missing.add("fusion_all")
     return [*kinds, *((name, "fusion") for name in FUSIONS if name not in missing)]
 
 
-def _fused(predictors: dict[str, Predictor]) -> list[str]:
-    """Labels of the models a stack reads, so that fusions and stack start from the same
-    predictions; or else of every single model."""
+def _members(predictors: dict[str, Predictor]) -> tuple[list[str], list[str]]:
+    """Labels of the models that are fused, and of every single model."""
+    singles = [label for label, predictor in predictors.items() if predictor.kind == "model"]
     labels = {p.checkpoint.folder.resolve(): label for label, p in predictors.items()}
     for predictor in predictors.values():
         bases = [labels.get(base.checkpoint.folder.resolve()) for base in predictor.bases]
         if bases and all(bases):
-            return bases
-    return _singles(predictors)
-
-
-def _singles(predictors: dict[str, Predictor]) -> list[str]:
-    return [label for label, predictor in predictors.items() if predictor.kind == "model"]
-
-
-def _fuses_more(predictors: dict[str, Predictor]) -> bool:
-    """Whether there are single models beside those that the other fusions read."""
-    fused = _fused(predictors)
-    return len(fused) > 1 and set(fused) < set(_singles(predictors))
+            return bases, singles
+    return singles, singles
 
 
 def _fuse(results: list[Result], weights: list[float | None]) -> Iterator[Result]:
-    if len(results) < 2:
-        return
     masks = [result.mask for result in results]
     maps = [result.probabilities for result in results]
     thresholds = [result.threshold for result in results]

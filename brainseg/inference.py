@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 AUTO = "auto"
 MANY_SLICES = 32  # a scan of so many runs alone, because of its memory
-WORTH_TUNING = 128  # slices that take eager float32 longer than measuring all backends takes
+WORTH_TUNING = 128  # so many slices cost eager float32 more time than measuring all backends does
 
 Progress = Callable[[str, int, int], None]
 """Called with a model's name, how many of its slices are done, and how many there are. What it

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import train
-from brainseg import grid, models, stacking
+from brainseg import grid, losses, models, stacking
 from brainseg.checkpoint import find_checkpoints, load_module, read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
-from brainseg.data import phantom
+from brainseg.data import DATASETS, phantom
 from brainseg.data.cache import prepared_set
 from brainseg.data.splits import block_of, slice_roles
 from brainseg.inference import load_all
@@ -25,6 +25,12 @@ FLAGS = [
     "--batch-size", "4", "--stack-folds", "2", "--cpu", "--set", "limit_patients=10",
     "--precision", "no",
 ]  # fmt: skip
+
+
+def test_the_command_line_knows_every_model_loss_and_data_set():
+    assert set(train.MODELS) == {*models.MODELS, "all"}
+    assert set(train.LOSSES) == {*losses.LOSSES, "all"}
+    assert set(train.DATASETS) == set(DATASETS)
 
 
 @pytest.fixture(autouse=True)

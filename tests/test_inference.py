@@ -181,6 +181,8 @@ def test_fusions_are_of_the_models_that_the_stack_reads(compared):
     everyone = [results[name] for name in MODELS if results[name].kind == "model"]
     assert len(everyone) == 3
     close(results["fusion_all"].probabilities, np.mean([r.probabilities for r in everyone], 0))
+    thresholds = [result.threshold for result in everyone]
+    assert results["fusion_all"].threshold == pytest.approx(np.mean(thresholds))
     assert [r.name for r in results.values() if r.kind == "fusion"] == list(FUSIONS)
     assert bases[0].mask.any() and (bases[0].mask != bases[1].mask).any()
 
@@ -311,6 +313,17 @@ def test_progress_is_told_and_can_cancel(random_checkpoints, phantom_case):
     with pytest.raises(Cancelled):
         compare(phantom_case.scan, None, random_checkpoints, progress=cancel)
     compare(phantom_case.scan, None, random_checkpoints)  # nothing is left locked
+
+
+@pytest.mark.parametrize(("least", "tuned"), [(7, 0), (6, 1)])
+def test_backends_are_measured_for_scans_that_are_worth_it(
+    random_checkpoints, phantom_case, monkeypatch, least, tuned
+):
+    asked = []
+    monkeypatch.setattr("brainseg.inference.WORTH_TUNING", least)
+    monkeypatch.setattr(Predictor, "tune", lambda self: asked.append(self.name))
+    load("unet-bce", random_checkpoints).predict(phantom_case.scan)  # 6 slices
+    assert asked == ["unet-bce"] * tuned
 
 
 def _order(name):

@@ -279,3 +279,15 @@ def test_checkpoints_left_out_are_told(predict, out, picture, random_checkpoints
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 2
     assert any("unet-bce" in line for line in told) and any(str(weights) in line for line in told)
+
+
+def test_backends_are_measured_after_many_slices(predict, picture, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("brainseg.inference.WORTH_TUNING", 2)
+    monkeypatch.setattr("brainseg.inference.Predictor.tune", lambda self: asked.append(self.name))
+    assert predict(picture) == 0 and not asked
+    both = tmp_path / "both"
+    both.mkdir()
+    for name in ("one.png", "two.png"):
+        shutil.copy(picture, both / name)
+    assert predict(both) == 0 and set(asked) == set(MODELS)

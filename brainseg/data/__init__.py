@@ -1,4 +1,4 @@
-"""Data sets by name. Each is one module with ``TITLE``, ``LICENCE``, ``HOME`` and ``load``."""
+"""Data sets by name: modules with ``TITLE``, ``LICENCE``, ``LICENCE_ID``, ``HOME``, ``load``."""
 
 from __future__ import annotations
 

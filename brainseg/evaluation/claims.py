@@ -3,8 +3,9 @@
 A claim says that one model beats others. It is confirmed if the paired difference in Dice over the
 same patients lies above zero with its whole interval and a Holm-corrected Wilcoxon test at 0.05
 agrees, against every one of them; refuted if any of them beats it in the same sense; and not
-confirmed otherwise. A difference between models that were trained for unequally long is shown but
-decides nothing: such a claim is not tested. All tests of all claims are corrected together.
+confirmed otherwise. A difference between models that were trained for unequally many epochs, or on
+pictures of another size, is shown but decides nothing: such a claim is not tested. All tests of all
+claims are corrected together.
 """
 
 from __future__ import annotations
@@ -55,12 +56,12 @@ CLAIMS = (
 def judge(
     dice: dict[str, np.ndarray],
     claims: tuple[Claim, ...] = CLAIMS,
-    epochs: dict[str, int] | None = None,
+    trained: dict[str, str] | None = None,
 ) -> list[dict]:
     """One verdict per claim with the paired differences it rests on.
 
     dice: by checkpoint or fusion, one Dice per patient in the same order, (n,).
-    epochs: by checkpoint, how long it was trained; fusions have none.
+    trained: by checkpoint, how long, in words that are equal where that is; fusions have none.
     Each verdict has ``claim``, ``verdict`` (confirmed, not confirmed, refuted or not tested),
     ``comparisons`` (``paired_difference`` and ``p_holm`` against each other model) and, taken from
     the comparison that is least in its favour, ``difference``, ``low``, ``high``, ``p_holm``.
@@ -72,7 +73,7 @@ def judge(
             {
                 "other": name,
                 **paired_difference(dice[claim.better], dice[name]),
-                "unequal": _unequal(claim.better, name, epochs or {}),
+                "unequal": _unequal(claim.better, name, trained or {}),
             }
             for name in there
         ]
@@ -81,10 +82,10 @@ def judge(
     everything = [c for _, comparisons, _ in judged for c in comparisons]
     for comparison, corrected in zip(everything, holm([c["p"] for c in everything]), strict=True):
         comparison["p_holm"] = corrected
-    return [_verdict(*parts, epochs or {}) for parts in judged]
+    return [_verdict(*parts, trained or {}) for parts in judged]
 
 
-def _verdict(claim: Claim, comparisons: list[dict], missing: list[str], epochs: dict) -> dict:
+def _verdict(claim: Claim, comparisons: list[dict], missing: list[str], trained: dict) -> dict:
     fair = [c for c in comparisons if not c["unequal"]]
     firm = [c for c in fair if c["p_holm"] < LEVEL]
     if any(c["high"] < 0 for c in firm):
@@ -102,16 +103,15 @@ def _verdict(claim: Claim, comparisons: list[dict], missing: list[str], epochs: 
         "verdict": verdict,
         **{key: hardest.get(key) for key in ("other", "difference", "low", "high", "p_holm")},
         "missing": missing,
-        "text": _text(claim, hardest, comparisons, missing, epochs),
+        "text": _text(claim, hardest, comparisons, missing, trained),
         "comparisons": comparisons,
     }
 
 
 def _text(
-    claim: Claim, hardest: dict, comparisons: list[dict], missing: list[str], epochs: dict
+    claim: Claim, hardest: dict, comparisons: list[dict], missing: list[str], trained: dict
 ) -> str:
     parts = []
-    lengths = {epochs.get(name) for name in (claim.better, *(c["other"] for c in comparisons))}
     if hardest:
         parts.append(
             f"{claim.better} minus {hardest['other']}: {hardest['difference']:+.3f} Dice "
@@ -119,14 +119,15 @@ def _text(
         )
     if missing:
         parts.append(f"{', '.join(missing)} not trained yet")
-    if len(lengths - {None}) == 1:
-        parts.append(f"each trained for {max(lengths - {None})} epochs")
+    lengths = {trained.get(name) for name in (claim.better, *(c["other"] for c in comparisons))}
+    if comparisons and len(lengths) == 1 and None not in lengths:
+        parts.append(f"each trained for {lengths.pop()}")
     parts += [c["unequal"] for c in comparisons if c["unequal"]]
     return "; ".join(parts)
 
 
-def _unequal(one: str, other: str, epochs: dict[str, int]) -> str:
+def _unequal(one: str, other: str, trained: dict[str, str]) -> str:
     """What keeps two models from being compared fairly, "" if nothing."""
-    if one in epochs and other in epochs and epochs[one] != epochs[other]:
-        return f"unequal training: {one} {epochs[one]} epochs, {other} {epochs[other]}"
+    if one in trained and other in trained and trained[one] != trained[other]:
+        return f"unequal training: {one} {trained[one]}, {other} {trained[other]}"
     return ""

@@ -53,6 +53,19 @@ FIGURES = {
 }
 
 
+EQUAL = (
+    "The verdicts are on models that were all trained for equally many epochs. These are not all "
+    "those in the leaderboard: some of those were trained for longer."
+)
+
+
+def training_text(model: dict) -> str:
+    """How long a model of ``models.json`` was trained: ``"10 epochs, 7 at 128 px"``."""
+    small = model.get("small_epochs")
+    told = f"{model['total_epochs']} epochs"
+    return told + (f", {small} at {model['small_size_px']} px" if small else "")
+
+
 @dataclass(frozen=True)
 class Study:
     """What ``evaluate --study`` (see ``study.py``), ``bench``, ``leak`` and ``choices`` left in
@@ -125,17 +138,27 @@ class Study:
 
     @cached_property
     def equal(self) -> Study | None:
-        """The study's rows all trained for equally long, if their scores are in ``equal/``."""
+        """The study's rows, all trained for equally many epochs, if their scores are in ``equal/``.
+
+        Raises ValueError if these are of other patients.
+        """
         folder = self.folder / "equal"
-        return Study(folder) if (folder / "per_patient.csv").is_file() else None
+        if not (folder / "per_patient.csv").is_file():
+            return None
+        found = Study(folder)
+        if {row["patient"] for row in found.rows} != {row["patient"] for row in self.rows}:
+            raise ValueError(
+                f"{folder} scores other patients than {self.folder}: expected the same fold."
+            )
+        return found
 
     @cached_property
     def claims(self) -> list[dict]:
         """The verdicts, on models of equal training where there are any."""
         if self.equal:
             return self.equal.claims
-        known = {name: m["total_epochs"] for name, m in self.models.items() if "total_epochs" in m}
-        return judge(self.dice, epochs=known)
+        known = {name: m for name, m in self.models.items() if "total_epochs" in m}
+        return judge(self.dice, trained={name: training_text(m) for name, m in known.items()})
 
     @cached_property
     def curves(self) -> dict[str, dict[bool, list[dict]]]:
@@ -199,6 +222,7 @@ class Study:
             "patients": self.about.get("patients"),
             "size_px": first.get("size_px"),
             "note": self.about.get("note", ""),
+            "claims_note": EQUAL if self.equal else "",
             "rows": rows,
         }
 

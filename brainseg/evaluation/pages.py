@@ -10,7 +10,7 @@ import numpy as np
 from brainseg.choices import settings_text
 from brainseg.evaluation.claims import ROWS
 from brainseg.evaluation.evaluate import hd95_text
-from brainseg.evaluation.findings import Study
+from brainseg.evaluation.findings import EQUAL, Study, training_text
 from brainseg.evaluation.tables import read_table
 
 DISCUSSION = "discussion.md"
@@ -103,20 +103,17 @@ def _equal_section(study: Study) -> list[str]:
     if not study.equal:
         return []
     lines = [
-        "| at equal training | mean Dice | 95 % interval | median | epochs |",
+        "| for the verdicts | mean Dice | 95 % interval | median | trained for |",
         "|---|---|---|---|---|",
     ]
-    for name, model in study.equal.models.items():
-        dice = study.equal.scores[name]["dice"]
-        lines.append(
-            f"| `{name}` | {dice['mean']:.3f} | {_interval(dice)} | {dice['median']:.3f} | "
-            f"{_epochs(model)} |"
-        )
-    told = (
-        "The verdicts are on models that were all trained for equally long, which are not all "
-        "those shipped; their scores are in `study/equal/`."
-    )
-    return [told, "\n".join(lines)]
+    for name in study.equal.dice:
+        if model := study.equal.models.get(name):
+            dice = study.equal.scores[name]["dice"]
+            lines.append(
+                f"| `{name}` | {dice['mean']:.3f} | {_interval(dice)} | {dice['median']:.3f} | "
+                f"{training_text(model)} |"
+            )
+    return [f"{EQUAL} Their scores are in `study/equal/`.", "\n".join(lines)]
 
 
 def _claims_table(claims: Sequence[dict]) -> str:
@@ -258,10 +255,10 @@ def _training_table(study: Study) -> str:
 
 
 def _validation(study: Study, name: str) -> str:
-    """What training saw of a model; of a fusion, what ``evaluate`` did."""
-    if name in study.models:
-        return f"{study.models[name]['validation_dice']:.3f}"
-    return f"{study.validation[name]['dice']['mean']:.3f}" if name in study.validation else ""
+    """On the scans' own grid, like the other scores; of a model else what its training saw."""
+    if name in study.validation:
+        return f"{study.validation[name]['dice']['mean']:.3f}"
+    return f"{study.models[name]['validation_dice']:.3f}" if name in study.models else ""
 
 
 def _alone(study: Study, name: str) -> str:

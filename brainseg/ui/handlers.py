@@ -98,7 +98,7 @@ def read_files(paths: Mapping[str, str | None]) -> Inputs:
     if voxels > MAX_VOXELS:
         raise ScanError(
             f"{scan.source} has {voxels:,} voxels, and this page compares up to {MAX_VOXELS:,}. "
-            "Crop the scan, or run python -m brainseg predict on it, one model at a time."
+            "Crop the scan, or run python -m brainseg predict on it."
         )
     truth = read_mask(given["truth"], scan) if "truth" in given else None
     files = {role: receipt.describe_file(path) for role, path in given.items()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
-from brainseg.checkpoint import CARD, CheckpointError, find_checkpoints
+from brainseg.checkpoint import CARD, METRICS, Checkpoint, CheckpointError, find_checkpoints
 from brainseg.ui import markup
 
 _ADD = """
@@ -45,7 +46,7 @@ def build(checkpoints: str | Path, page) -> None:
 def cards(checkpoints: str | Path) -> dict[str, str]:
     """The model card of each checkpoint, as Markdown without its header, by label."""
     return {
-        label: _without_header(checkpoint.folder / CARD)
+        label: re.sub(r"\A---\n.*?\n---\n", "", _card(checkpoint), flags=re.DOTALL)
         for label, checkpoint in _labelled(checkpoints).items()
     }
 
@@ -68,7 +69,7 @@ def render(checkpoints: str | Path) -> str:
                 f"{settings.get('epochs_done', '?')} epochs, from {_start(settings)}",
                 f"{settings['preprocessing']['size']} px",
                 f"{settings['threshold']:.2f}",
-                _licence(checkpoint.folder / CARD),
+                _licence(_card(checkpoint)),
             ]
         )
     headings = ["Name", "Kind", "Network", "Loss", "Trained on", "Recipe", "Input", "Threshold",
@@ -87,9 +88,9 @@ def _start(settings: dict) -> str:
     if known := settings.get("started_from"):
         return f"{known['name']} after {known['epochs']}"
     run = settings["run"]
-    return (
-        "other weights" if run.get("init_from") else run.get("encoder_weights") or "random weights"
-    )
+    if run.get("init_from"):
+        return "other weights"
+    return "ImageNet weights" if run.get("encoder_weights") else "random weights"
 
 
 def _labelled(checkpoints: str | Path) -> dict:
@@ -109,17 +110,21 @@ def _skipped(checkpoints: str | Path) -> list[str]:
         return [str(error)]
 
 
-def _without_header(path: Path) -> str:
+def _card(checkpoint: Checkpoint) -> str:
+    """Its model card; one from the Hub comes without, so that it is made again."""
+    from brainseg.card import model_card
+
     try:
-        text = path.read_text(encoding="utf-8")
+        return (checkpoint.folder / CARD).read_text(encoding="utf-8")
     except OSError:
+        pass
+    try:
+        metrics = json.loads((checkpoint.folder / METRICS).read_text(encoding="utf-8"))
+        return model_card(checkpoint.settings, metrics)
+    except (OSError, ValueError, KeyError, TypeError):  # a stranger may have written these
         return "This checkpoint has no model card."
-    return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
 
 
-def _licence(path: Path) -> str:
-    try:
-        found = re.search(r"^license: *(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        found = None
+def _licence(card: str) -> str:
+    found = re.search(r"^license: *(\S+)", card, re.MULTILINE)
     return found[1] if found else "not stated"

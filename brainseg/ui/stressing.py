@@ -136,10 +136,11 @@ def curve(found: View, curves: dict[str, list[float]]) -> str:
         )
     total = max(top + height + 30, top + 20 * len(curves) + 10)
     return (
-        f'<svg class="curve" viewBox="0 0 790 {total}" role="img" aria-label="Dice against '
-        f'severity, one line for each model; the table below holds the same numbers">'
-        f'{"".join(parts)}<text x="{left + width / 2}" y="{top + height + 18}" dy="0" '
-        f'text-anchor="middle" visibility="hidden">severity</text></svg>'
+        f'<div class="scrolls" tabindex="0"><svg class="curve" viewBox="0 0 790 {total}" '
+        f'role="img" aria-label="Dice against severity, one line for each model; the table below '
+        f'holds the same numbers">'
+        f'{"".join(parts)}<text x="{left + 0.75 * width}" y="{top + height + 18}" '
+        f'text-anchor="middle">severity</text></svg></div>'
     )
 
 

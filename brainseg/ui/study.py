@@ -47,13 +47,14 @@ def render(study: Path, checkpoints: Path) -> str:
     absent += [f"{what}: not there yet" for what, part in (
         ("the leaderboard with intervals and ranks", rows),
         ("the table of claims", claims),
-        ("figures: rank stability, reliability, Dice against cost", figures),
+        ("figures: Dice of each patient, reliability, Dice against cost", figures),
     ) if not part]  # fmt: skip
     if absent:
         items = "".join(f"<li>{escape(text)}</li>" for text in absent)
         parts.append(f'<div class="missing"><strong>Still missing</strong><ul>{items}</ul></div>')
     if claims:
-        parts.append("<h2>Claims, tested</h2>" + _claims(claims))
+        note = escape(str((board or {}).get("claims_note") or ""))
+        parts.append(f"<h2>Claims, tested</h2><p>{note}</p>{_claims(claims)}")
     if figures:
         parts.append('<h2>Figures</h2><div class="plots">')
         parts += [_figure(study, item) for item in figures if isinstance(item, dict)]
@@ -164,15 +165,11 @@ def _claims(claims: list) -> str:
     for claim in claims:
         if not isinstance(claim, dict):
             continue
-        difference, low, high = (claim.get(key) for key in ("difference", "low", "high"))
-        shown = ""
-        if all(isinstance(value, int | float) for value in (difference, low, high)):
-            shown = f"{difference:+.3f} ({low:+.3f} to {high:+.3f})"
         rows.append(
             [
                 f"{escape(str(claim.get('claim', '')))}",
                 f'<span class="verdict">{escape(str(claim.get("verdict", "not tested")))}</span>',
-                escape(str(claim.get("text") or shown)),
+                escape(str(claim.get("text") or "")),
             ]
         )
     headings = ["Claim", "Verdict", "What was found"]
@@ -201,7 +198,7 @@ def _shipped(checkpoints: Path) -> str:
             name = escape(path.parent.name)
             rows.append([f"{name}<br>{_button(row)}", _interval(row), str(patients), str(fold)])
     text = (
-        "<p>The study has not landed yet. Until then, what each shipped model scored on its own "
+        "<p>There is no study yet. Until then, what each shipped model scored on its own "
         "test patients:</p>"
     )
     headings = ["Name", "Mean Dice, 95 % interval", "Test patients", "Fold"]

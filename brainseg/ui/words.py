@@ -28,7 +28,7 @@ def about(name: str, has_ensemble: bool) -> str:
     return {
         "fusion_mean": f"mean of {fused}",
         "fusion_weighted": f"mean of {fused}, the better weigh more",
-        "fusion_vote": f"where most of {fused} mark; of two, both",
+        "fusion_vote": f"marked by more than half of {fused}",
         "fusion_staple": f"vote of {fused}, the reliable weigh more",
         "fusion_all": "mean of all single models",
     }.get(name, "")

@@ -170,6 +170,15 @@ def test_tissues_are_ordered_as_in_the_sequences():
     assert thalamus[FLAIR] > white[FLAIR] - 0.1 and csf[FLAIR] < 0.5 * white[FLAIR]
 
 
+def test_the_vertex_fades_over_the_thickness_of_a_slice():
+    patient = quiet(draw_patient(1, "healthy"), slices=36)
+    flair = render(patient, size=128)[0][..., FLAIR]
+    steps = np.abs(np.diff(flair, axis=-1)).max((1, 2)) / flair.max((1, 2)).clip(1)
+    there = [k for k in range(len(flair)) if np.count_nonzero(flair[k] > 10) > 50]
+    assert steps[there[-1]] < 0.35  # no border is sharp up there
+    assert steps[there[len(there) // 2]] > 0.5  # as scalp and bone are in the middle
+
+
 def test_thirty_patients_are_varied():
     patients = [draw_patient(seed) for seed in range(30)]
     healthy = np.mean([not patient.lesions for patient in patients])

@@ -29,13 +29,16 @@ def test_unequal_training_decides_nothing():
     claims = (Claim("a is best", "a", ("b", "c")),)
     dice = {"a": BASE, "b": BASE + 0.05 + NOISE, "c": BASE - 0.05 + NOISE}
     assert judge(dice, claims)[0]["verdict"] == "refuted"
-    found = judge(dice, claims, {"a": 10, "b": 30, "c": 10})[0]
+    found = judge(dice, claims, {"a": "10 epochs", "b": "30 epochs", "c": "10 epochs"})[0]
     assert found["verdict"] == "not tested" and found["other"] == "b"
-    assert "unequal training: a 10 epochs, b 30" in found["text"]
+    assert "unequal training: a 10 epochs, b 30 epochs" in found["text"]
     # A fair rival still refutes, and one without epochs, a fusion, is fair.
-    assert judge(dice, claims, {"a": 10, "b": 10, "c": 30})[0]["verdict"] == "refuted"
-    found = judge(dice, claims, {"a": 10, "c": 10})[0]
-    assert found["verdict"] == "refuted" and "each trained for 10 epochs" in found["text"]
+    ten = dict.fromkeys("abc", "10 epochs")
+    assert judge(dice, claims, {**ten, "c": "30 epochs"})[0]["verdict"] == "refuted"
+    found = judge(dice, claims, {"a": "10 epochs", "c": "10 epochs"})[0]
+    assert found["verdict"] == "refuted" and "each trained" not in found["text"]
+    assert "each trained for 10 epochs" in judge(dice, claims, ten)[0]["text"]
+    assert "each trained" not in judge({"a": BASE}, claims, ten)[0]["text"]
 
 
 def test_equal_is_not_confirmed():

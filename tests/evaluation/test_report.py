@@ -160,7 +160,9 @@ def test_unequal_training_is_said_beside_a_claim_and_in_the_tables(study):
     write_results(rows_of({**DICE, "unet-hybrid": (0.8, 0.8, 0.8)}), study, DESCRIPTION)
     claim = Study(study).claims[0]
     assert claim["verdict"] == "not tested"
-    assert claim["text"].endswith("unequal training: unet-hybrid 5 epochs, unet-bce 3")
+    assert claim["text"].endswith(
+        "unequal training: unet-hybrid 5 epochs, unet-bce 3 epochs, 2 at 32 px"
+    )
     write_report(study, study.parents[1] / "README.md")
     readme = (study.parents[1] / "README.md").read_text()
     assert "| unet-bce after 2 | 3 |" in readme and "| random | 3, 2 at 32 px |" in readme

@@ -331,7 +331,7 @@ def test_study_chooses_and_stress_draws_its_curve(visit):
     page.click("#examples button[data-choose=small]")
     page.wait_for_selector(FINISHED)
     page.click("button[role=tab]:has-text('Study')")
-    page.wait_for_selector("#study :text('Still missing')")
+    page.wait_for_selector("#study h2:text('Leaderboard')")
     page.click("button[role=tab]:has-text('Models')")
     page.wait_for_selector("#models :text('unet_resnet34-bce')")
     page.click("button[role=tab]:has-text('Stress')")

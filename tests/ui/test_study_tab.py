@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 from brainseg.ui import models, study
 
@@ -12,7 +13,7 @@ def write(folder, **files):
 def test_without_a_study_it_is_said_what_is_missing(tmp_path):
     html = study.render(tmp_path / "none", tmp_path / "none")
     assert "Still missing" in html and "claims: not there yet" in html
-    assert "has not landed yet" in html
+    assert "There is no study yet" in html
 
 
 def test_until_then_the_models_own_scores_are_shown(tmp_path):
@@ -62,8 +63,8 @@ def test_claims_and_figures(tmp_path):
     write(folder, claims=[claim, {}], figures=figures)
     html = study.render(folder, tmp_path)
     assert "a &gt; b" in html and "&lt;no&gt;" in html and "refuted" in html
-    write(folder, claims=[{**claim, "text": ""}])
-    assert "-0.020 (-0.050 to +0.010)" in study.render(folder, tmp_path)
+    write(folder, leaderboard={"claims_note": "on <others>"})
+    assert "on &lt;others&gt;" in study.render(folder, tmp_path)
     assert 'alt="A plot"' in html and "Elsewhere: not there yet" in html
 
 
@@ -78,6 +79,18 @@ def test_models_are_listed_with_their_cards(random_checkpoints):
     assert "unetpp-bce" in html and "ensemble of unet-bce, unet_resnet34-bce" in html
     assert "apache-2.0" in html and "Add your own" in html
     assert models.cards(random_checkpoints)["unet-bce"].startswith("# untrained")
+
+
+def test_a_model_without_a_card_gets_one(tmp_path):
+    shipped = Path(__file__).parents[2] / "checkpoints" / "unet-bce"
+    folder = tmp_path / "unet-bce"
+    folder.mkdir()
+    for name in ("config.json", "metrics.json", "model.safetensors"):  # as from the Hub
+        (folder / name).symlink_to(shipped / name)
+    assert "cc-by-nc-sa-4.0" in models.render(tmp_path)
+    assert "Not for clinical use" in models.cards(tmp_path)["unet-bce"]
+    (folder / "metrics.json").unlink()
+    assert "has no model card" in models.cards(tmp_path)["unet-bce"]
 
 
 def test_a_new_folder_appears_and_a_damaged_one_is_named(random_checkpoints, tmp_path):

@@ -84,7 +84,7 @@ def paint_face(signal: np.ndarray, m: np.ndarray, clumps: np.ndarray, fat) -> No
 
 
 def paint_head(p: np.ndarray, skin: np.ndarray, cavity: np.ndarray, patient: Patient, texture):
-    """Signal (3, points) of everything around the brain, with CSF in its place."""
+    """Signal (3, points) of everything around the brain, with CSF in its place; 0 in the air."""
     m = mirrored(p)
     signal = np.empty_like(p)
     signal[:] = np.array(SIGNAL["muscle"], np.float32)[:, None]
@@ -100,9 +100,10 @@ def paint_head(p: np.ndarray, skin: np.ndarray, cavity: np.ndarray, patient: Pat
     paint_face(signal, m, clumps, patient.fat)
     uneven = 0.8 * sample(texture, 0.3 * p)
     # A thick slice cuts the vertex aslant: its borders are blurred over the slice's thickness.
-    slant_mm = 5 * inside(p[2] - 58, 24)
+    aslant = inside(p[2] - 58, 24)
+    slant_mm = patient.spacing_mm[0] * aslant
     scalp_fat = inside(4.5 + 0.03 * p[1] + uneven - skin, 2 + slant_mm)
-    paint(signal, scalp_fat * (1 - 0.08 * slant_mm), patient.fat)
+    paint(signal, scalp_fat * (1 - 0.4 * aslant), patient.fat)  # thinner there than the slice
     paint(signal, inside(1.2 - skin, 1.2 + slant_mm), SIGNAL["muscle"])  # the skin itself
     orbit_roof = inside(-p[2] - 4, 6) * inside(-44 - p[1], 6)
     bone_mm = 6.5 + uneven - 4.5 * orbit_roof
@@ -216,8 +217,8 @@ def paint_brain(signal, p, depths, patient: Patient, rng: np.random.Generator) -
         ]
     )
     paint(signal, in_cerebrum * inside(nuclei, 3), (gray + np.float32(SIGNAL["nuclei"])) / 2)
-    # Cerebellum: leaves too thin to be told apart, so mixed with white matter, around a white core,
-    # and the stem through it.
+    # Cerebellum: leaves so thin that grey and white matter mix, with traces of CSF between them,
+    # around a white core, and the stem through it.
     leaves = np.sin(1.25 * ellipsoid(m, (0, 22, -36)) + 2 * wander + sample(texture, q))
     paint(signal, inside(cerebellum), 0.5 * gray + 0.5)
     paint(signal, 0.15 * inside(cerebellum) * np.clip(leaves - 0.4, 0, 1), SIGNAL["csf"])

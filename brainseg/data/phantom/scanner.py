@@ -90,7 +90,7 @@ def render(patient: Patient, *, size: int = 256) -> tuple[np.ndarray, np.ndarray
     p = (turn @ scanner) / np.array(patient.head_scale, np.float32)[:, None]
 
     skin = head_depth(p)
-    head = np.flatnonzero(skin > -1)
+    head = np.flatnonzero(skin > -0.5 - (1 + patient.spacing_mm[0]) / 2)  # its blurred border too
     p, skin = p[:, head], skin[head]
     depths = brain_depths(p)
     cavity = depths[2]

@@ -13,6 +13,7 @@ function build() {
       const item = make("li", "card");
       const canvas = make("canvas", "");
       canvas.setAttribute("role", "img");
+      canvas.tabIndex = 0; // so that the left and right keys reach it
       const head = make("p", "title");
       head.append(make("strong", "", card.name));
       if (card.kind !== "model") head.append(make("span", "badge " + card.kind, card.kind));
@@ -207,5 +208,8 @@ function legend(slice) {
     : message.cards.length > 1 ? "Agreement is the overlap with the other models over the whole "
       + "scan: how much they agree, not how right they are. " + (message.estimateNote || "") : "";
   parts.push(make("span", "", words));
-  find(".legend").replaceChildren(...parts);
+  const legend = find(".legend"); // read aloud when it changes, so not at every step of a slider
+  const said = parts.map((part) => part.className + part.style.cssText + part.textContent).join();
+  if (legend.dataset.said !== said) legend.replaceChildren(...parts);
+  legend.dataset.said = said;
 }

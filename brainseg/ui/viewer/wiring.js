@@ -57,6 +57,7 @@ root.addEventListener("keydown", (event) => {
 on(".save", "click", () => trigger("download", { index, level: options.level }));
 find(".extra").open = window.innerWidth > 700;
 new ResizeObserver(() => requestAnimationFrame(draw)).observe(find(".body"));
-root.state = () => ({ index, look, level: options.level, slice: slices.get(index), message, layer, hd95 });
+root.state = () => (
+  { index, look, level: options.level, slice: slices.get(index), message, layer, hd95 });
 watch("value", () => receive(props.value));
 receive(props.value);
