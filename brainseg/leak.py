@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from brainseg.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
+from brainseg.checkpoint import Checkpoint, CheckpointError, find_checkpoints, read_checkpoint
 from brainseg.config import from_json
 
 MISTAKES = {
@@ -27,7 +27,7 @@ def leak_meter(runs: Path) -> dict:
     interval ``low``, ``high`` of the latter.
 
     Raises ValueError if no run below ``runs`` was made with ``--leak``, CheckpointError if a twin
-    is missing.
+    or a run's test scores are missing.
     """
     found, _ = find_checkpoints(runs)
     rows = []
@@ -42,6 +42,11 @@ def leak_meter(runs: Path) -> dict:
 
 def _row(checkpoint: Checkpoint) -> dict:
     metrics = json.loads((checkpoint.folder / "metrics.json").read_text(encoding="utf-8"))
+    if "test" not in metrics:
+        raise CheckpointError(
+            f"{checkpoint.folder} was not scored on the test patients: run the same train.py "
+            "command again, without --no-test."
+        )
     test = metrics["test"]["dice"]
     return {
         "checkpoint": checkpoint.name,

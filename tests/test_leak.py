@@ -67,3 +67,11 @@ def test_a_leaking_run_lives_beside_the_honest_one(tmp_path):
     honest, leaking = Config(model="unet"), Config(model="unet", leak="slices")
     assert leaking.run_folder(tmp_path).parent == honest.run_folder(tmp_path).parent
     assert leaking.run_folder(tmp_path) != honest.run_folder(tmp_path)
+
+
+def test_a_run_that_was_not_scored_is_named(tmp_path, capsys):
+    assert train(tmp_path, "--model", "unet", "--no-test") == 0
+    assert train(tmp_path, "--model", "unet", "--leak", "slices", "--no-test") == 0
+    capsys.readouterr()
+    assert main(["leak", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "l.json")]) == 1
+    assert "--no-test" in capsys.readouterr().err
