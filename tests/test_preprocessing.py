@@ -131,6 +131,7 @@ def test_floats_are_the_same_after_any_linear_change(gain, offset, phantom_case)
 @pytest.mark.parametrize(("gain", "offset"), [(0.8, 40), (0.5, 0)])
 def test_bytes_are_the_same_after_a_linear_change(gain, offset, phantom_case):
     pixels = phantom_case.scan.pixels
+    pixels = (pixels * (255 / pixels.max((0, 1, 2)))).astype(np.uint8)  # dark bytes hold too little
     changed = (pixels * gain + offset + 0.5).astype(np.uint8)
     close(z_scores(changed), z_scores(pixels), mean=0.25)
 
