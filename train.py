@@ -262,6 +262,7 @@ def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[
         except Exception:  # a fault of ours: told in full, and the other runs still go on
             failed.append(config)
             traceback.print_exc()
+    accelerator.end_training()  # or else a process may abort while its threads still wait
     return failed
 
 
