@@ -59,11 +59,15 @@ EQUAL = (
 )
 
 
-def training_text(model: dict) -> str:
-    """How long a model of ``models.json`` was trained: ``"10 epochs, 7 at 128 px"``."""
+def small_text(model: dict) -> str:
+    """Of a model of ``models.json`` that saw smaller pictures at first ``", 7 at 128 px"``."""
     small = model.get("small_epochs")
-    told = f"{model['total_epochs']} epochs"
-    return told + (f", {small} at {model['small_size_px']} px" if small else "")
+    return f", {small} at {model['small_size_px']} px" if small else ""
+
+
+def training_text(model: dict) -> str:
+    """How long it was trained, its start included: ``"10 epochs, 7 at 128 px"``."""
+    return f"{model['total_epochs']} epochs{small_text(model)}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from brainseg.choices import settings_text
 from brainseg.evaluation.claims import ROWS
 from brainseg.evaluation.evaluate import hd95_text
-from brainseg.evaluation.findings import EQUAL, Study, training_text
+from brainseg.evaluation.findings import EQUAL, Study, small_text, training_text
 from brainseg.evaluation.tables import read_table
 
 DISCUSSION = "discussion.md"
@@ -266,8 +266,7 @@ def _alone(study: Study, name: str) -> str:
 
 
 def _epochs(model: dict) -> str:
-    small = model.get("small_epochs")
-    return f"{model['epochs']}" + (f", {small} at {model['small_size_px']} px" if small else "")
+    return f"{model['epochs']}{small_text(model)}"
 
 
 def _start(model: dict) -> str:
