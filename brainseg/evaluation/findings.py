@@ -70,6 +70,11 @@ def training_text(model: dict) -> str:
     return f"{model['total_epochs']} epochs{small_text(model)}"
 
 
+def interval_text(score: dict) -> str:
+    """Of a score with an interval ``"0.800 to 0.895"``."""
+    return f"{score['low']:.3f} to {score['high']:.3f}"
+
+
 @dataclass(frozen=True)
 class Study:
     """What ``evaluate --study`` (see ``study.py``), ``bench``, ``leak`` and ``choices`` left in
@@ -149,6 +154,19 @@ class Study:
         folder = self.folder / "equal"
         if not (folder / "per_patient.csv").is_file():
             return None
+        return self._beside(folder)
+
+    @cached_property
+    def other_seeds(self) -> dict[int, Study]:
+        """The same trainings from other random numbers, by seed, if their scores are in
+        ``seed<k>/``.
+
+        Raises ValueError if these are of other patients."""
+        folders = {int(path.name[4:]): path for path in self.folder.glob("seed[0-9]*")}
+        return {seed: self._beside(folder) for seed, folder in sorted(folders.items())}
+
+    def _beside(self, folder: Path) -> Study:
+        """Another study of the same patients. Raises ValueError if these are others."""
         found = Study(folder)
         if {row["patient"] for row in found.rows} != {row["patient"] for row in self.rows}:
             raise ValueError(
@@ -185,6 +203,11 @@ class Study:
             found.append("speed of the shipped models: not measured yet")
         return found
 
+    def ece(self, name: str, *, scaled: bool = False) -> float | None:
+        """Expected calibration error; None if its probabilities were not looked at."""
+        curves = self.curves.get(name)
+        return expected_calibration_error(curves[scaled]) if curves else None
+
     def latency_ms(self, name: str) -> float | None:
         """Milliseconds per slice, a stack's bases included; None if the bench does not tell."""
         parts = [name, *self.models.get(name, {}).get("bases", [])]
@@ -214,8 +237,8 @@ class Study:
                     "rank": ranks[name],
                     **{key: model.get(key) for key in ("parameters", "gflop", "validation_dice")},
                     "latency_ms": self.latency_ms(name),
-                    "ece_before": expected_calibration_error(curves[False]) if curves else None,
-                    "ece_after": expected_calibration_error(curves[True]) if curves else None,
+                    "ece_before": self.ece(name),
+                    "ece_after": self.ece(name, scaled=True),
                     "temperature": curves[True][0]["temperature"] if curves else None,
                 }
             )

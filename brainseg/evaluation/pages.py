@@ -9,8 +9,9 @@ import numpy as np
 
 from brainseg.choices import settings_text
 from brainseg.evaluation.claims import ROWS
+from brainseg.evaluation.equal import equal_table, losses_section, seeds_section
 from brainseg.evaluation.evaluate import hd95_text
-from brainseg.evaluation.findings import EQUAL, Study, small_text, training_text
+from brainseg.evaluation.findings import Study, interval_text, small_text
 from brainseg.evaluation.tables import read_table
 
 DISCUSSION = "discussion.md"
@@ -34,8 +35,9 @@ def page(study: Study) -> str:
     if discussion.is_file():
         sections.append(discussion.read_text(encoding="utf-8").strip())
     sections += ["## Leaderboard", _leaderboard_table(board), *_figures(study, "dice")]
-    sections += ["## Claims and findings", *_equal_section(study), _claims_table(study.claims)]
+    sections += ["## Claims and findings", *equal_table(study), _claims_table(study.claims)]
     sections += _figures(study, "differences")
+    sections += [*losses_section(study), *seeds_section(study)]
     sections += _fusion_section(study)
     sections += _calibration_section(study, board)
     sections += ["## Dice against the size of the tumour", _size_table(study)]
@@ -58,7 +60,7 @@ def readme_table(study: Study) -> str:
         dice, model = study.scores[name]["dice"], study.models.get(name)
         told = [_start(model), _epochs(model)] if model else ["", ""]
         lines.append(
-            f"| `{name}` | {dice['mean']:.3f} | {_interval(dice)} | {dice['median']:.3f} | "
+            f"| `{name}` | {dice['mean']:.3f} | {interval_text(dice)} | {dice['median']:.3f} | "
             f"{_alone(study, name)} | {_validation(study, name)} | {' | '.join(told)} |"
         )
     lines += [
@@ -83,7 +85,7 @@ def _leaderboard_table(board: dict) -> str:
     for row in board["rows"]:
         rank = row["rank"]
         lines.append(
-            f"| `{row['name']}` | {row['dice']['mean']:.3f} | {_interval(row['dice'])} | "
+            f"| `{row['name']}` | {row['dice']['mean']:.3f} | {interval_text(row['dice'])} | "
             f"{row['dice']['median']:.3f} | {row['iou']['mean']:.3f} | {hd95_text(row)} | "
             f"{row['surface_dice']['mean']:.3f} | {row['precision']['mean']:.3f} | "
             f"{row['recall']['mean']:.3f} | {row['volume_error']['mean']:+.0%} | "
@@ -97,23 +99,6 @@ def _leaderboard_table(board: dict) -> str:
         "the rank and the share of best places when the patients are drawn anew 10,000 times.",
     ]
     return "\n".join(lines)
-
-
-def _equal_section(study: Study) -> list[str]:
-    if not study.equal:
-        return []
-    lines = [
-        "| for the verdicts | mean Dice | 95 % interval | median | trained for |",
-        "|---|---|---|---|---|",
-    ]
-    for name in study.equal.dice:
-        if model := study.equal.models.get(name):
-            dice = study.equal.scores[name]["dice"]
-            lines.append(
-                f"| `{name}` | {dice['mean']:.3f} | {_interval(dice)} | {dice['median']:.3f} | "
-                f"{training_text(model)} |"
-            )
-    return [f"{EQUAL} Their scores are in `study/equal/`.", "\n".join(lines)]
 
 
 def _claims_table(claims: Sequence[dict]) -> str:
@@ -130,7 +115,7 @@ def _fusion_section(study: Study) -> list[str]:
     lines = ["| | mean Dice | 95 % interval |", "|---|---|---|"]
     for name in [*(n for n in study.dice if n in fusions or n in bases)]:
         dice = study.scores[name]["dice"]
-        lines.append(f"| `{name}` | {dice['mean']:.3f} | {_interval(dice)} |")
+        lines.append(f"| `{name}` | {dice['mean']:.3f} | {interval_text(dice)} |")
     rest = ", but `fusion_all`: the mean of every single model" if "fusion_all" in fusions else ""
     told = f" All read {' and '.join(f'`{base}`' for base in bases)}{rest}." if bases else ""
     section = [
@@ -210,7 +195,7 @@ def _leak_section(study: Study) -> list[str]:
     for row in study.leak["rows"]:
         lines.append(
             f"| `{row['checkpoint']}` | {row['what']} | {row['believed']:.3f} | {row['true']:.3f} "
-            f"| {_interval(row)} |"
+            f"| {interval_text(row)} |"
         )
     return [
         "## Leak meter",
@@ -275,7 +260,3 @@ def _start(model: dict) -> str:
     if model["init_from"]:
         return f"weights {model['init_from'][:8]}"
     return "ImageNet" if model["encoder_weights"] else "random"
-
-
-def _interval(score: dict) -> str:
-    return f"{score['low']:.3f} to {score['high']:.3f}"

@@ -123,6 +123,36 @@ def test_claims_are_judged_on_models_of_equal_training_where_there_are_any(study
     assert "| `unetpp-bce` | 0.850 |" in page  # the leaderboard is of those shipped
 
 
+def test_losses_and_seeds_are_compared_at_equal_training(study):
+    model = {**json.loads((study / "models.json").read_text())["unet-bce"], "total_epochs": 4}
+
+    def write(folder, dice):
+        loss_of = {name: name.rpartition("-")[2] for name in dice}
+        rows = [{**row, "model": "unet", "loss": loss_of[row["checkpoint"]]}
+                for row in rows_of(dice)]  # fmt: skip
+        write_results(rows, folder, DESCRIPTION)
+        models = {name: {**model, "loss": loss_of[name]} for name in dice}
+        (folder / "models.json").write_text(json.dumps(models))
+
+    equal, readme = study / "equal", study.parents[1] / "README.md"
+    write(equal, {"unet-bce": (0.5, 0.6, 0.7)})
+    write_report(study, readme)
+    assert "## Which loss" not in study.with_suffix(".md").read_text()  # nothing to compare
+    write(equal, {"unet-bce": (0.5, 0.6, 0.7), "unet-hybrid": (0.6, 0.7, 0.8)})
+    write(equal / "seed1", {"unet-bce": (0.5, 0.6, 0.7), "unet-hybrid": (0.4, 0.5, 0.6)})
+    curve = {"low": 0.5, "high": 0.6, "pixels": 10, "mean_probability": 0.55, "tumour_share": 0.3}
+    calibrated = {"checkpoint": "unet-bce", "scaled": 0, "temperature": 1.0, **curve}
+    write_table(equal / "calibration.csv", [calibrated])
+    write_report(study, readme)
+    page = study.with_suffix(".md").read_text()
+    assert "| `unet` | 0.600 (ECE 0.25) | not trained | 0.700 (+0.100 [+0.100, +0.100]) |" in page
+    assert "| `unet-hybrid` | 0.700 | 0.500 |" in page
+    assert (
+        "| `unet-hybrid` minus `unet-bce` | +0.100 [+0.100, +0.100] | -0.100 [-0.100, -0.100] |"
+        in page
+    )
+
+
 def test_tables_are_whole(study):
     (study / "discussion.md").write_text("## What was learned\n\nA lot.")
     write_report(study, study.parents[1] / "README.md")

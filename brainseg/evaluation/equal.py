@@ -1,0 +1,98 @@
+"""The models that were all trained for equally many epochs, as sections of the study's page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from brainseg.evaluation.findings import EQUAL, Study, interval_text, training_text
+from brainseg.evaluation.statistics import paired_difference
+from brainseg.losses import LOSSES
+
+PAIRS = (("unet-hybrid", "unet-bce"), ("deeplabv3plus-bce", "unet_resnet34-bce"))
+
+
+def equal_table(study: Study) -> list[str]:
+    """What stands above the claims: the scores on which they are judged."""
+    if not study.equal:
+        return []
+    lines = [
+        "| for the verdicts | mean Dice | 95 % interval | median | trained for |",
+        "|---|---|---|---|---|",
+    ]
+    for name in study.equal.dice:
+        if model := study.equal.models.get(name):
+            dice = study.equal.scores[name]["dice"]
+            lines.append(
+                f"| `{name}` | {dice['mean']:.3f} | {interval_text(dice)} | {dice['median']:.3f} | "
+                f"{training_text(model)} |"
+            )
+    return [f"{EQUAL} Their scores are in `study/equal/`.", "\n".join(lines)]
+
+
+def losses_section(study: Study) -> list[str]:
+    """Each model with each loss, and how far each loss is from BCE."""
+    grid = _grid(study.equal) if study.equal else {}
+    if len({loss for model in grid.values() for loss in model}) < 2:
+        return []
+    lines = [f"| | {' | '.join(LOSSES)} |", f"|---|{'---|' * len(LOSSES)}"]
+    for model, names in grid.items():
+        cells = [_cell(study.equal, names, loss) for loss in LOSSES]
+        lines.append(f"| `{model}` | {' | '.join(cells)} |")
+    return [
+        "## Which loss",
+        "Mean Dice of each model with each loss, all trained for equally long; in brackets the "
+        "paired difference from BCE with its 95 % interval, not corrected for how many there are, "
+        "and the expected calibration error (ECE) as trained where it was measured.",
+        "\n".join(lines),
+    ]
+
+
+def seeds_section(study: Study) -> list[str]:
+    """The same trainings begun from other random numbers, if these were scored."""
+    if not study.equal or not study.equal.other_seeds:
+        return []
+    seeds = {0: study.equal, **study.equal.other_seeds}
+    lines = [
+        f"| mean Dice | {' | '.join(f'seed {seed}' for seed in seeds)} |",
+        f"|---|{'---|' * len(seeds)}",
+    ]
+    shared = set.intersection(*(set(found.models) for found in seeds.values()))
+    for name in (name for name in study.equal.dice if name in shared):
+        means = [f"{np.nanmean(found.dice[name]):.3f}" for found in seeds.values()]
+        lines.append(f"| `{name}` | {' | '.join(means)} |")
+    for better, other in PAIRS:
+        if {better, other} <= shared:
+            cells = [_difference(found, better, other) for found in seeds.values()]
+            lines.append(f"| `{better}` minus `{other}` | {' | '.join(cells)} |")
+    return [
+        "## Another seed",
+        "The same trainings, begun from other random weights and with the slices in another "
+        "order. Intervals are not corrected for how many there are.",
+        "\n".join(lines),
+    ]
+
+
+def _grid(equal: Study) -> dict[str, dict[str, str]]:
+    """By model and loss the checkpoint."""
+    grid: dict[str, dict[str, str]] = {}
+    for row in equal.rows:
+        if row["checkpoint"] in equal.models:
+            grid.setdefault(row["model"], {})[row["loss"]] = row["checkpoint"]
+    return grid
+
+
+def _cell(equal: Study, names: dict[str, str], loss: str) -> str:
+    if loss not in names:
+        return "not trained"
+    text = f"{np.nanmean(equal.dice[names[loss]]):.3f}"
+    told = []
+    if loss != "bce" and "bce" in names:
+        told.append(_difference(equal, names[loss], names["bce"]))
+    if (error := equal.ece(names[loss])) is not None:
+        told.append(f"ECE {error:.2f}")
+    return f"{text} ({', '.join(told)})" if told else text
+
+
+def _difference(study: Study, one: str, other: str) -> str:
+    found = paired_difference(study.dice[one], study.dice[other])
+    return f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
