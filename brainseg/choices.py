@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from brainseg.checkpoint import METRICS, Checkpoint, find_checkpoints
+from brainseg.config import from_json
 
 
 def choices(runs: Path) -> dict:
@@ -37,8 +38,6 @@ def choices(runs: Path) -> dict:
 def settings_text(settings: dict) -> str:
     """``"stack_inputs predictions, init_from none"``."""
     values = {key: "none" if value is None else value for key, value in settings.items()}
-    if "init_from" in values:  # a checksum
-        values["init_from"] = values["init_from"][:8]
     return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
@@ -58,11 +57,20 @@ def _validation_dice(checkpoint: Checkpoint) -> float:
 
 
 def _row(checkpoint: Checkpoint, group: list[Checkpoint]) -> dict:
-    run, *others = (c.settings["run"] for c in (checkpoint, *group))
-    differing = [key for key in run if any(other.get(key) != run[key] for other in others)]
+    own, *others = (_settings(c) for c in (checkpoint, *group))
+    differing = [key for key in own if any(other[key] != own[key] for other in others)]
     return {
         "checkpoint": checkpoint.name,
-        "settings": {key: run[key] for key in differing},
+        "settings": {key: own[key] for key in differing},
         "validation_dice": _validation_dice(checkpoint),
         "best": checkpoint is group[0],
     }
+
+
+def _settings(checkpoint: Checkpoint) -> dict:
+    """A run's settings, those that it is too old to have recorded included."""
+    settings = from_json(checkpoint.settings["run"]).to_json()
+    if sha256 := settings["init_from"]:
+        known = checkpoint.settings.get("started_from")
+        settings["init_from"] = f"{known['name']} after {known['epochs']}" if known else sha256[:8]
+    return settings

@@ -13,7 +13,7 @@ from brainseg.config import Config
 def add_run(tmp_path, save_random):
     """A function that makes an untrained run of the U-Net with a given validation Dice."""
 
-    def add(validation_dice, **settings):
+    def add(validation_dice, *, started_from=None, unknown=(), **settings):
         config = Config(model="unet", dataset="phantom", size=64, **settings)
         folder = config.run_folder(tmp_path)
         checkpoint = save_random(
@@ -21,6 +21,10 @@ def add_run(tmp_path, save_random):
         )
         described = json.loads((checkpoint.folder / "config.json").read_text())
         described["brainseg"]["name"] = config.name
+        if started_from:
+            described["brainseg"]["started_from"] = started_from
+        for key in unknown:  # to the version that made the run
+            del described["brainseg"]["run"][key]
         (checkpoint.folder / "config.json").write_text(json.dumps(described))
         metrics = {"validation": {"mean_dice": validation_dice}}
         (checkpoint.folder / "metrics.json").write_text(json.dumps(metrics))
@@ -35,13 +39,21 @@ def test_the_best_run_comes_first_with_what_sets_it_apart(tmp_path, add_run):
     add_run(0.70, seed=1)
     rows = choices(tmp_path)["rows"]
     assert rows == [
-        {"checkpoint": "unet-bce", "settings": {"init_from": "ab" * 32, "epochs": 15},
+        {"checkpoint": "unet-bce", "settings": {"init_from": "abababab", "epochs": 15},
          "validation_dice": 0.80, "best": True},
         {"checkpoint": "unet-bce", "settings": {"init_from": None, "epochs": 30},
          "validation_dice": 0.75, "best": False},
     ]  # fmt: skip
     assert settings_text(rows[0]["settings"]) == "init_from abababab, epochs 15"
     assert settings_text(rows[1]["settings"]) == "init_from none, epochs 30"
+
+
+def test_a_start_is_named_and_settings_of_old_runs_are_their_defaults(tmp_path, add_run):
+    add_run(0.75, unknown=["small_share", "val_every"])
+    start = {"name": "unet-bce", "dataset": "phantom", "epochs": 30}
+    add_run(0.80, init_from="ab" * 32, started_from=start)
+    started, plain = (row["settings"] for row in choices(tmp_path)["rows"])
+    assert started == {"init_from": "unet-bce after 30"} and plain == {"init_from": None}
 
 
 def test_the_command_writes_what_the_report_reads(tmp_path, add_run, capsys):
