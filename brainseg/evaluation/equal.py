@@ -31,18 +31,21 @@ def equal_table(study: Study) -> list[str]:
 
 def losses_section(study: Study) -> list[str]:
     """Each model with each loss, and how far each loss is from BCE."""
-    grid = _grid(study.equal) if study.equal else {}
-    if len({loss for model in grid.values() for loss in model}) < 2:
+    alike = [found for found in (study.equal, study.longer) if found]
+    if len({model["loss"] for found in alike for model in found.models.values()}) < 2:
         return []
     lines = [f"| | {' | '.join(LOSSES)} |", f"|---|{'---|' * len(LOSSES)}"]
-    for model, names in grid.items():
-        cells = [_cell(study.equal, names, loss) for loss in LOSSES]
-        lines.append(f"| `{model}` | {' | '.join(cells)} |")
+    for found in alike:
+        for model, names in _grid(found).items():
+            trained = training_text(found.models[next(iter(names.values()))])
+            cells = [_cell(found, names, loss) for loss in LOSSES]
+            lines.append(f"| `{model}`, {trained} | {' | '.join(cells)} |")
     return [
         "## Which loss",
-        "Mean Dice of each model with each loss, all trained for equally long; in brackets the "
-        "paired difference from BCE with its 95 % interval, not corrected for how many there are, "
-        "and the expected calibration error (ECE) as trained where it was measured.",
+        "Mean Dice of each model with each loss, those of a row all trained for equally long; in "
+        "brackets the paired difference from BCE with its 95 % interval, not corrected for how "
+        "many there are, and the expected calibration error (ECE) as trained where it was "
+        "measured.",
         "\n".join(lines),
     ]
 

@@ -147,26 +147,31 @@ class Study:
 
     @cached_property
     def equal(self) -> Study | None:
-        """The study's rows, all trained for equally many epochs, if their scores are in ``equal/``.
+        """The study's rows, all trained for equally many epochs, if their scores are in
+        ``equal/``."""
+        return self._beside("equal")
 
-        Raises ValueError if these are of other patients.
-        """
-        folder = self.folder / "equal"
-        if not (folder / "per_patient.csv").is_file():
-            return None
-        return self._beside(folder)
+    @cached_property
+    def longer(self) -> Study | None:
+        """Models that were trained for longer, but again all alike, if these are in
+        ``longer/``."""
+        return self._beside("longer")
 
     @cached_property
     def other_seeds(self) -> dict[int, Study]:
-        """The same trainings from other random numbers, by seed, if their scores are in
-        ``seed<k>/``.
+        """The same trainings from other random numbers, by seed, if these are in ``seed<k>/``."""
+        seeds = sorted(int(path.name[4:]) for path in self.folder.glob("seed[0-9]*"))
+        found = {seed: self._beside(f"seed{seed}") for seed in seeds}
+        return {seed: study for seed, study in found.items() if study}
 
-        Raises ValueError if these are of other patients."""
-        folders = {int(path.name[4:]): path for path in self.folder.glob("seed[0-9]*")}
-        return {seed: self._beside(folder) for seed, folder in sorted(folders.items())}
+    def _beside(self, name: str) -> Study | None:
+        """Another study of the same patients, in a folder of this one; None without scores.
 
-    def _beside(self, folder: Path) -> Study:
-        """Another study of the same patients. Raises ValueError if these are others."""
+        Raises ValueError if the patients are others.
+        """
+        folder = self.folder / name
+        if not (folder / "per_patient.csv").is_file():
+            return None
         found = Study(folder)
         if {row["patient"] for row in found.rows} != {row["patient"] for row in self.rows}:
             raise ValueError(

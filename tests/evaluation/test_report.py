@@ -145,7 +145,10 @@ def test_losses_and_seeds_are_compared_at_equal_training(study):
     write_table(equal / "calibration.csv", [calibrated])
     write_report(study, readme)
     page = study.with_suffix(".md").read_text()
-    assert "| `unet` | 0.600 (ECE 0.25) | not trained | 0.700 (+0.100 [+0.100, +0.100]) |" in page
+    assert (
+        "| `unet`, 4 epochs | 0.600 (ECE 0.25) | not trained | 0.700 (+0.100 [+0.100, +0.100]) |"
+        in page
+    )
     assert "| `unet-hybrid` | 0.700 | 0.500 |" in page
     assert (
         "| `unet-hybrid` minus `unet-bce` | +0.100 [+0.100, +0.100] | -0.100 [-0.100, -0.100] |"
