@@ -218,7 +218,8 @@ def _choices_section(study: Study) -> list[str]:
         )
     return [
         "## Choices",
-        "Made on the validation patients; the test patients have no part in them.",
+        "Runs that differ in a setting, by their Dice on the validation patients, on whom their "
+        "epoch and threshold were chosen too; the test patients have no part in it.",
         "\n".join(lines),
     ]
 
