@@ -1,4 +1,4 @@
-"""The models that were all trained for equally many epochs, as sections of the study's page."""
+"""Models that were trained alike, as sections of the study's page."""
 
 from __future__ import annotations
 
@@ -31,21 +31,53 @@ def equal_table(study: Study) -> list[str]:
 
 def losses_section(study: Study) -> list[str]:
     """Each model with each loss, and how far each loss is from BCE."""
-    alike = [found for found in (study.equal, study.longer) if found]
-    if len({model["loss"] for found in alike for model in found.models.values()}) < 2:
+    equal = study.equal
+    if not equal or len({model["loss"] for model in equal.models.values()}) < 2:
         return []
     lines = [f"| | {' | '.join(LOSSES)} |", f"|---|{'---|' * len(LOSSES)}"]
-    for found in alike:
-        for model, names in _grid(found).items():
-            trained = training_text(found.models[next(iter(names.values()))])
-            cells = [_cell(found, names, loss) for loss in LOSSES]
-            lines.append(f"| `{model}`, {trained} | {' | '.join(cells)} |")
+    for model, names in _grid(equal).items():
+        cells = [_cell(equal, names, loss) for loss in LOSSES]
+        lines.append(f"| `{model}` | {' | '.join(cells)} |")
     return [
         "## Which loss",
-        "Mean Dice of each model with each loss, those of a row all trained for equally long; in "
-        "brackets the paired difference from BCE with its 95 % interval, not corrected for how "
-        "many there are, and the expected calibration error (ECE) as trained where it was "
-        "measured.",
+        "Mean Dice of each model with each loss, all trained for equally many epochs; in brackets "
+        "the paired difference from BCE with its 95 % interval, not corrected for how many there "
+        "are, and the expected calibration error (ECE) as trained where it was measured.",
+        "\n".join(lines),
+    ]
+
+
+def longer_section(study: Study) -> list[str]:
+    """What was trained for longer, shipped or not, each beside those that were trained alike."""
+    if not study.longer:
+        return []
+    least = min(model["total_epochs"] for model in study.longer.models.values())
+    alike: dict[str, list[tuple[str, Study]]] = {}
+    for found in (study, study.longer):
+        for name, model in found.models.items():
+            if model.get("total_epochs", 0) >= least and not model.get("small_epochs"):
+                alike.setdefault(_begun(model), []).append((name, found))
+    lines = [
+        "| | trained for | validation Dice | mean Dice | 95 % interval | minus the first of those "
+        "trained alike |",
+        "|---|---|---|---|---|---|",
+    ]
+    for begun, those in sorted(alike.items()):
+        those.sort(key=lambda one: (one[1].models[one[0]]["loss"] != "bce", one[1] is not study))
+        first, its = those[0]
+        for name, found in those:
+            dice, model = found.scores[name]["dice"], found.models[name]
+            gap = paired_difference(found.dice[name], its.dice[first])
+            lines.append(
+                f"| `{name}`{', shipped' if found is study else ''} | {begun} | "
+                f"{model['validation_dice']:.3f} | {dice['mean']:.3f} | {interval_text(dice)} | "
+                f"{_gap_text(gap) if (name, found) != (first, its) else ''} |"
+            )
+    return [
+        "## Trained for longer",
+        "At full size throughout. The validation Dice is the one by which training chose the "
+        "threshold, at the size it trained on. Differences are paired and have their 95 % "
+        "interval, not corrected for how many there are.",
         "\n".join(lines),
     ]
 
@@ -97,5 +129,16 @@ def _cell(equal: Study, names: dict[str, str], loss: str) -> str:
 
 
 def _difference(study: Study, one: str, other: str) -> str:
-    found = paired_difference(study.dice[one], study.dice[other])
-    return f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
+    return _gap_text(paired_difference(study.dice[one], study.dice[other]))
+
+
+def _gap_text(gap: dict) -> str:
+    return f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+
+
+def _begun(model: dict) -> str:
+    """How long it was trained, and from what it was begun anew."""
+    text = training_text(model)
+    if start := model.get("started_from"):
+        return f"{text}, the last {model['epochs']} begun anew from `{start['name']}`"
+    return text

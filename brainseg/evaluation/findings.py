@@ -146,6 +146,11 @@ class Study:
         return summary(read_table(self.folder / "validation.csv"))
 
     @cached_property
+    def phantoms(self) -> list[dict]:
+        """Scores on phantoms, if these are in ``phantoms/``."""
+        return read_table(self.folder / "phantoms" / "per_patient.csv")
+
+    @cached_property
     def equal(self) -> Study | None:
         """The study's rows, all trained for equally many epochs, if their scores are in
         ``equal/``."""
@@ -153,7 +158,7 @@ class Study:
 
     @cached_property
     def longer(self) -> Study | None:
-        """Models that were trained for longer, but again all alike, if these are in
+        """Models that were trained for longer but are not shipped, if their scores are in
         ``longer/``."""
         return self._beside("longer")
 

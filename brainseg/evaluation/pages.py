@@ -9,7 +9,7 @@ import numpy as np
 
 from brainseg.choices import settings_text
 from brainseg.evaluation.claims import ROWS
-from brainseg.evaluation.equal import equal_table, losses_section, seeds_section
+from brainseg.evaluation.equal import equal_table, longer_section, losses_section, seeds_section
 from brainseg.evaluation.evaluate import hd95_text
 from brainseg.evaluation.findings import Study, interval_text, small_text
 from brainseg.evaluation.tables import read_table
@@ -37,14 +37,14 @@ def page(study: Study) -> str:
     sections += ["## Leaderboard", _leaderboard_table(board), *_figures(study, "dice")]
     sections += ["## Claims and findings", *equal_table(study), _claims_table(study.claims)]
     sections += _figures(study, "differences")
-    sections += [*losses_section(study), *seeds_section(study)]
+    sections += [*losses_section(study), *seeds_section(study), *longer_section(study)]
     sections += _fusion_section(study)
     sections += _calibration_section(study, board)
     sections += ["## Dice against the size of the tumour", _size_table(study)]
     sections += _figures(study, "size")
     sections += ["## What it costs", _cost_table(board), *_figures(study, "gflop", "latency")]
     sections += _leak_section(study)
-    sections += _figures(study, "phantoms", heading="## On phantoms")
+    sections += _phantom_section(study)
     sections += _choices_section(study)
     sections += ["## The checkpoints", _training_table(study)]
     return "\n\n".join(sections) + "\n"
@@ -69,11 +69,10 @@ def readme_table(study: Study) -> str:
     return "\n".join(lines)
 
 
-def _figures(study: Study, *stems: str, heading: str | None = None) -> list[str]:
+def _figures(study: Study, *stems: str) -> list[str]:
     there = {entry["file"]: entry for entry in study.figures}
     found = [there[f"{stem}.png"] for stem in stems if f"{stem}.png" in there]
-    images = [f"![{entry['alt']}]({study.folder.name}/{entry['file']})" for entry in found]
-    return [heading, *images] if heading and images else images
+    return [f"![{entry['alt']}]({study.folder.name}/{entry['file']})" for entry in found]
 
 
 def _leaderboard_table(board: dict) -> str:
@@ -200,10 +199,40 @@ def _leak_section(study: Study) -> list[str]:
     return [
         "## Leak meter",
         "The same model and budget, split honestly and with a mistake made on purpose. What it "
-        "believes is the Dice on the slices it was validated on; the patients of the last columns "
-        "no variant has seen.",
+        "believes is the Dice on the slices it was validated on: by the honest way the patients of "
+        "fold 1, by slice a fifth of the slices of all but the test patients, in-sample a fifth of "
+        "the training patients. So the mistakes change what is trained on and validated on too. "
+        "The patients of the last columns no variant has seen.",
         "\n".join(lines),
     ]
+
+
+def _phantom_section(study: Study) -> list[str]:
+    found = _figures(study, "phantoms")
+    if study.phantoms:
+        found.insert(0, _phantom_table(study.phantoms))
+    return ["## On phantoms", *found] if found else []
+
+
+def _phantom_table(rows: Sequence[dict]) -> str:
+    """Heads with a tumour apart from healthy ones: in these Dice is 0, or undefined if nothing was
+    marked, so that a mean over all would be over other heads for each model."""
+    ill = [row for row in rows if row["tumour_px"] > 0]
+    healthy = [row for row in rows if not row["tumour_px"]]
+    means = {
+        name: np.nanmean([row["dice"] for row in ill if row["checkpoint"] == name])
+        for name in dict.fromkeys(row["checkpoint"] for row in ill)
+    }
+    heads = {row["patient"] for row in ill}, {row["patient"] for row in healthy}
+    lines = [
+        f"| | mean Dice, {len(heads[0])} heads with a tumour | of {len(heads[1])} healthy heads "
+        "left empty |",
+        "|---|---|---|",
+    ]
+    for name, mean in sorted(means.items(), key=lambda item: -item[1]):
+        empty = sum(not row["predicted_px"] for row in healthy if row["checkpoint"] == name)
+        lines.append(f"| `{name}` | {mean:.3f} | {empty} |")
+    return "\n".join(lines)
 
 
 def _choices_section(study: Study) -> list[str]:

@@ -145,15 +145,53 @@ def test_losses_and_seeds_are_compared_at_equal_training(study):
     write_table(equal / "calibration.csv", [calibrated])
     write_report(study, readme)
     page = study.with_suffix(".md").read_text()
-    assert (
-        "| `unet`, 4 epochs | 0.600 (ECE 0.25) | not trained | 0.700 (+0.100 [+0.100, +0.100]) |"
-        in page
-    )
+    assert "| `unet` | 0.600 (ECE 0.25) | not trained | 0.700 (+0.100 [+0.100, +0.100]) |" in page
     assert "| `unet-hybrid` | 0.700 | 0.500 |" in page
     assert (
         "| `unet-hybrid` minus `unet-bce` | +0.100 [+0.100, +0.100] | -0.100 [-0.100, -0.100] |"
         in page
     )
+
+
+def test_longer_trainings_stand_beside_those_begun_and_trained_alike(study):
+    told = json.loads((study / "models.json").read_text())
+    short = {"total_epochs": 10, "small_epochs": 0}
+    anew = {**told["unet-bce"], "total_epochs": 33, "small_epochs": 0,
+            "started_from": {"name": "unet-bce", "epochs": 30, "dataset": "lgg"}}  # fmt: skip
+    shipped = {
+        "unet-bce": {**told["unet-bce"], **short},
+        "unet-hybrid": {**anew, "loss": "hybrid"},
+    }
+    (study / "models.json").write_text(json.dumps(shipped))
+    write_results(rows_of({**DICE, "unet-hybrid": (0.8, 0.8, 0.8)}), study, DESCRIPTION)
+    longer = study / "longer"
+    kept = {"unet-bce": (0.7, 0.7, 0.7), "unet-hybrid": (0.9, 0.9, 0.9)}
+    write_results(rows_of(kept), longer, DESCRIPTION)
+    through = {**anew, "loss": "hybrid", "started_from": None}
+    (longer / "models.json").write_text(json.dumps({"unet-bce": anew, "unet-hybrid": through}))
+    write_report(study, study.parents[1] / "README.md")
+    page = study.with_suffix(".md").read_text().split("## Trained for longer")[1]
+    begun = "33 epochs, the last 3 begun anew from `unet-bce`"
+    rows = [line for line in page.split("\n## ")[0].splitlines() if line.startswith("| `")]
+    assert rows == [  # the one begun otherwise has no difference, the short one no row
+        "| `unet-hybrid` | 33 epochs | 0.750 | 0.900 | 0.900 to 0.900 |  |",
+        f"| `unet-bce` | {begun} | 0.750 | 0.700 | 0.700 to 0.700 |  |",
+        f"| `unet-hybrid`, shipped | {begun} | 0.750 | 0.800 | 0.800 to 0.800 | "
+        "+0.100 [+0.100, +0.100] |",
+    ]
+
+
+def test_healthy_phantoms_are_told_apart(study):
+    rows = rows_of({"unet-bce": (0.8, 0.6, 0.0, np.nan), "fusion_mean": (0.9, 0.7, 0.0, 0.0)})
+    for row in rows:
+        healthy = row["patient"] in ("patient 2", "patient 3")
+        row["tumour_px"] = 0 if healthy else 100
+        row["predicted_px"] = 0 if np.isnan(row["dice"]) else 90
+    write_table(study / "phantoms" / "per_patient.csv", rows, COLUMNS)
+    write_report(study, study.parents[1] / "README.md")
+    page = study.with_suffix(".md").read_text()
+    assert "mean Dice, 2 heads with a tumour | of 2 healthy heads left empty |" in page
+    assert page.index("| `fusion_mean` | 0.800 | 0 |") < page.index("| `unet-bce` | 0.700 | 1 |")
 
 
 def test_tables_are_whole(study):
