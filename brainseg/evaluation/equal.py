@@ -65,13 +65,13 @@ def longer_section(study: Study) -> list[str]:
     for begun, those in sorted(alike.items()):
         those.sort(key=lambda one: (one[1].models[one[0]]["loss"] != "bce", one[1] is not study))
         first, its = those[0]
-        for name, found in those:
+        for place, (name, found) in enumerate(those):
             dice, model = found.scores[name]["dice"], found.models[name]
-            gap = paired_difference(found.dice[name], its.dice[first])
+            gap = _difference(found.dice[name], its.dice[first]) if place else ""
             lines.append(
                 f"| `{name}`{', shipped' if found is study else ''} | {begun} | "
                 f"{model['validation_dice']:.3f} | {dice['mean']:.3f} | {interval_text(dice)} | "
-                f"{_gap_text(gap) if (name, found) != (first, its) else ''} |"
+                f"{gap} |"
             )
     return [
         "## Trained for longer",
@@ -97,7 +97,7 @@ def seeds_section(study: Study) -> list[str]:
         lines.append(f"| `{name}` | {' | '.join(means)} |")
     for better, other in PAIRS:
         if {better, other} <= shared:
-            cells = [_difference(found, better, other) for found in seeds.values()]
+            cells = [_difference(found.dice[better], found.dice[other]) for found in seeds.values()]
             lines.append(f"| `{better}` minus `{other}` | {' | '.join(cells)} |")
     return [
         "## Another seed",
@@ -122,17 +122,15 @@ def _cell(equal: Study, names: dict[str, str], loss: str) -> str:
     text = f"{np.nanmean(equal.dice[names[loss]]):.3f}"
     told = []
     if loss != "bce" and "bce" in names:
-        told.append(_difference(equal, names[loss], names["bce"]))
+        told.append(_difference(equal.dice[names[loss]], equal.dice[names["bce"]]))
     if (error := equal.ece(names[loss])) is not None:
         told.append(f"ECE {error:.2f}")
     return f"{text} ({', '.join(told)})" if told else text
 
 
-def _difference(study: Study, one: str, other: str) -> str:
-    return _gap_text(paired_difference(study.dice[one], study.dice[other]))
-
-
-def _gap_text(gap: dict) -> str:
+def _difference(dice: np.ndarray, other: np.ndarray) -> str:
+    """``"+0.031 [+0.003, +0.059]"`` of two models' Dice, one per patient in the same order."""
+    gap = paired_difference(dice, other)
     return f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
 
 

@@ -146,9 +146,9 @@ class Study:
         return summary(read_table(self.folder / "validation.csv"))
 
     @cached_property
-    def phantoms(self) -> list[dict]:
-        """Scores on phantoms, if these are in ``phantoms/``."""
-        return read_table(self.folder / "phantoms" / "per_patient.csv")
+    def phantoms(self) -> Study | None:
+        """The same models on phantoms, if their scores are in ``phantoms/``."""
+        return self._within("phantoms")
 
     @cached_property
     def equal(self) -> Study | None:
@@ -174,15 +174,16 @@ class Study:
 
         Raises ValueError if the patients are others.
         """
-        folder = self.folder / name
-        if not (folder / "per_patient.csv").is_file():
-            return None
-        found = Study(folder)
-        if {row["patient"] for row in found.rows} != {row["patient"] for row in self.rows}:
+        found = self._within(name)
+        if found and {r["patient"] for r in found.rows} != {r["patient"] for r in self.rows}:
             raise ValueError(
-                f"{folder} scores other patients than {self.folder}: expected the same fold."
+                f"{found.folder} scores other patients than {self.folder}: expected the same fold."
             )
         return found
+
+    def _within(self, name: str) -> Study | None:
+        folder = self.folder / name
+        return Study(folder) if (folder / "per_patient.csv").is_file() else None
 
     @cached_property
     def claims(self) -> list[dict]:

@@ -214,24 +214,19 @@ def _phantom_section(study: Study) -> list[str]:
     return ["## On phantoms", *found] if found else []
 
 
-def _phantom_table(rows: Sequence[dict]) -> str:
+def _phantom_table(phantoms: Study) -> str:
     """Heads with a tumour apart from healthy ones: in these Dice is 0, or undefined if nothing was
     marked, so that a mean over all would be over other heads for each model."""
-    ill = [row for row in rows if row["tumour_px"] > 0]
-    healthy = [row for row in rows if not row["tumour_px"]]
-    means = {
-        name: np.nanmean([row["dice"] for row in ill if row["checkpoint"] == name])
-        for name in dict.fromkeys(row["checkpoint"] for row in ill)
-    }
-    heads = {row["patient"] for row in ill}, {row["patient"] for row in healthy}
+    ill = phantoms.tumour_px > 0
+    means = {name: np.nanmean(dice[ill]) for name, dice in phantoms.dice.items()}
     lines = [
-        f"| | mean Dice, {len(heads[0])} heads with a tumour | of {len(heads[1])} healthy heads "
-        "left empty |",
+        f"| | mean Dice, {ill.sum()} heads with a tumour | of {(~ill).sum()} healthy heads left "
+        "empty |",
         "|---|---|---|",
     ]
-    for name, mean in sorted(means.items(), key=lambda item: -item[1]):
-        empty = sum(not row["predicted_px"] for row in healthy if row["checkpoint"] == name)
-        lines.append(f"| `{name}` | {mean:.3f} | {empty} |")
+    for name in sorted(means, key=means.get, reverse=True):
+        empty = np.isnan(phantoms.dice[name][~ill]).sum()
+        lines.append(f"| `{name}` | {means[name]:.3f} | {empty} |")
     return "\n".join(lines)
 
 
