@@ -8,12 +8,12 @@ __version__ = "0.1.0"
 
 # Names are fetched on first use, so that `import brainseg` stays cheap.
 _HOMES = {
-    "read_scan": "brainseg.scan",
-    "read_mask": "brainseg.scan",
-    "read_sequences": "brainseg.scan",
-    "write_mask": "brainseg.scan",
-    "Scan": "brainseg.scan",
-    "ScanError": "brainseg.scan",
+    "read_scan": "brainseg.scans.reading",
+    "read_mask": "brainseg.scans.reading",
+    "read_sequences": "brainseg.scans.reading",
+    "write_mask": "brainseg.scans.reading",
+    "Scan": "brainseg.scans.reading",
+    "ScanError": "brainseg.scans.reading",
     "load": "brainseg.inference",
     "compare": "brainseg.inference",
     "Predictor": "brainseg.inference",

@@ -35,7 +35,7 @@ from brainseg.checkpoint import (
 from brainseg.comparison import FUSIONS, Comparison, Result
 from brainseg.fusing import expected_results, fused_results
 from brainseg.preprocessing import Prepared, normalise, prepare, restore
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 
 __all__ = [
     "FUSIONS",

@@ -4,7 +4,7 @@ import pytest
 
 from brainseg import guard
 from brainseg.data.phantom import make_case
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 
 ROWS, COLUMNS = np.mgrid[:128, :128]
 

@@ -29,7 +29,7 @@ from brainseg.inference import (
     warm_up,
 )
 from brainseg.preprocessing import normalise, prepare, restore
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 
 BASES = ["unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce"]
 MODELS = ["unet-bce", *BASES, "unetpp-bce"]

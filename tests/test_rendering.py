@@ -4,7 +4,7 @@ import pytest
 
 from brainseg import rendering
 from brainseg.rendering import MASK_COLOUR, TRUTH_COLOUR
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 
 MARKED, TRUE = list(MASK_COLOUR), list(TRUTH_COLOUR)
 

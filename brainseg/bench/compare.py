@@ -26,7 +26,7 @@ from brainseg.checkpoint import load_module, read_checkpoint
 from brainseg.cores import usable_cores
 from brainseg.data.phantom import make_case
 from brainseg.evaluation import metrics
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 
 ROUNDS = 15
 VOLUME_SHAPE = (155, 240, 240)

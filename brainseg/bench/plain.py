@@ -17,7 +17,7 @@ import torch
 
 from brainseg.checkpoint import Checkpoint, find_base, find_checkpoints, load_module
 from brainseg.preprocessing import normalise, prepare, restore
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 
 _BATCH = 16
 

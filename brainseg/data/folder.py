@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from brainseg.data.case import Case, CaseRef, DataError, naming
-from brainseg.scan import natural_key, read_mask, read_scan
+from brainseg.scans.reading import natural_key, read_mask, read_scan
 
 TITLE = "your own folder"
 LICENCE = "your own"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.data.case import Case, CaseRef, DataError, naming
-from brainseg.scan import Scan, read_mask, read_scan
+from brainseg.scans.reading import Scan, read_mask, read_scan
 
 
 def slices_ref(

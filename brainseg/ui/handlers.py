@@ -31,7 +31,7 @@ from brainseg.inference import (
     load_usable,
 )
 from brainseg.preprocessing import CLIP, normalise, prepare
-from brainseg.scan import (
+from brainseg.scans.reading import (
     Scan,
     ScanError,
     mask_suffix,

@@ -12,7 +12,7 @@ import numpy as np
 from brainseg import rendering, stress
 from brainseg.evaluation import metrics
 from brainseg.inference import expected_results, load_usable, predict_all
-from brainseg.scan import Scan, ScanError
+from brainseg.scans.reading import Scan, ScanError
 from brainseg.ui import view
 from brainseg.ui.handlers import Step, read_example, require_checkpoints
 from brainseg.ui.view import View

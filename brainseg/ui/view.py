@@ -17,7 +17,7 @@ import numpy as np
 from brainseg import rendering
 from brainseg.evaluation import agreement, metrics
 from brainseg.inference import Result
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 from brainseg.ui import words
 
 MAX_SIDE = 768

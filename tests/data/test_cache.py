@@ -19,7 +19,7 @@ from brainseg import preprocessing
 from brainseg.data import load_dataset
 from brainseg.data.cache import prepared_set
 from brainseg.data.case import Case, CaseRef, DataError
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 
 
 def refuse():

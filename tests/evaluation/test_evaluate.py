@@ -17,7 +17,7 @@ from brainseg.data.splits import fold_of
 from brainseg.evaluation import evaluate as evaluation
 from brainseg.evaluation.evaluate import evaluate, select_patients, summary, write_results
 from brainseg.inference import FUSIONS, Result
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 
 DESCRIPTION = {
     "dataset": "made up",

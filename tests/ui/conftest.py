@@ -134,7 +134,7 @@ def scan_nifti(tmp_path) -> tuple[Path, Path]:
     import SimpleITK as sitk
 
     from brainseg.data.phantom import make_case
-    from brainseg.scan import read_scan, write_mask
+    from brainseg.scans.reading import read_scan, write_mask
 
     case = make_case(3, "large", size=64, slices=6)
     image = sitk.GetImageFromArray(case.scan.pixels[..., 1].astype(np.int16))

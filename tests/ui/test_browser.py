@@ -221,7 +221,7 @@ def test_a_volume_with_its_slider(visit, scan_nifti):
 
 
 def test_downloads_are_what_was_shown(visit, scan_nifti, tmp_path):
-    from brainseg.scan import read_scan
+    from brainseg.scans.reading import read_scan
 
     page = visit()
     give(page, scan_nifti[0])

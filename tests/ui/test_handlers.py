@@ -12,7 +12,7 @@ from brainseg import estimate, inference
 from brainseg.checkpoint import CheckpointError
 from brainseg.data import phantom
 from brainseg.inference import Comparison, Result
-from brainseg.scan import Scan, ScanError, read_scan
+from brainseg.scans.reading import Scan, ScanError, read_scan
 from brainseg.ui import handlers, markup, stressing, view, words
 
 MODELS = ["unet-bce", "unet_resnet34-bce", "unetpp-bce"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from brainseg.inference import Comparison, Result
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 from brainseg.ui import view
 
 

@@ -9,15 +9,15 @@ import sys
 import zipfile
 import zlib
 
+import brainseg.scan as scan_module
 import cv2
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-import brainseg.scan as scan_module
 from brainseg import scan_formats
-from brainseg.scan import (
+from brainseg.scans.reading import (
     Scan,
     ScanError,
     mask_suffix,
