@@ -13,7 +13,7 @@ import numpy as np
 from brainseg.checkpoint import replacing
 from brainseg.inference import Comparison, Predictor, predict_all
 from brainseg.rendering import display_volume, largest_slice, overlay
-from brainseg.scan_formats import sniff
+from brainseg.scans.formats import sniff
 from brainseg.scans.reading import Scan, ScanError, mask_suffix, natural_key, write_mask
 
 

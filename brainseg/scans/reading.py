@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from brainseg.scan_formats import (
+from brainseg.scans.formats import (
     MAX_PIXELS,
     PICTURES,
     READABLE,

@@ -16,7 +16,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from brainseg import scan_formats
+from brainseg.scans import formats
 from brainseg.scans.reading import (
     Scan,
     ScanError,
@@ -662,7 +662,7 @@ def test_constant_images_are_allowed(tmp_path):
 
 
 def test_size_is_refused_before_decoding(tmp_path, monkeypatch):
-    monkeypatch.setattr(scan_formats, "MAX_PIXELS", 100)
+    monkeypatch.setattr(formats, "MAX_PIXELS", 100)
     Image.fromarray(noise(20, 20)).save(tmp_path / "a.png")
     Image.fromarray(noise(20, 20)).save(tmp_path / "a.jpg")
     cv2.imwritemulti(str(tmp_path / "a.tif"), [noise(9, 9)] * 2)
@@ -671,7 +671,7 @@ def test_size_is_refused_before_decoding(tmp_path, monkeypatch):
         volume(tmp_path / f"a{suffix}", noise(5, 5, 5))
     dicom_series(tmp_path / "s", noise(3, 6, 6, dtype=np.int16))
     for name in ("_pillow_array", "_opencv_frames", "_read_series", "_to_patient_axes"):
-        monkeypatch.setattr(scan_formats, name, lambda *_: pytest.fail("decoded"))
+        monkeypatch.setattr(formats, name, lambda *_: pytest.fail("decoded"))
     for path in tmp_path.iterdir():
         refused(path, "more than the 100", "Crop")
 
