@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brainseg.config import Config
-from brainseg.preprocessing import VERSION
+from brainseg.scans.preprocessing import VERSION
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 METRICS, HISTORY, ORIGIN = "metrics.json", "history.csv", "origin.json"

@@ -34,7 +34,7 @@ from brainseg.checkpoint import (
 )
 from brainseg.comparison import FUSIONS, Comparison, Result
 from brainseg.fusing import expected_results, fused_results
-from brainseg.preprocessing import Prepared, normalise, prepare, restore
+from brainseg.scans.preprocessing import Prepared, normalise, prepare, restore
 from brainseg.scans.reading import Scan
 
 __all__ = [

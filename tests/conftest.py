@@ -35,7 +35,6 @@ def save_random(phantom_case):
     """
     import torch
 
-    from brainseg import preprocessing
     from brainseg.checkpoint import (
         architecture_json,
         load_module,
@@ -44,6 +43,7 @@ def save_random(phantom_case):
     )
     from brainseg.config import Config
     from brainseg.models import create_model
+    from brainseg.scans import preprocessing
 
     prepared = preprocessing.prepare(phantom_case.scan.pixels, SIZE)
     image = torch.from_numpy(preprocessing.normalise(prepared.images, prepared.statistics))

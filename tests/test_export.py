@@ -9,7 +9,7 @@ from brainseg import export as exporting
 from brainseg.__main__ import main
 from brainseg.export import ExportError, export
 from brainseg.inference import load
-from brainseg.preprocessing import CLIP, normalise, prepare
+from brainseg.scans.preprocessing import CLIP, normalise, prepare
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")

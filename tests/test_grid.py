@@ -114,7 +114,7 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     roles = {k: sorted(set(data.patients[v])) for k, v in slice_roles(data.patients, 0).items()}
     dealt = block_of(roles["train"], 2)
     from brainseg.inference import Predictor
-    from brainseg.preprocessing import Prepared
+    from brainseg.scans.preprocessing import Prepared
 
     for patient in [*roles["train"][:2], roles["val"][0], roles["test"][0]]:
         expert = helpers[dealt[patient]] if patient in dealt else base

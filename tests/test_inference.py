@@ -28,7 +28,7 @@ from brainseg.inference import (
     predict_all,
     warm_up,
 )
-from brainseg.preprocessing import normalise, prepare, restore
+from brainseg.scans.preprocessing import normalise, prepare, restore
 from brainseg.scans.reading import Scan
 
 BASES = ["unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce"]

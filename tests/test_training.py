@@ -161,7 +161,7 @@ def test_epochs_that_are_not_validated_do_not_use_up_the_patience(data, tmp_path
 
 
 def test_plain_batches_equal_what_inference_prepares(data):
-    from brainseg.preprocessing import normalise, prepare
+    from brainseg.scans.preprocessing import normalise, prepare
 
     case = load(None, patients=12, size=32, slices=6)[0].read()
     prepared = prepare(case.scan.pixels, 32)

@@ -21,7 +21,7 @@ import warnings
 from pathlib import Path
 
 from brainseg.checkpoint import Checkpoint, load_module
-from brainseg.preprocessing import CLIP, VERSION
+from brainseg.scans.preprocessing import CLIP, VERSION
 
 INPUT, OUTPUT, METADATA = "planes", "probabilities", "brainseg"
 FORMATS = {"onnx": "graph.onnx", "openvino": "graph.xml"}

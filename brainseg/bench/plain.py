@@ -16,7 +16,7 @@ import SimpleITK as sitk
 import torch
 
 from brainseg.checkpoint import Checkpoint, find_base, find_checkpoints, load_module
-from brainseg.preprocessing import normalise, prepare, restore
+from brainseg.scans.preprocessing import normalise, prepare, restore
 from brainseg.scans.reading import Scan
 
 _BATCH = 16

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from brainseg import preprocessing
 from brainseg.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -22,6 +21,7 @@ from brainseg.checkpoint import (
 from brainseg.config import STACKS, Config
 from brainseg.data.phantom import make_case
 from brainseg.models import create_model
+from brainseg.scans import preprocessing
 
 ROWS = (
     ("unet", "bce"),

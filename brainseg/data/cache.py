@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from brainseg import preprocessing
 from brainseg.data.case import CaseRef, DataError
+from brainseg.scans import preprocessing
 
 _FORMAT = "2"  # raise it when what is stored here changes
 _ABANDONED_S = 7 * 86400

@@ -30,7 +30,7 @@ from brainseg.inference import (
     expected_results,
     load_usable,
 )
-from brainseg.preprocessing import CLIP, normalise, prepare
+from brainseg.scans.preprocessing import CLIP, normalise, prepare
 from brainseg.scans.reading import (
     Scan,
     ScanError,

@@ -9,7 +9,7 @@ from brainseg import backends
 from brainseg.backends import choice, graphs
 from brainseg.checkpoint import CheckpointError, read_checkpoint
 from brainseg.inference import Predictor, load_usable, predict_all
-from brainseg.preprocessing import prepare
+from brainseg.scans.preprocessing import prepare
 
 
 @pytest.fixture(scope="module")

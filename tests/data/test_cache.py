@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 import brainseg
-from brainseg import preprocessing
 from brainseg.data import load_dataset
 from brainseg.data.cache import prepared_set
 from brainseg.data.case import Case, CaseRef, DataError
+from brainseg.scans import preprocessing
 from brainseg.scans.reading import Scan
 
 

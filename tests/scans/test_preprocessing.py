@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brainseg.preprocessing import CLIP, normalise, prepare, prepare_mask, restore
+from brainseg.scans.preprocessing import CLIP, normalise, prepare, prepare_mask, restore
 
 
 def z_scores(pixels, size=64, **kwargs):
