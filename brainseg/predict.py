@@ -12,9 +12,9 @@ import numpy as np
 
 from brainseg.checkpoint import replacing
 from brainseg.inference import Comparison, Predictor, predict_all
-from brainseg.rendering import display_volume, largest_slice, overlay
 from brainseg.scans.formats import sniff
 from brainseg.scans.reading import Scan, ScanError, mask_suffix, natural_key, write_mask
+from brainseg.scans.rendering import display_volume, largest_slice, overlay
 
 
 def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:

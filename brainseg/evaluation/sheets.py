@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from brainseg.data.case import CaseRef
 from brainseg.inference import Predictor, predict_all
-from brainseg.rendering import display_volume, largest_slice, overlay
+from brainseg.scans.rendering import display_volume, largest_slice, overlay
 
 
 def chosen_patients(rows: Sequence[dict], name: str) -> list[dict]:

@@ -8,8 +8,8 @@ from html import escape
 
 import numpy as np
 
-from brainseg import rendering
 from brainseg.guard import Finding
+from brainseg.scans import rendering
 
 HEADER = """
 <div class="top"><h1>brainseg</h1>

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg import rendering, stress
+from brainseg import stress
 from brainseg.evaluation import metrics
 from brainseg.inference import expected_results, load_usable, predict_all
+from brainseg.scans import rendering
 from brainseg.scans.reading import Scan, ScanError
 from brainseg.ui import view
 from brainseg.ui.handlers import Step, read_example, require_checkpoints

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from brainseg import rendering
 from brainseg.evaluation import agreement, metrics
 from brainseg.inference import Result
+from brainseg.scans import rendering
 from brainseg.scans.reading import Scan
 from brainseg.ui import words
 

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from brainseg import rendering
-from brainseg.rendering import MASK_COLOUR, TRUTH_COLOUR
+from brainseg.scans import rendering
 from brainseg.scans.reading import Scan
+from brainseg.scans.rendering import MASK_COLOUR, TRUTH_COLOUR
 
 MARKED, TRUE = list(MASK_COLOUR), list(TRUTH_COLOUR)
 
