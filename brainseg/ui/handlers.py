@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from brainseg import estimate, guard, receipt
+from brainseg import estimate, receipt
 from brainseg.checkpoint import CONFIG, WEIGHTS, CheckpointError, find_checkpoints
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
@@ -30,7 +30,7 @@ from brainseg.inference import (
     expected_results,
     load_usable,
 )
-from brainseg.scans import rendering
+from brainseg.scans import guard, rendering
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
 from brainseg.scans.reading import (
     Scan,

@@ -8,8 +8,8 @@ from html import escape
 
 import numpy as np
 
-from brainseg.guard import Finding
 from brainseg.scans import rendering
+from brainseg.scans.guard import Finding
 
 HEADER = """
 <div class="top"><h1>brainseg</h1>

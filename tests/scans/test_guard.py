@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from brainseg import guard
 from brainseg.data.phantom import make_case
+from brainseg.scans import guard
 from brainseg.scans.reading import Scan
 
 ROWS, COLUMNS = np.mgrid[:128, :128]
