@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from brainseg.stress import CORRUPTIONS
+from brainseg.scans.corruptions import CORRUPTIONS
 from brainseg.ui import handlers, markup, stressing, view
 from brainseg.ui.compare import EXPIRED, KEPT_S, MODELS_QUEUE, SHOW_CANCEL, Compare
 from brainseg.ui.errors import explain

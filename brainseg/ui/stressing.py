@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg import stress
 from brainseg.evaluation import metrics
 from brainseg.inference import expected_results, load_usable, predict_all
-from brainseg.scans import rendering
+from brainseg.scans import corruptions, rendering
 from brainseg.scans.reading import Scan, ScanError
 from brainseg.ui import view
 from brainseg.ui.handlers import Step, read_example, require_checkpoints
@@ -49,10 +48,10 @@ def run(chosen: Subject, corruption: str, checkpoints: str | Path) -> Iterator[S
     """All models on all severities, one more model with each step; severities are the slices."""
     require_checkpoints(checkpoints)
     predictors, skipped = load_usable(checkpoints)
-    pixels, truth = stress.series(chosen.pixels, chosen.truth, corruption)
+    pixels, truth = corruptions.series(chosen.pixels, chosen.truth, corruption)
     scan = Scan(pixels, source=f"{corruption} on {chosen.name}")
     order = [(name, kind) for name, kind in expected_results(predictors) if name != _STAPLE]
-    names = tuple(f"{severity:.0%}" for severity in stress.severities())
+    names = tuple(f"{severity:.0%}" for severity in corruptions.severities())
     found = view.begin(scan, truth, order, skipped=tuple(skipped), slice_names=names)
     yield Step(found, 0, len(order), order[0][0])
     results = predict_all(scan, predictors, slicewise=True)
@@ -77,7 +76,7 @@ def scores(found: View) -> dict[str, list[float]]:
 
 def verdict(found: View, curves: dict[str, list[float]]) -> str:
     """Which model breaks first, in words."""
-    falls = {name: stress.first_fall(values) for name, values in curves.items()}
+    falls = {name: corruptions.first_fall(values) for name, values in curves.items()}
     known = {name: fall for name, fall in falls.items() if fall is not None}
     unfit = [name for name, values in curves.items() if not values[0] > 0]
     kinds = dict(found.order)
@@ -106,7 +105,7 @@ def verdict(found: View, curves: dict[str, list[float]]) -> str:
 def curve(found: View, curves: dict[str, list[float]]) -> str:
     """Dice against severity as a drawing, and the same as a table."""
     left, top, width, height = 46, 12, 520, 250
-    levels = stress.severities()
+    levels = corruptions.severities()
 
     def at(severity: float, score: float) -> str:
         return f"{left + severity * width:.1f},{top + (1 - score) * height:.1f}"
@@ -147,7 +146,7 @@ def curve(found: View, curves: dict[str, list[float]]) -> str:
 
 def rows(found: View, curves: dict[str, list[float]]) -> tuple[list[str], list[list[str]]]:
     """The curve as headings and rows of text."""
-    headings = ["Severity", *(f"{severity:.0%}" for severity in stress.severities())]
+    headings = ["Severity", *(f"{severity:.0%}" for severity in corruptions.severities())]
     cells = [
         [name, *("both empty" if np.isnan(v) else f"{v:.2f}" for v in values)]
         for name, values in _sorted(found, curves)

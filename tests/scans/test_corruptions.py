@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from brainseg import stress
 from brainseg.data.phantom import make_case
+from brainseg.scans import corruptions
 
 
 @pytest.fixture(scope="module")
@@ -11,9 +11,9 @@ def image():
     return pixels.astype(np.float32) / 255
 
 
-@pytest.mark.parametrize("name", stress.CORRUPTIONS)
+@pytest.mark.parametrize("name", corruptions.CORRUPTIONS)
 def test_severity_0_changes_nothing_and_more_severity_changes_more(image, name):
-    corrupt = stress.CORRUPTIONS[name]
+    corrupt = corruptions.CORRUPTIONS[name]
     assert corrupt(image, 0.0) == pytest.approx(image, abs=1e-5)
     away = [float(np.abs(corrupt(image, s) - image).mean()) for s in (0.25, 0.5, 1.0)]
     assert 0 < away[0] < away[1] < away[2]
@@ -27,26 +27,29 @@ def test_the_truth_turns_with_the_head_and_stays_otherwise():
     image = np.zeros((65, 65, 1), np.uint8)
     image[10:20, 30:35] = 200
     mask = image[..., 0] > 0
-    pictures, masks = stress.series(image, mask, "rotation")
-    assert pictures.shape == (stress.LEVELS + 1, 65, 65, 1) and pictures.dtype == np.uint8
+    pictures, masks = corruptions.series(image, mask, "rotation")
+    assert pictures.shape == (corruptions.LEVELS + 1, 65, 65, 1) and pictures.dtype == np.uint8
     for picture, turned in zip(pictures, masks, strict=True):
         bright = picture[..., 0] > 127
         overlap = 2 * (bright & turned).sum() / (bright.sum() + turned.sum())
         assert overlap > 0.95
     assert (masks[-1] != mask).any()
-    _, masks = stress.series(image, mask, "noise")
+    _, masks = corruptions.series(image, mask, "noise")
     assert (masks == mask).all()
-    assert stress.series(image, None, "noise")[1] is None
+    assert corruptions.series(image, None, "noise")[1] is None
 
 
 def test_an_unknown_corruption_lists_the_known():
     with pytest.raises(ValueError, match="noise, bias field"):
-        stress.series(np.zeros((4, 4, 1)), None, "rain")
+        corruptions.series(np.zeros((4, 4, 1)), None, "rain")
 
 
 def test_first_fall_worked_by_hand():
     steady = [0.8] * 9
-    assert stress.first_fall(steady) is None
-    assert stress.first_fall([0.8, 0.75, 0.71, *[0.8] * 6]) == 0.25  # 0.72 is the limit
-    assert stress.first_fall([0.8, float("nan"), *[0.8] * 7]) == 0.125
-    assert stress.first_fall([0.0] * 9) is None and stress.first_fall([float("nan")] * 9) is None
+    assert corruptions.first_fall(steady) is None
+    assert corruptions.first_fall([0.8, 0.75, 0.71, *[0.8] * 6]) == 0.25  # 0.72 is the limit
+    assert corruptions.first_fall([0.8, float("nan"), *[0.8] * 7]) == 0.125
+    assert (
+        corruptions.first_fall([0.0] * 9) is None
+        and corruptions.first_fall([float("nan")] * 9) is None
+    )
