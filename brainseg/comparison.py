@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brainseg.evaluation import metrics
+from brainseg.metrics import overlap
 from brainseg.scans.reading import Scan
 
 # Of the models that a stack reads too, and last the mean of every single model.
@@ -50,12 +50,12 @@ class Comparison:
         """Dice, IoU, precision and recall against the truth, over the whole scan; None without."""
         if self.truth is None:
             return None
-        counts = metrics.count(self.results[name].mask, self.truth)
+        counts = overlap.count(self.results[name].mask, self.truth)
         return {
-            "dice": metrics.dice(counts),
-            "iou": metrics.iou(counts),
-            "precision": metrics.precision(counts),
-            "recall": metrics.recall(counts),
+            "dice": overlap.dice(counts),
+            "iou": overlap.iou(counts),
+            "precision": overlap.precision(counts),
+            "recall": overlap.recall(counts),
         }
 
     def agreement(self, name: str) -> float:
@@ -64,7 +64,7 @@ class Comparison:
         all masks are empty."""
         own = self.results[name].mask
         others = [
-            metrics.dice(metrics.count(own, other.mask))
+            overlap.dice(overlap.count(own, other.mask))
             for other in self.results.values()
             if other.name != name and other.kind != "fusion"
         ]
@@ -75,7 +75,7 @@ class Comparison:
         """One entry per model: mask area or volume, threshold, scores. NaN becomes None."""
         entries = {}
         for name, result in self.results.items():
-            volume = metrics.volume_ml(result.mask, self.scan.spacing_mm)
+            volume = overlap.volume_ml(result.mask, self.scan.spacing_mm)
             entry = {
                 "kind": result.kind,
                 "threshold": result.threshold,

@@ -25,7 +25,7 @@ from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
 from brainseg.checkpoint import load_module, read_checkpoint
 from brainseg.cores import usable_cores
 from brainseg.data.phantom import make_case
-from brainseg.evaluation import metrics
+from brainseg.metrics import overlap
 from brainseg.scans.reading import Scan
 
 ROUNDS = 15
@@ -235,7 +235,7 @@ def _agreement(folder: Path, predictors: dict, data: Path | None, random: set[st
             inference.predict_all(scan, predictors), inference.predict_all(scan, slow), strict=True
         )
     ]
-    dices = [metrics.dice(metrics.count(one, other)) for one, other in pairs]
+    dices = [overlap.dice(overlap.count(one, other)) for one, other in pairs]
     result = {
         "phantom_mask_dice": min(d for d in dices if not np.isnan(d)),
         "lgg_dice_difference": None,

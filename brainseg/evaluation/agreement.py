@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from brainseg.evaluation import metrics
+from brainseg.metrics import overlap
 
 _BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
 
@@ -46,8 +46,8 @@ def pairwise_dice(masks: Sequence[np.ndarray]) -> np.ndarray:
         table[i, i] = 1.0 if size else np.nan
     for i, j in combinations(range(len(packed)), 2):
         both = _bits(packed[i] & packed[j])
-        counts = metrics.Counts(both, sizes[i] - both, sizes[j] - both)
-        table[i, j] = table[j, i] = metrics.dice(counts)
+        counts = overlap.Counts(both, sizes[i] - both, sizes[j] - both)
+        table[i, j] = table[j, i] = overlap.dice(counts)
     return table
 
 

@@ -15,11 +15,11 @@ from brainseg.checkpoint import Checkpoint, replacing
 from brainseg.data import figshare
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of, role_of
-from brainseg.evaluation import metrics
 from brainseg.evaluation.statistics import summarise
 from brainseg.evaluation.surface import Surface, surface
 from brainseg.evaluation.tables import write_table
 from brainseg.inference import Predictor, Result, predict_all
+from brainseg.metrics import overlap
 
 COLUMNS = (
     "checkpoint", "model", "loss", "encoder", "seed", "fold", "patient", "dice", "iou",
@@ -175,7 +175,7 @@ def _figure(value: float) -> str:
 class _Tally:
     """What is summed over the scans of one patient."""
 
-    counts: metrics.Counts = field(default_factory=lambda: metrics.Counts(0, 0, 0))
+    counts: overlap.Counts = field(default_factory=lambda: overlap.Counts(0, 0, 0))
     false_positive_slices: int = 0
     empty_slices: int = 0
     slices: int = 0
@@ -185,12 +185,12 @@ class _Tally:
 
     def add(self, case: Case, result: Result, distances: bool) -> None:
         mask, truth, spacing_mm = result.mask, case.mask, case.scan.spacing_mm
-        self.counts += metrics.count(mask, truth)
-        self.false_positive_slices += metrics.false_positive_slices(mask, truth)
+        self.counts += overlap.count(mask, truth)
+        self.false_positive_slices += overlap.false_positive_slices(mask, truth)
         self.empty_slices += int((~truth.any((1, 2))).sum())
         self.slices += len(truth)
-        self.tumour_ml += metrics.volume_ml(truth, spacing_mm)
-        self.predicted_ml += metrics.volume_ml(mask, spacing_mm)
+        self.tumour_ml += overlap.volume_ml(truth, spacing_mm)
+        self.predicted_ml += overlap.volume_ml(mask, spacing_mm)
         if distances:
             self.surfaces.append(surface(mask, truth, spacing_mm))
 
@@ -219,7 +219,7 @@ def _row(name: str, predictor: Predictor | None, patient: str, tally: _Tally) ->
         "seed": settings.get("run", {}).get("seed", ""),
         "fold": settings.get("fold", ""),
         "patient": patient,
-        **{key: getattr(metrics, key)(counts) for key in COUNTED},
+        **{key: getattr(overlap, key)(counts) for key in COUNTED},
         **tally.distances(),
         "false_positive_slices": tally.false_positive_slices,
         "empty_slices": tally.empty_slices,

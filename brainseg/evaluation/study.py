@@ -26,9 +26,9 @@ from brainseg.evaluation.agreement import mean_agreement, pairwise_dice
 from brainseg.evaluation.calibration import fit_temperature, histogram, reliability
 from brainseg.evaluation.cost import cost
 from brainseg.evaluation.evaluate import COLUMNS, evaluate
-from brainseg.evaluation.metrics import count, dice
 from brainseg.evaluation.tables import write_table
 from brainseg.inference import Predictor, Result
+from brainseg.metrics.overlap import count, dice
 
 TOLERANCE = 0.002  # mean Dice may differ so much between two machines
 

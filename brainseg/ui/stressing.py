@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.evaluation import metrics
 from brainseg.inference import expected_results, load_usable, predict_all
+from brainseg.metrics import overlap
 from brainseg.scans import corruptions, rendering
 from brainseg.scans.reading import Scan, ScanError
 from brainseg.ui import view
@@ -70,7 +70,7 @@ def scores(found: View) -> dict[str, list[float]]:
         masks = entry.mask()
         wanted = truth if truth is not None else [masks[0]] * len(masks)
         pairs = zip(masks, wanted, strict=True)
-        curves[name] = [metrics.dice(metrics.count(mask, real)) for mask, real in pairs]
+        curves[name] = [overlap.dice(overlap.count(mask, real)) for mask, real in pairs]
     return curves
 
 

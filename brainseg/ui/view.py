@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from brainseg.evaluation import agreement, metrics
+from brainseg.evaluation import agreement
 from brainseg.inference import Result
+from brainseg.metrics import overlap
 from brainseg.scans import rendering
 from brainseg.scans.reading import Scan
 from brainseg.ui import words
@@ -183,7 +184,7 @@ def report(view: View, level: int | None = None) -> dict:
             continue
         entry = view.entries[name]
         area = entry.marked(level)
-        volume = metrics.volume_ml(np.ones(1, bool), view.scan.spacing_mm) * area
+        volume = overlap.volume_ml(np.ones(1, bool), view.scan.spacing_mm) * area
         figures = {
             "kind": kind,
             "threshold": entry.threshold if level is None else level / 255,
@@ -282,12 +283,12 @@ def _scored(view: View, entry: Entry) -> Entry:
 def _scores(entry: Entry, level: int) -> dict[str, float]:
     tp = int(entry.true_counts[level + 1 :].sum())
     marked, true = int(entry.seen_counts[level + 1 :].sum()), int(entry.true_counts.sum())
-    counts = metrics.Counts(tp, marked - tp, true - tp)
+    counts = overlap.Counts(tp, marked - tp, true - tp)
     return {
-        "dice": metrics.dice(counts),
-        "iou": metrics.iou(counts),
-        "precision": metrics.precision(counts),
-        "recall": metrics.recall(counts),
+        "dice": overlap.dice(counts),
+        "iou": overlap.iou(counts),
+        "precision": overlap.precision(counts),
+        "recall": overlap.recall(counts),
     }
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from brainseg.evaluation import agreement, metrics
+from brainseg.evaluation import agreement
+from brainseg.metrics import overlap
 
 ONE = np.array([1, 1, 0, 0], bool)
 TWO = np.array([1, 0, 1, 0], bool)
@@ -20,7 +21,7 @@ def test_votes_and_entropy_worked_by_hand():
 def test_pairwise_dice_is_that_of_the_metric_and_undefined_where_both_are_empty():
     masks = [ONE, TWO, NONE, NONE]
     table = agreement.pairwise_dice(masks)
-    assert table[0, 1] == table[1, 0] == metrics.dice(metrics.count(ONE, TWO)) == 0.5
+    assert table[0, 1] == table[1, 0] == overlap.dice(overlap.count(ONE, TWO)) == 0.5
     assert table[0, 0] == 1 and table[0, 2] == 0
     assert np.isnan(table[2, 3]) and np.isnan(table[2, 2])
 

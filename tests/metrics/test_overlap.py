@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial import distance
 
-from brainseg.evaluation import metrics
-from brainseg.evaluation.metrics import Counts
+from brainseg.metrics import overlap
+from brainseg.metrics.overlap import Counts
 
 PREDICTION = np.array([[[1, 1, 0], [1, 0, 0]], [[0, 0, 0], [0, 1, 0]]], bool)
 TRUTH = np.array([[[1, 0, 0], [1, 1, 0]], [[0, 0, 0], [0, 0, 0]]], bool)
@@ -15,22 +15,22 @@ TRUTH = np.array([[[1, 0, 0], [1, 1, 0]], [[0, 0, 0], [0, 0, 0]]], bool)
 
 
 def test_counts_by_hand():
-    assert metrics.count(PREDICTION, TRUTH) == Counts(tp=2, fp=2, fn=1)
-    assert metrics.count(TRUTH, PREDICTION) == Counts(tp=2, fp=1, fn=2)
+    assert overlap.count(PREDICTION, TRUTH) == Counts(tp=2, fp=2, fn=1)
+    assert overlap.count(TRUTH, PREDICTION) == Counts(tp=2, fp=1, fn=2)
 
 
 def test_scores_by_hand():
     counts = Counts(tp=2, fp=2, fn=1)
-    assert metrics.dice(counts) == pytest.approx(4 / 7)
-    assert metrics.iou(counts) == pytest.approx(2 / 5)
-    assert metrics.precision(counts) == pytest.approx(1 / 2)
-    assert metrics.recall(counts) == pytest.approx(2 / 3)
+    assert overlap.dice(counts) == pytest.approx(4 / 7)
+    assert overlap.iou(counts) == pytest.approx(2 / 5)
+    assert overlap.precision(counts) == pytest.approx(1 / 2)
+    assert overlap.recall(counts) == pytest.approx(2 / 3)
 
 
 def test_counts_of_several_scans_add_up():
     assert Counts(1, 2, 3) + Counts(10, 20, 30) == Counts(11, 22, 33)
-    parts = [metrics.count(p, t) for p, t in zip(PREDICTION, TRUTH, strict=True)]
-    assert parts[0] + parts[1] == metrics.count(PREDICTION, TRUTH)
+    parts = [overlap.count(p, t) for p, t in zip(PREDICTION, TRUTH, strict=True)]
+    assert parts[0] + parts[1] == overlap.count(PREDICTION, TRUTH)
 
 
 NAN = math.nan
@@ -47,36 +47,36 @@ NAN = math.nan
     ],
 )
 def test_empty_masks(counts, dice, iou, precision, recall):
-    found = [getattr(metrics, key)(counts) for key in ("dice", "iou", "precision", "recall")]
+    found = [getattr(overlap, key)(counts) for key in ("dice", "iou", "precision", "recall")]
     np.testing.assert_array_equal(found, [dice, iou, precision, recall])
 
 
 def test_false_positive_slices_are_those_without_tumour_in_which_something_is_marked():
-    assert metrics.false_positive_slices(PREDICTION, TRUTH) == 1
-    assert metrics.false_positive_slices(TRUTH, PREDICTION) == 0
-    assert metrics.false_positive_slices(PREDICTION, np.zeros_like(TRUTH)) == 2
-    assert metrics.false_positive_slices(np.zeros_like(TRUTH), TRUTH) == 0
+    assert overlap.false_positive_slices(PREDICTION, TRUTH) == 1
+    assert overlap.false_positive_slices(TRUTH, PREDICTION) == 0
+    assert overlap.false_positive_slices(PREDICTION, np.zeros_like(TRUTH)) == 2
+    assert overlap.false_positive_slices(np.zeros_like(TRUTH), TRUTH) == 0
 
 
 def test_a_wrong_mask_in_a_slice_with_tumour_is_no_false_positive_slice():
     truth, prediction = np.zeros((1, 4, 4), bool), np.zeros((1, 4, 4), bool)
     truth[0, 0, 0] = prediction[0, 3, 3] = True
-    assert metrics.false_positive_slices(prediction, truth) == 0
+    assert overlap.false_positive_slices(prediction, truth) == 0
 
 
 def test_volumes_in_millilitres():
-    assert metrics.volume_ml(PREDICTION, (5.0, 2.0, 10.0)) == pytest.approx(4 * 100 / 1000)
-    assert metrics.volume_ml(np.zeros((1, 2, 2), bool), (1.0, 1.0, 1.0)) == 0
-    assert math.isnan(metrics.volume_ml(PREDICTION, None))
+    assert overlap.volume_ml(PREDICTION, (5.0, 2.0, 10.0)) == pytest.approx(4 * 100 / 1000)
+    assert overlap.volume_ml(np.zeros((1, 2, 2), bool), (1.0, 1.0, 1.0)) == 0
+    assert math.isnan(overlap.volume_ml(PREDICTION, None))
 
 
 def test_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"\(2, 2, 3\).*\(1, 2, 3\)"):
-        metrics.count(PREDICTION, TRUTH[:1])  # NumPy alone would broadcast
+        overlap.count(PREDICTION, TRUTH[:1])  # NumPy alone would broadcast
 
 
 def test_numbers_in_place_of_bools_count_as_bools():
-    assert metrics.count(PREDICTION * 255, TRUTH * 3) == Counts(2, 2, 1)
+    assert overlap.count(PREDICTION * 255, TRUTH * 3) == Counts(2, 2, 1)
 
 
 def random_masks():
@@ -88,10 +88,10 @@ def random_masks():
 
 def test_dice_and_iou_agree_with_scipy():
     for prediction, truth in random_masks():
-        counts = metrics.count(prediction, truth)
+        counts = overlap.count(prediction, truth)
         flat = prediction.ravel(), truth.ravel()
-        assert metrics.dice(counts) == pytest.approx(1 - distance.dice(*flat))
-        assert metrics.iou(counts) == pytest.approx(1 - distance.jaccard(*flat))
+        assert overlap.dice(counts) == pytest.approx(1 - distance.dice(*flat))
+        assert overlap.iou(counts) == pytest.approx(1 - distance.jaccard(*flat))
 
 
 @pytest.mark.slow  # importing MONAI takes longer than all the rest
@@ -101,8 +101,8 @@ def test_dice_and_iou_agree_with_monai():
 
     for prediction, truth in random_masks():
         pair = [torch.from_numpy(m[None, None].astype(np.float32)) for m in (prediction, truth)]
-        counts = metrics.count(prediction, truth)
+        counts = overlap.count(prediction, truth)
         dice = reference.DiceMetric(include_background=True)(*pair).item()
         iou = reference.MeanIoU(include_background=True)(*pair).item()
-        assert metrics.dice(counts) == pytest.approx(dice, abs=1e-6)
-        assert metrics.iou(counts) == pytest.approx(iou, abs=1e-6)
+        assert overlap.dice(counts) == pytest.approx(dice, abs=1e-6)
+        assert overlap.iou(counts) == pytest.approx(iou, abs=1e-6)
