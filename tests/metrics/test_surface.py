@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from brainseg.evaluation.surface import surface
+from brainseg.metrics.surface import surface
 
 
 def square(top, left, side, shape=(40, 40)):
