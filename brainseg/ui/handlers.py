@@ -21,7 +21,6 @@ from brainseg import estimate, receipt
 from brainseg.checkpoint import CONFIG, WEIGHTS, CheckpointError, find_checkpoints
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
-from brainseg.evaluation import agreement
 from brainseg.inference import (
     Comparison,
     Predictor,
@@ -30,6 +29,7 @@ from brainseg.inference import (
     expected_results,
     load_usable,
 )
+from brainseg.metrics import agreement
 from brainseg.scans import guard, rendering
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
 from brainseg.scans.reading import (

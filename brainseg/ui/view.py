@@ -14,9 +14,8 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from brainseg.evaluation import agreement
 from brainseg.inference import Result
-from brainseg.metrics import overlap
+from brainseg.metrics import agreement, overlap
 from brainseg.scans import rendering
 from brainseg.scans.reading import Scan
 from brainseg.ui import words

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from brainseg.evaluation import agreement
-from brainseg.metrics import overlap
+from brainseg.metrics import agreement, overlap
 
 ONE = np.array([1, 1, 0, 0], bool)
 TWO = np.array([1, 0, 1, 0], bool)
