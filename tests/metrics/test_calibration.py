@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from brainseg.evaluation.calibration import (
+from brainseg.metrics.calibration import (
     expected_calibration_error,
     fit_temperature,
     histogram,
