@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brainseg.evaluation.statistics import holm, paired_difference
+from brainseg.metrics.statistics import holm, paired_difference
 
 ROWS = (
     "unet-bce",

@@ -15,10 +15,10 @@ from brainseg.checkpoint import Checkpoint, replacing
 from brainseg.data import figshare
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of, role_of
-from brainseg.evaluation.statistics import summarise
 from brainseg.evaluation.tables import write_table
 from brainseg.inference import Predictor, Result, predict_all
 from brainseg.metrics import overlap
+from brainseg.metrics.statistics import summarise
 from brainseg.metrics.surface import Surface, surface
 
 COLUMNS = (

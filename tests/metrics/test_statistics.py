@@ -5,12 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from brainseg.evaluation.statistics import (
-    holm,
-    paired_difference,
-    rank_stability,
-    summarise,
-)
+from brainseg.metrics.statistics import holm, paired_difference, rank_stability, summarise
 
 
 def scores(n=25, seed=0):
