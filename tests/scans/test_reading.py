@@ -9,7 +9,6 @@ import sys
 import zipfile
 import zlib
 
-import brainseg.scan as scan_module
 import cv2
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from brainseg.scans import formats
+from brainseg.scans import reading as scan_module
 from brainseg.scans.reading import (
     Scan,
     ScanError,
