@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from brainseg.checkpoint import CheckpointError
+from brainseg.checkpoints.folder import CheckpointError
 from brainseg.hub import local_folder
 from brainseg.inference import warm_up
 from brainseg.ui.page import LAUNCH, build

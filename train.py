@@ -137,7 +137,7 @@ def resolve(args: argparse.Namespace) -> list[Config]:
 
 def read_config(path: Path) -> Config:
     """The configuration in a checkpoint's ``config.json``."""
-    from brainseg.checkpoint import our_part
+    from brainseg.checkpoints.folder import our_part
 
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -220,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[Config]:
     """Train everything needed, one after the other, on this machine; returns what failed."""
-    from brainseg.checkpoint import copy_checkpoint
+    from brainseg.checkpoints.folder import copy_checkpoint
     from brainseg.grid import Workplace, run
     from brainseg.training import Interrupted, TrainingError, make_accelerator
 
@@ -270,7 +270,7 @@ def push(configs: list[Config], args: argparse.Namespace) -> bool:
     """Push finished runs to the Hub; if that fails, say how to do it later."""
     if not configs or not is_main_process():
         return True
-    from brainseg.checkpoint import read_checkpoint
+    from brainseg.checkpoints.folder import read_checkpoint
     from brainseg.hub.push import push as push_checkpoints
 
     folders = [config.run_folder(args.runs) for config in configs]

@@ -193,7 +193,7 @@ def _bench(args: argparse.Namespace) -> int:
 
         result = bench.run(args.checkpoints, data=args.data)
         if args.write:
-            from brainseg.checkpoint import replacing
+            from brainseg.checkpoints.folder import replacing
 
             with replacing(args.write) as aside:
                 aside.write_text(bench.page(result), encoding="utf-8")
@@ -291,7 +291,7 @@ def _leak(args: argparse.Namespace) -> int:
 def _write_json(path: Path, value: dict) -> None:
     import json
 
-    from brainseg.checkpoint import replacing
+    from brainseg.checkpoints.folder import replacing
 
     with replacing(path) as aside:
         aside.write_text(json.dumps(value, indent=1), encoding="utf-8")

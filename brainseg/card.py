@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from brainseg.checkpoint import CheckpointError
+from brainseg.checkpoints.folder import CheckpointError
 from brainseg.config import from_json
 from brainseg.data import DATASETS
 

@@ -10,7 +10,7 @@ import json
 from itertools import groupby
 from pathlib import Path
 
-from brainseg.checkpoint import METRICS, Checkpoint, find_checkpoints
+from brainseg.checkpoints.folder import METRICS, Checkpoint, find_checkpoints
 from brainseg.config import from_json
 
 

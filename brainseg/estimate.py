@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoint import replacing
+from brainseg.checkpoints.folder import replacing
 
 FILE = "estimate.json"
 MIN_PATIENTS = 10

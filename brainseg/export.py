@@ -11,7 +11,7 @@ import numpy as np
 
 from brainseg import backends
 from brainseg.backends import graphs
-from brainseg.checkpoint import replacing
+from brainseg.checkpoints.folder import replacing
 from brainseg.inference import Predictor
 
 FORMATS = tuple(graphs.FORMATS)

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from filelock import FileLock, Timeout
 
 from brainseg.card import model_card
-from brainseg.checkpoint import (
+from brainseg.checkpoints.folder import (
     CARD,
     CONFIG,
     METRICS,

@@ -21,7 +21,7 @@ import numpy as np
 from brainseg import backends
 from brainseg.backends import REFERENCE, choice
 from brainseg.batching import MOST_SLICES, Batcher
-from brainseg.checkpoint import (
+from brainseg.checkpoints.folder import (
     CONFIG,
     METRICS,
     WEIGHTS,

@@ -10,7 +10,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from brainseg.checkpoint import Checkpoint, CheckpointError, find_checkpoints, read_checkpoint
+from brainseg.checkpoints.folder import (
+    Checkpoint,
+    CheckpointError,
+    find_checkpoints,
+    read_checkpoint,
+)
 from brainseg.config import from_json
 
 MISTAKES = {

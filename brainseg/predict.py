@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from brainseg.checkpoint import replacing
+from brainseg.checkpoints.folder import replacing
 from brainseg.inference import Comparison, Predictor, predict_all
 from brainseg.scans.formats import sniff
 from brainseg.scans.reading import Scan, ScanError, mask_suffix, natural_key, write_mask

@@ -12,7 +12,7 @@ from pathlib import Path
 from shlex import quote
 
 import brainseg
-from brainseg.checkpoint import Checkpoint
+from brainseg.checkpoints.folder import Checkpoint
 
 _PACKAGES = ("torch", "openvino", "segmentation-models-pytorch", "numpy", "opencv-python-headless")
 NOTE = "For research and teaching. Not for clinical use."

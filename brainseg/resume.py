@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from brainseg.checkpoint import CheckpointError, replacing
+from brainseg.checkpoints.folder import CheckpointError, replacing
 from brainseg.config import Config, ConfigError, from_json
 
 STATE, BEST = "state.safetensors", "best.safetensors"

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from brainseg.batches import Batches
-from brainseg.checkpoint import Checkpoint, load_module, replacing
+from brainseg.checkpoints.folder import Checkpoint, load_module, replacing
 from brainseg.config import Config, from_json
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, slice_roles

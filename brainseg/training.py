@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from brainseg.allocator import keep_freed_memory
 from brainseg.batches import Batches
-from brainseg.checkpoint import (
+from brainseg.checkpoints.folder import (
     Checkpoint,
     architecture_json,
     read_checkpoint,

@@ -35,7 +35,7 @@ def save_random(phantom_case):
     """
     import torch
 
-    from brainseg.checkpoint import (
+    from brainseg.checkpoints.folder import (
         architecture_json,
         load_module,
         save_checkpoint,

@@ -11,7 +11,7 @@ import pytest
 
 import train
 from brainseg import grid, losses, models, stacking
-from brainseg.checkpoint import find_checkpoints, load_module, read_checkpoint
+from brainseg.checkpoints.folder import find_checkpoints, load_module, read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data import DATASETS, phantom
 from brainseg.data.cache import prepared_set

@@ -14,7 +14,7 @@ import torch
 
 import brainseg
 from brainseg import fusion
-from brainseg.checkpoint import CheckpointError, load_module, read_checkpoint
+from brainseg.checkpoints.folder import CheckpointError, load_module, read_checkpoint
 from brainseg.data.case import Case
 from brainseg.inference import (
     FUSIONS,

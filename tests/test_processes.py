@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from brainseg.checkpoint import load_module, read_checkpoint
+from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.data.phantom import make_case
 from brainseg.inference import FUSIONS, load_all, predict_all
 

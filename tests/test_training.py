@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from brainseg import models, training
-from brainseg.checkpoint import read_checkpoint
+from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data.cache import prepared_set
 from brainseg.data.phantom import load

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from brainseg.checkpoint import Checkpoint
+from brainseg.checkpoints.folder import Checkpoint
 
 # OpenVINO reports each import to Google Analytics, unless this package of its is missing.
 sys.modules.setdefault("openvino_telemetry", None)

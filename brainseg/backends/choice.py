@@ -23,7 +23,7 @@ import numpy as np
 from brainseg import backends
 from brainseg.backends import graphs
 from brainseg.batching import ALL_CORES
-from brainseg.checkpoint import Checkpoint, CheckpointError, replacing
+from brainseg.checkpoints.folder import Checkpoint, CheckpointError, replacing
 from brainseg.cores import usable_cores
 
 log = logging.getLogger(__name__)

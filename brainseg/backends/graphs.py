@@ -20,7 +20,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from brainseg.checkpoint import Checkpoint, load_module
+from brainseg.checkpoints.folder import Checkpoint, load_module
 from brainseg.scans.preprocessing import CLIP, VERSION
 
 INPUT, OUTPUT, METADATA = "planes", "probabilities", "brainseg"

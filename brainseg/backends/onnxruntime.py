@@ -7,7 +7,7 @@ from pathlib import Path
 import onnxruntime
 
 from brainseg.backends import Run, graphs
-from brainseg.checkpoint import Checkpoint
+from brainseg.checkpoints.folder import Checkpoint
 from brainseg.cores import usable_cores
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import openvino
 
 from brainseg.backends import Run, graphs
-from brainseg.checkpoint import Checkpoint
+from brainseg.checkpoints.folder import Checkpoint
 from brainseg.cores import usable_cores
 
 _PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16", "openvino-fp16": "f16"}

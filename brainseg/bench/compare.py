@@ -22,7 +22,7 @@ from brainseg import inference
 from brainseg.backends import choice, graphs, open_backend
 from brainseg.bench import machine, plain, serving, stand_ins
 from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
-from brainseg.checkpoint import load_module, read_checkpoint
+from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.cores import usable_cores
 from brainseg.data.phantom import make_case
 from brainseg.metrics import overlap

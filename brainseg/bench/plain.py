@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from brainseg.checkpoint import Checkpoint, find_base, find_checkpoints, load_module
+from brainseg.checkpoints.folder import Checkpoint, find_base, find_checkpoints, load_module
 from brainseg.scans.preprocessing import normalise, prepare, restore
 from brainseg.scans.reading import Scan
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from brainseg.checkpoint import (
+from brainseg.checkpoints.folder import (
     Checkpoint,
     CheckpointError,
     architecture_json,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from brainseg.checkpoint import Checkpoint, replacing
+from brainseg.checkpoints.folder import Checkpoint, replacing
 from brainseg.data import figshare
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of, role_of

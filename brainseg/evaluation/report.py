@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from brainseg.checkpoint import replacing
+from brainseg.checkpoints.folder import replacing
 from brainseg.evaluation.evaluate import finite
 from brainseg.evaluation.findings import Study
 from brainseg.evaluation.pages import page, readme_table

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg import estimate
-from brainseg.checkpoint import replacing
+from brainseg.checkpoints.folder import replacing
 from brainseg.config import from_json
 from brainseg.data.case import Case, CaseRef
 from brainseg.evaluation.cost import cost

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoint import replacing
+from brainseg.checkpoints.folder import replacing
 
 _TEXTS = ("checkpoint", "model", "loss", "encoder", "patient")
 

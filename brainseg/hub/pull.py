@@ -24,7 +24,7 @@ from huggingface_hub import (
 )
 from huggingface_hub.errors import CacheNotFound, RemoteEntryNotFoundError
 
-from brainseg.checkpoint import (
+from brainseg.checkpoints.folder import (
     CARD,
     CONFIG,
     METRICS,

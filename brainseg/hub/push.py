@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 
 from brainseg.card import model_card, repository_card
-from brainseg.checkpoint import (
+from brainseg.checkpoints.folder import (
     CARD,
     CONFIG,
     HISTORY,

@@ -11,7 +11,12 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 import brainseg
-from brainseg.checkpoint import Checkpoint, CheckpointError, copy_checkpoint, find_checkpoints
+from brainseg.checkpoints.folder import (
+    Checkpoint,
+    CheckpointError,
+    copy_checkpoint,
+    find_checkpoints,
+)
 from brainseg.data import DATASETS
 from brainseg.hub.client import HubError, Reference, parse_reference, parse_repo, talking_about
 from brainseg.hub.commit import commit_files, open_repo

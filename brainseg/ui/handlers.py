@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from brainseg import estimate, receipt
-from brainseg.checkpoint import CONFIG, WEIGHTS, CheckpointError, find_checkpoints
+from brainseg.checkpoints.folder import CONFIG, WEIGHTS, CheckpointError, find_checkpoints
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
 from brainseg.inference import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from brainseg.checkpoint import CARD, METRICS, Checkpoint, CheckpointError, find_checkpoints
+from brainseg.checkpoints.folder import CARD, METRICS, Checkpoint, CheckpointError, find_checkpoints
 from brainseg.ui import markup
 
 _ADD = """

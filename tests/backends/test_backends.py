@@ -7,7 +7,7 @@ import pytest
 
 from brainseg import backends
 from brainseg.backends import choice, graphs
-from brainseg.checkpoint import CheckpointError, read_checkpoint
+from brainseg.checkpoints.folder import CheckpointError, read_checkpoint
 from brainseg.inference import Predictor, load_usable, predict_all
 from brainseg.scans.preprocessing import prepare
 

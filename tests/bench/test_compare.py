@@ -7,7 +7,7 @@ import pytest
 
 from brainseg.bench import compare, plain, stand_ins
 from brainseg.bench.processes import in_own_process, resident_gb
-from brainseg.checkpoint import read_checkpoint
+from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.inference import load_usable, predict_all
 
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 import brainseg
 from brainseg.__main__ import main
-from brainseg.checkpoint import CheckpointError, load_module, read_checkpoint
+from brainseg.checkpoints.folder import CheckpointError, load_module, read_checkpoint
 from brainseg.hub import download, local_folder
 from brainseg.hub.pull import pull
 

@@ -12,7 +12,12 @@ import torch
 
 import brainseg
 from brainseg.__main__ import main
-from brainseg.checkpoint import CheckpointError, find_checkpoints, load_module, read_checkpoint
+from brainseg.checkpoints.folder import (
+    CheckpointError,
+    find_checkpoints,
+    load_module,
+    read_checkpoint,
+)
 from brainseg.hub import download, local_folder
 from brainseg.hub.client import HubError, parse_reference
 from brainseg.hub.pull import pull
@@ -164,7 +169,7 @@ def test_another_checkpoint_is_replaced_only_when_told(remote, trained, tmp_path
 
 
 def test_what_replaces_a_pulled_checkpoint_has_no_origin(remote, trained, tmp_path):
-    from brainseg.checkpoint import copy_checkpoint
+    from brainseg.checkpoints.folder import copy_checkpoint
 
     (checkpoint,) = pull(f"{REPO}/unet-bce", tmp_path)
     copy_checkpoint(read_checkpoint(trained / "unet-bce"), checkpoint.folder)

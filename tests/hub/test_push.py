@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from brainseg.__main__ import main
-from brainseg.checkpoint import CheckpointError, read_checkpoint
+from brainseg.checkpoints.folder import CheckpointError, read_checkpoint
 from brainseg.hub.client import HubError
 from brainseg.hub.push import find_to_push, push
 from tests.hub.hub_server import TOKEN, sha256

@@ -3,7 +3,7 @@
 import pytest
 
 import train
-from brainseg.checkpoint import read_checkpoint
+from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.hub import download
 
 REPO = "ada/brainseg"

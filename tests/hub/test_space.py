@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 
 from brainseg.__main__ import main
-from brainseg.checkpoint import CheckpointError
+from brainseg.checkpoints.folder import CheckpointError
 from brainseg.hub.client import HubError
 from brainseg.hub.space import CPU_INDEX, push_space, write_space
 

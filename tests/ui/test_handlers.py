@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from brainseg import estimate, inference
-from brainseg.checkpoint import CheckpointError
+from brainseg.checkpoints.folder import CheckpointError
 from brainseg.data import phantom
 from brainseg.inference import Comparison, Result
 from brainseg.scans.reading import Scan, ScanError, read_scan

@@ -10,7 +10,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
-from brainseg.checkpoint import (
+from brainseg.checkpoints.folder import (
     CheckpointError,
     architecture_json,
     load_module,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from brainseg import checkpoint as checkpoints
-from brainseg.checkpoint import (
+from brainseg.checkpoints import folder as checkpoints
+from brainseg.checkpoints.folder import (
     Checkpoint,
     CheckpointError,
     architecture_json,
