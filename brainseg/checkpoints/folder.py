@@ -241,8 +241,8 @@ def load_module(checkpoint: Checkpoint):
     """
     import torch
 
+    from brainseg.checkpoints.weights import WeightsError, read_weights
     from brainseg.models import ModelError, create_model
-    from brainseg.weights import WeightsError, read_weights
 
     settings = checkpoint.settings
     path = checkpoint.folder / WEIGHTS
