@@ -11,7 +11,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from filelock import FileLock, Timeout
 
-from brainseg.card import model_card
+from brainseg.checkpoints.card import model_card
 from brainseg.checkpoints.folder import (
     CARD,
     CONFIG,

@@ -292,6 +292,6 @@ def _is_another(checkpoint: Checkpoint, folder: Path) -> bool:
 
 
 def _card(checkpoint: Checkpoint, repo: str) -> str:
-    from brainseg.card import model_card
+    from brainseg.checkpoints.card import model_card
 
     return model_card(checkpoint.settings, read_metrics(checkpoint.folder), repo)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-from brainseg.card import model_card, repository_card
+from brainseg.checkpoints.card import model_card, repository_card
 from brainseg.checkpoints.folder import (
     CARD,
     CONFIG,

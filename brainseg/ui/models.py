@@ -112,7 +112,7 @@ def _skipped(checkpoints: str | Path) -> list[str]:
 
 def _card(checkpoint: Checkpoint) -> str:
     """Its model card; one from the Hub comes without, so that it is made again."""
-    from brainseg.card import model_card
+    from brainseg.checkpoints.card import model_card
 
     try:
         return (checkpoint.folder / CARD).read_text(encoding="utf-8")
