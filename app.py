@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from brainseg.checkpoints.folder import CheckpointError
-from brainseg.hub import local_folder
+from brainseg.checkpoints.hub import local_folder
 from brainseg.inference import warm_up
 from brainseg.ui.page import LAUNCH, build
 

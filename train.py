@@ -198,7 +198,7 @@ def main(argv: list[str] | None = None) -> int:
 
         needed = plan(configs, args.runs)
         if args.push_to_hub:  # what would fail after hours of training shall fail now
-            from brainseg.hub.client import parse_repo, require_token
+            from brainseg.checkpoints.hub.client import parse_repo, require_token
 
             parse_repo(args.push_to_hub)
             require_token()
@@ -271,7 +271,7 @@ def push(configs: list[Config], args: argparse.Namespace) -> bool:
     if not configs or not is_main_process():
         return True
     from brainseg.checkpoints.folder import read_checkpoint
-    from brainseg.hub.push import push as push_checkpoints
+    from brainseg.checkpoints.hub.push import push as push_checkpoints
 
     folders = [config.run_folder(args.runs) for config in configs]
     try:

@@ -151,7 +151,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _push(args: argparse.Namespace) -> int:
-    from brainseg.hub.push import find_to_push, push
+    from brainseg.checkpoints.hub.push import find_to_push, push
 
     if bool(args.names) == args.all:
         raise ValueError("Give either NAMEs or --all: python -m brainseg push NAME|--all REPO")
@@ -161,7 +161,7 @@ def _push(args: argparse.Namespace) -> int:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    from brainseg.hub.pull import pull
+    from brainseg.checkpoints.hub.pull import pull
 
     for checkpoint in pull(args.reference, args.out, overwrite=args.overwrite):
         origin = checkpoint.origin
@@ -170,7 +170,7 @@ def _pull(args: argparse.Namespace) -> int:
 
 
 def _space(args: argparse.Namespace) -> int:
-    from brainseg.hub.space import push_space, write_space
+    from brainseg.checkpoints.hub.space import push_space, write_space
 
     if args.dry_run:
         write_space(args.dry_run, args.repo, args.checkpoints, gpu=args.gpu)
@@ -352,7 +352,7 @@ def _unused(folder: Path, given: set[Path]) -> Path:
 
 
 def _load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
-    from brainseg.hub import local_folder
+    from brainseg.checkpoints.hub import local_folder
     from brainseg.inference import load_usable
 
     predictors, skipped = load_usable(local_folder(checkpoints), backend)

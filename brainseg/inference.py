@@ -228,7 +228,7 @@ def load(
         if folder.is_dir():
             return _predictor(read_checkpoint(folder), backend)
     if str(name).partition("@")[0].count("/") == 2:
-        from brainseg.hub import download
+        from brainseg.checkpoints.hub import download
 
         return _predictor(download(str(name)), backend)
     known, _ = find_checkpoints(checkpoints) if Path(checkpoints).is_dir() else ([], [])

@@ -13,8 +13,8 @@ from safetensors.numpy import load, save
 import brainseg
 from brainseg.__main__ import main
 from brainseg.checkpoints.folder import CheckpointError, load_module, read_checkpoint
-from brainseg.hub import download, local_folder
-from brainseg.hub.pull import pull
+from brainseg.checkpoints.hub import download, local_folder
+from brainseg.checkpoints.hub.pull import pull
 
 REPO = "eve/models"
 RESNET = "unet_resnet34-resnet18-bce"

@@ -19,8 +19,8 @@ from PIL import Image
 
 from brainseg.__main__ import main
 from brainseg.checkpoints.folder import CheckpointError
-from brainseg.hub.client import HubError
-from brainseg.hub.space import CPU_INDEX, push_space, write_space
+from brainseg.checkpoints.hub.client import HubError
+from brainseg.checkpoints.hub.space import CPU_INDEX, push_space, write_space
 
 REPO, SPACE = "ada/brainseg", "ada/demo"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.utils import RepositoryNotFoundError
 
-from brainseg.hub.client import HubError, require_token
+from brainseg.checkpoints.hub.client import HubError, require_token
 
 
 @dataclass(frozen=True)

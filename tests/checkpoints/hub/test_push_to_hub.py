@@ -4,7 +4,7 @@ import pytest
 
 import train
 from brainseg.checkpoints.folder import read_checkpoint
-from brainseg.hub import download
+from brainseg.checkpoints.hub import download
 
 REPO = "ada/brainseg"
 

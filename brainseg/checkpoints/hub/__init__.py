@@ -3,6 +3,6 @@
 Only safetensors and JSON are ever read from a repository; ``push`` and ``space`` write to one.
 """
 
-from brainseg.hub.pull import download, local_folder
+from brainseg.checkpoints.hub.pull import download, local_folder
 
 __all__ = ["download", "local_folder"]

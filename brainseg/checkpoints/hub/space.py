@@ -17,10 +17,16 @@ from brainseg.checkpoints.folder import (
     copy_checkpoint,
     find_checkpoints,
 )
+from brainseg.checkpoints.hub.client import (
+    HubError,
+    Reference,
+    parse_reference,
+    parse_repo,
+    talking_about,
+)
+from brainseg.checkpoints.hub.commit import commit_files, open_repo
+from brainseg.checkpoints.hub.pull import FILES, local_folder
 from brainseg.data import DATASETS
-from brainseg.hub.client import HubError, Reference, parse_reference, parse_repo, talking_about
-from brainseg.hub.commit import commit_files, open_repo
-from brainseg.hub.pull import FILES, local_folder
 
 ENTRY = "space.py"
 CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"

@@ -19,9 +19,9 @@ from brainseg.checkpoints.folder import (
     is_plain_name,
     read_checkpoint,
 )
-from brainseg.hub.client import Reference, parse_repo, talking_about
-from brainseg.hub.commit import Remote, commit_files, open_repo
-from brainseg.hub.pull import fetch_description, read_metrics
+from brainseg.checkpoints.hub.client import Reference, parse_repo, talking_about
+from brainseg.checkpoints.hub.commit import Remote, commit_files, open_repo
+from brainseg.checkpoints.hub.pull import fetch_description, read_metrics
 
 _WORDS = {
     WEIGHTS: "weights",

@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-
-from brainseg.__main__ import main
-from brainseg.hub.push import push
 from tests.hub.hub_server import TOKEN
 from tests.hub.loopback import HOME
+
+from brainseg.__main__ import main
+from brainseg.checkpoints.hub.push import push
 
 REPO = "ada/brainseg"
 
@@ -82,7 +82,7 @@ def test_a_traceback_holds_no_token(hub, trained):
 def test_the_token_file_serves_too(hub, trained, monkeypatch, everything):
     from pathlib import Path
 
-    from brainseg.hub.push import find_to_push
+    from brainseg.checkpoints.hub.push import find_to_push
 
     monkeypatch.delenv("HF_TOKEN")
     path = Path(HOME.name) / "token"

@@ -40,7 +40,7 @@ from brainseg.checkpoints.folder import (
     read_settings,
     replacing,
 )
-from brainseg.hub.client import (
+from brainseg.checkpoints.hub.client import (
     HubError,
     Reference,
     is_not_found,

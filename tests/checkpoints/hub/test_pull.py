@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from tests.hub.hub_server import sha256
 
 import brainseg
 from brainseg.__main__ import main
@@ -18,10 +19,9 @@ from brainseg.checkpoints.folder import (
     load_module,
     read_checkpoint,
 )
-from brainseg.hub import download, local_folder
-from brainseg.hub.client import HubError, parse_reference
-from brainseg.hub.pull import pull
-from tests.hub.hub_server import sha256
+from brainseg.checkpoints.hub import download, local_folder
+from brainseg.checkpoints.hub.client import HubError, parse_reference
+from brainseg.checkpoints.hub.pull import pull
 
 REPO = "ada/brainseg"
 RESNET, DEEPLAB = "unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce"
@@ -177,7 +177,7 @@ def test_what_replaces_a_pulled_checkpoint_has_no_origin(remote, trained, tmp_pa
 
 
 def test_a_pulled_checkpoint_can_be_pushed_on(remote, published, tmp_path):
-    from brainseg.hub.push import push
+    from brainseg.checkpoints.hub.push import push
 
     push(pull(f"{REPO}/unet-bce", tmp_path), "bob/mine")
     theirs = published.repos["model", "bob/mine"].files
