@@ -204,8 +204,8 @@ def _bench(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     from brainseg.data import load_dataset
     from brainseg.data.splits import FOLDS
-    from brainseg.evaluation import evaluate as scoring
     from brainseg.evaluation import study
+    from brainseg.study import score as scoring
 
     refs = load_dataset(args.dataset, args.data)
     patients = None

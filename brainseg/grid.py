@@ -191,7 +191,7 @@ def describe(checkpoint: Checkpoint, refs: list[CaseRef], *, score: bool) -> Non
     """Add the test fold's scores to ``metrics.json`` and write the model card."""
     path, metrics = checkpoint.folder / METRICS, _metrics(checkpoint)
     if score:
-        from brainseg.evaluation.evaluate import score_test_fold
+        from brainseg.study.score import score_test_fold
 
         metrics["test"] = score_test_fold(checkpoint, refs)
         metrics["test_slicewise"] = score_test_fold(checkpoint, refs, slicewise=True)

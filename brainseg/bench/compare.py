@@ -243,7 +243,7 @@ def _agreement(folder: Path, predictors: dict, data: Path | None, random: set[st
     if data is None:
         return result
     from brainseg.data import load_dataset
-    from brainseg.evaluation.evaluate import evaluate, select_patients
+    from brainseg.study.score import evaluate, select_patients
 
     refs = select_patients(load_dataset("lgg", data), fold=0)
     trained = set(predictors) - random

@@ -10,9 +10,9 @@ import numpy as np
 from brainseg.choices import settings_text
 from brainseg.evaluation.claims import ROWS
 from brainseg.evaluation.equal import equal_table, longer_section, losses_section, seeds_section
-from brainseg.evaluation.evaluate import hd95_text
 from brainseg.evaluation.findings import Study, interval_text, small_text
 from brainseg.evaluation.tables import read_table
+from brainseg.study.score import hd95_text
 
 DISCUSSION = "discussion.md"
 

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 
 from brainseg.checkpoints.folder import replacing
-from brainseg.evaluation.evaluate import finite
 from brainseg.evaluation.findings import Study
 from brainseg.evaluation.pages import page, readme_table
+from brainseg.study.score import finite
 
 MARKS = (
     "<!-- study table, by python -m brainseg report -->",

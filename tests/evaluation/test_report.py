@@ -9,11 +9,11 @@ import pytest
 
 from brainseg.__main__ import main
 from brainseg.data import phantom
-from brainseg.evaluation.evaluate import COLUMNS, summary, write_results
 from brainseg.evaluation.findings import Study
 from brainseg.evaluation.report import MARKS, write_report
 from brainseg.evaluation.study import disagreement
 from brainseg.evaluation.tables import read_table, write_table
+from brainseg.study.score import COLUMNS, summary, write_results
 
 DICE = {
     "unet-bce": (0.80, 0.70, 0.90),

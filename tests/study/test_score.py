@@ -14,10 +14,10 @@ from brainseg.__main__ import main
 from brainseg.data import phantom
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of
-from brainseg.evaluation import evaluate as evaluation
-from brainseg.evaluation.evaluate import evaluate, select_patients, summary, write_results
 from brainseg.inference import FUSIONS, Result
 from brainseg.scans.reading import Scan
+from brainseg.study import score as evaluation
+from brainseg.study.score import evaluate, select_patients, summary, write_results
 
 DESCRIPTION = {
     "dataset": "made up",
