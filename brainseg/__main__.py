@@ -204,7 +204,7 @@ def _bench(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     from brainseg.data import load_dataset
     from brainseg.data.splits import FOLDS
-    from brainseg.evaluation import study
+    from brainseg.study import record as study
     from brainseg.study import score as scoring
 
     refs = load_dataset(args.dataset, args.data)
@@ -257,8 +257,8 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _compare_with(folder: Path, rows: list[dict]) -> int:
-    from brainseg.evaluation.study import TOLERANCE, disagreement
     from brainseg.evaluation.tables import read_table
+    from brainseg.study.record import TOLERANCE, disagreement
 
     name, gap = disagreement(rows, read_table(folder / "per_patient.csv"))
     print(f"largest difference in mean Dice from {folder}: {gap:.4f} ({name})")

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from brainseg.evaluation.study import Agreements, StapleBeliefs
 from brainseg.inference import Result
+from brainseg.study.record import Agreements, StapleBeliefs
 
 
 def row(text):
