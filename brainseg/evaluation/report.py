@@ -45,7 +45,7 @@ def write_report(folder: Path, readme: Path, *, check: bool = False) -> list[Pat
 
 
 def _draw(study: Study) -> list[Path]:
-    from brainseg.evaluation import figures
+    from brainseg.study import figures
 
     summaries = {name: study.scores[name]["dice"] for name in study.dice}
     models = {name: values for name, values in study.dice.items() if name in study.models}
