@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 
 from brainseg.checkpoints.folder import replacing
-from brainseg.evaluation.pages import page, readme_table
 from brainseg.study.findings import Study
+from brainseg.study.pages import page, readme_table
 from brainseg.study.score import finite
 
 MARKS = (
