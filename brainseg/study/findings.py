@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.evaluation.claims import ROWS, judge
-from brainseg.evaluation.tables import read_table
 from brainseg.metrics.calibration import expected_calibration_error
 from brainseg.metrics.statistics import rank_stability
 from brainseg.study.score import SCORES, summary
+from brainseg.study.tables import read_table
 
 # By file: title, and what it shows in words for whom cannot see it.
 FIGURES = {

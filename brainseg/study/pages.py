@@ -9,10 +9,10 @@ import numpy as np
 
 from brainseg.choices import settings_text
 from brainseg.evaluation.claims import ROWS
-from brainseg.evaluation.tables import read_table
 from brainseg.study.equal import equal_table, longer_section, losses_section, seeds_section
 from brainseg.study.findings import Study, interval_text, small_text
 from brainseg.study.score import hd95_text
+from brainseg.study.tables import read_table
 
 DISCUSSION = "discussion.md"
 

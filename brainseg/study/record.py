@@ -22,13 +22,13 @@ from brainseg import estimate
 from brainseg.checkpoints.folder import replacing
 from brainseg.config import from_json
 from brainseg.data.case import Case, CaseRef
-from brainseg.evaluation.tables import write_table
 from brainseg.inference import Predictor, Result
 from brainseg.metrics.agreement import mean_agreement, pairwise_dice
 from brainseg.metrics.calibration import fit_temperature, histogram, reliability
 from brainseg.metrics.overlap import count, dice
 from brainseg.study.cost import cost
 from brainseg.study.score import COLUMNS, evaluate
+from brainseg.study.tables import write_table
 
 TOLERANCE = 0.002  # mean Dice may differ so much between two machines
 
