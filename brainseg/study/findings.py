@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.evaluation.claims import ROWS, judge
 from brainseg.metrics.calibration import expected_calibration_error
 from brainseg.metrics.statistics import rank_stability
+from brainseg.study.claims import ROWS, judge
 from brainseg.study.score import SCORES, summary
 from brainseg.study.tables import read_table
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from brainseg.evaluation.claims import CLAIMS, Claim, judge
+from brainseg.study.claims import CLAIMS, Claim, judge
 
 CLAIM = (Claim("a beats b", "a", ("b",)),)
 RNG = np.random.default_rng(0)
