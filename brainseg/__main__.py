@@ -243,8 +243,8 @@ def _evaluate(args: argparse.Namespace) -> int:
         validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
         study.write_study(args.out, predictors, validation, calibration, beliefs)
     if args.sheet:
-        from brainseg.evaluation.sheets import contact_sheet
         from brainseg.study.figures import save
+        from brainseg.study.sheets import contact_sheet
 
         whose = "patients, not to be published"
         if args.dataset == "phantom":

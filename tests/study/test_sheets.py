@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from brainseg.evaluation.sheets import chosen_patients
+from brainseg.study.sheets import chosen_patients
 
 
 def rows(*dice):
