@@ -298,7 +298,7 @@ def _write_json(path: Path, value: dict) -> None:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from brainseg.evaluation.report import write_report
+    from brainseg.study.report import write_report
 
     paths = write_report(args.study, args.readme, check=args.check)
     if args.check and paths:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from brainseg.evaluation.report import write_report
+from brainseg.study.report import write_report
 
 ROOT = Path(__file__).parents[1]
 

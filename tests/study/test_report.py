@@ -9,9 +9,9 @@ import pytest
 
 from brainseg.__main__ import main
 from brainseg.data import phantom
-from brainseg.evaluation.report import MARKS, write_report
 from brainseg.study.findings import Study
 from brainseg.study.record import disagreement
+from brainseg.study.report import MARKS, write_report
 from brainseg.study.score import COLUMNS, summary, write_results
 from brainseg.study.tables import read_table, write_table
 
