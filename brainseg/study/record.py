@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg import estimate
 from brainseg.checkpoints.folder import replacing
 from brainseg.config import from_json
 from brainseg.data.case import Case, CaseRef
@@ -26,6 +25,7 @@ from brainseg.inference import Predictor, Result
 from brainseg.metrics.agreement import mean_agreement, pairwise_dice
 from brainseg.metrics.calibration import fit_temperature, histogram, reliability
 from brainseg.metrics.overlap import count, dice
+from brainseg.study import estimate
 from brainseg.study.cost import cost
 from brainseg.study.score import COLUMNS, evaluate
 from brainseg.study.tables import write_table

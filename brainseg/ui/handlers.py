@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from brainseg import estimate, receipt
+from brainseg import receipt
 from brainseg.checkpoints.folder import CONFIG, WEIGHTS, CheckpointError, find_checkpoints
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
@@ -41,6 +41,7 @@ from brainseg.scans.reading import (
     read_sequences,
     write_mask,
 )
+from brainseg.study import estimate
 from brainseg.ui import view
 from brainseg.ui.view import View
 

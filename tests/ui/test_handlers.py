@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg import estimate, inference
+from brainseg import inference
 from brainseg.checkpoints.folder import CheckpointError
 from brainseg.data import phantom
 from brainseg.inference import Comparison, Result
 from brainseg.scans.reading import Scan, ScanError, read_scan
+from brainseg.study import estimate
 from brainseg.ui import handlers, markup, stressing, view, words
 
 MODELS = ["unet-bce", "unet_resnet34-bce", "unetpp-bce"]

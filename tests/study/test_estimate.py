@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from brainseg import estimate
+from brainseg.study import estimate
 
 
 def test_a_line_is_found_again_and_its_errors_are_the_interval():
