@@ -278,7 +278,7 @@ def _choices(args: argparse.Namespace) -> int:
 
 
 def _leak(args: argparse.Namespace) -> int:
-    from brainseg.leak import leak_meter
+    from brainseg.study.leak import leak_meter
 
     result = leak_meter(args.runs)
     _write_json(args.out, result)
