@@ -266,7 +266,7 @@ def _compare_with(folder: Path, rows: list[dict]) -> int:
 
 
 def _choices(args: argparse.Namespace) -> int:
-    from brainseg.choices import choices, settings_text
+    from brainseg.study.choices import choices, settings_text
 
     result = choices(args.runs)
     _write_json(args.out, result)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from brainseg.choices import settings_text
+from brainseg.study.choices import settings_text
 from brainseg.study.claims import ROWS
 from brainseg.study.equal import equal_table, longer_section, losses_section, seeds_section
 from brainseg.study.findings import Study, interval_text, small_text

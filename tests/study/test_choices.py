@@ -5,8 +5,8 @@ import json
 import pytest
 
 from brainseg.__main__ import main
-from brainseg.choices import choices, settings_text
 from brainseg.config import Config
+from brainseg.study.choices import choices, settings_text
 
 
 @pytest.fixture
