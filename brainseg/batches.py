@@ -10,7 +10,7 @@ import torch
 from brainseg import augmentation
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
-from brainseg.models import CHANNELS_LAST, STACKS
+from brainseg.models.building import CHANNELS_LAST, STACKS
 from brainseg.scans import preprocessing
 
 

@@ -26,7 +26,7 @@ from brainseg.data import load_dataset
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef
 from brainseg.losses import LOSSES
-from brainseg.models import MODELS, STACKS
+from brainseg.models.building import MODELS, STACKS
 from brainseg.resume import STATE, read_state_config
 from brainseg.stacking import base_maps
 from brainseg.training import train

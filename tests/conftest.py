@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 import tests.hub.loopback  # noqa: F401  first of all: no test can reach the real Hub
 
 # Tests of backends name theirs; the others shall not wait for measurements, nor keep any.
@@ -42,7 +41,7 @@ def save_random(phantom_case):
         settings_of,
     )
     from brainseg.config import Config
-    from brainseg.models import create_model
+    from brainseg.models.building import create_model
     from brainseg.scans import preprocessing
 
     prepared = preprocessing.prepare(phantom_case.scan.pixels, SIZE)

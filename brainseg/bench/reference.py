@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from brainseg.bench import machine
 from brainseg.config import Config
 from brainseg.losses import create_loss
-from brainseg.models import STACKS, create_model
+from brainseg.models.building import STACKS, create_model
 
 
 class FileSlices(Dataset):

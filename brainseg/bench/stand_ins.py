@@ -20,7 +20,7 @@ from brainseg.checkpoints.folder import (
 )
 from brainseg.config import STACKS, Config
 from brainseg.data.phantom import make_case
-from brainseg.models import create_model
+from brainseg.models.building import create_model
 from brainseg.scans import preprocessing
 
 ROWS = (

@@ -23,7 +23,7 @@ from brainseg.bench import machine, reference
 from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.cache import PreparedSet, prepared_set
-from brainseg.models import MODELS, STACKS
+from brainseg.models.building import MODELS, STACKS
 from brainseg.training import Learner, make_accelerator, make_learner
 
 PATIENTS, SLICES = 8, 24

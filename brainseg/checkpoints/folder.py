@@ -242,7 +242,7 @@ def load_module(checkpoint: Checkpoint):
     import torch
 
     from brainseg.checkpoints.weights import WeightsError, read_weights
-    from brainseg.models import ModelError, create_model
+    from brainseg.models.building import ModelError, create_model
 
     settings = checkpoint.settings
     path = checkpoint.folder / WEIGHTS
@@ -286,7 +286,7 @@ def architecture_json(module) -> dict:
 
 def settings_of(config: Config) -> dict:
     """What a run's configuration says of its checkpoint; training adds the rest."""
-    from brainseg.models import DEFAULT_ENCODERS
+    from brainseg.models.building import DEFAULT_ENCODERS
 
     return {
         "name": config.name,

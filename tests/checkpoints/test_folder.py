@@ -23,7 +23,7 @@ from brainseg.checkpoints.folder import (
     save_checkpoint,
 )
 from brainseg.inference import load, load_all
-from brainseg.models import DEFAULT_ENCODERS, MODELS, create_model
+from brainseg.models.building import DEFAULT_ENCODERS, MODELS, create_model
 
 SETTINGS = {
     "name": "unet-bce",

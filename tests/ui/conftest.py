@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 def save_random(folder: Path, model: str, *, encoder: str | None = None, bases=()) -> None:
     """Save an untrained network as ``folder/<model>-bce``; it marks a third of most pictures."""
     from brainseg.checkpoints.folder import architecture_json, read_checkpoint, save_checkpoint
-    from brainseg.models import create_model
+    from brainseg.models.building import create_model
 
     names = [f"{base}-bce" for base in bases]
     module = create_model(model, encoder=encoder, bases=names)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from brainseg import models
-from brainseg.models import DEFAULT_ENCODERS, ModelError, create_model, list_models
+from brainseg.models.building import DEFAULT_ENCODERS, ModelError, create_model, list_models
 
 CHANNELS = {"unet": 3, "unet_resnet34": 3, "deeplabv3plus": 3, "unetpp": 2}
 
