@@ -141,7 +141,7 @@ def _add_checkpoints(command: argparse.ArgumentParser, what: str) -> None:
 
 def _export(args: argparse.Namespace) -> int:
     from brainseg.export import export
-    from brainseg.inference import load
+    from brainseg.inference.predictor import load
 
     predictor = load(args.name, args.checkpoints, backend="pytorch")
     suffix = {"onnx": ".onnx", "openvino": ".xml"}[args.format]
@@ -309,7 +309,7 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from brainseg.inference import WORTH_TUNING
+    from brainseg.inference.predictor import WORTH_TUNING
     from brainseg.predict import describe, expand, predict_to_folder
     from brainseg.scans.reading import ScanError, read_mask, read_scan, read_sequences
 
@@ -353,7 +353,7 @@ def _unused(folder: Path, given: set[Path]) -> Path:
 
 def _load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
     from brainseg.checkpoints.hub import local_folder
-    from brainseg.inference import load_usable
+    from brainseg.inference.predictor import load_usable
 
     predictors, skipped = load_usable(local_folder(checkpoints), backend)
     for reason in skipped:

@@ -12,7 +12,7 @@ import numpy as np
 from brainseg import backends
 from brainseg.backends import graphs
 from brainseg.checkpoints.folder import replacing
-from brainseg.inference import Predictor
+from brainseg.inference.predictor import Predictor
 
 FORMATS = tuple(graphs.FORMATS)
 _NEEDED = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}

@@ -16,7 +16,7 @@ from brainseg import fusion
 from brainseg.comparison import FUSIONS, Result
 
 if TYPE_CHECKING:
-    from brainseg.inference import Predictor
+    from brainseg.inference.predictor import Predictor
 
 
 def fused_results(predictors: dict[str, Predictor], results: dict[str, Result]) -> Iterator[Result]:

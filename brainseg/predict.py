@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from brainseg.checkpoints.folder import replacing
-from brainseg.inference import Comparison, Predictor, predict_all
+from brainseg.inference.predictor import Comparison, Predictor, predict_all
 from brainseg.scans.formats import sniff
 from brainseg.scans.reading import Scan, ScanError, mask_suffix, natural_key, write_mask
 from brainseg.scans.rendering import display_volume, largest_slice, overlay

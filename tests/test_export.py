@@ -8,7 +8,7 @@ import pytest
 from brainseg import export as exporting
 from brainseg.__main__ import main
 from brainseg.export import ExportError, export
-from brainseg.inference import load
+from brainseg.inference.predictor import load
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
 
 onnxruntime = pytest.importorskip("onnxruntime")

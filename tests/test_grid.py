@@ -16,7 +16,7 @@ from brainseg.config import Config, ConfigError, from_json
 from brainseg.data import DATASETS, phantom
 from brainseg.data.cache import prepared_set
 from brainseg.data.splits import block_of, slice_roles
-from brainseg.inference import load_all
+from brainseg.inference.predictor import load_all
 from brainseg.models.unet import UNet
 from brainseg.training import make_accelerator
 
@@ -113,7 +113,7 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     assert maps.shape == (len(data.images), 1, 32, 32)
     roles = {k: sorted(set(data.patients[v])) for k, v in slice_roles(data.patients, 0).items()}
     dealt = block_of(roles["train"], 2)
-    from brainseg.inference import Predictor
+    from brainseg.inference.predictor import Predictor
     from brainseg.scans.preprocessing import Prepared
 
     for patient in [*roles["train"][:2], roles["val"][0], roles["test"][0]]:

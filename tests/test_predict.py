@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from brainseg.__main__ import main
-from brainseg.inference import FUSIONS, load
+from brainseg.inference.predictor import FUSIONS, load
 from brainseg.scans.reading import Scan, read_scan, read_sequences
 
 MODELS = ["unet-bce", "unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce", "unetpp-bce"]
@@ -283,8 +283,10 @@ def test_checkpoints_left_out_are_told(predict, out, picture, random_checkpoints
 
 def test_backends_are_measured_after_many_slices(predict, picture, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("brainseg.inference.WORTH_TUNING", 2)
-    monkeypatch.setattr("brainseg.inference.Predictor.tune", lambda self: asked.append(self.name))
+    monkeypatch.setattr("brainseg.inference.predictor.WORTH_TUNING", 2)
+    monkeypatch.setattr(
+        "brainseg.inference.predictor.Predictor.tune", lambda self: asked.append(self.name)
+    )
     assert predict(picture) == 0 and not asked
     both = tmp_path / "both"
     both.mkdir()

@@ -9,7 +9,7 @@ import pytest
 
 from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.data.phantom import make_case
-from brainseg.inference import FUSIONS, load_all, predict_all
+from brainseg.inference.predictor import FUSIONS, load_all, predict_all
 
 pytestmark = pytest.mark.slow
 

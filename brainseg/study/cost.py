@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brainseg.inference import Predictor
+from brainseg.inference.predictor import Predictor
 
 
 def cost(predictor: Predictor) -> dict:

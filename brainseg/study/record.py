@@ -21,7 +21,7 @@ import numpy as np
 from brainseg.checkpoints.folder import replacing
 from brainseg.config import from_json
 from brainseg.data.case import Case, CaseRef
-from brainseg.inference import Predictor, Result
+from brainseg.inference.predictor import Predictor, Result
 from brainseg.metrics.agreement import mean_agreement, pairwise_dice
 from brainseg.metrics.calibration import fit_temperature, histogram, reliability
 from brainseg.metrics.overlap import count, dice

@@ -15,7 +15,7 @@ from brainseg.checkpoints.folder import Checkpoint, replacing
 from brainseg.data import figshare
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of, role_of
-from brainseg.inference import Predictor, Result, predict_all
+from brainseg.inference.predictor import Predictor, Result, predict_all
 from brainseg.metrics import overlap
 from brainseg.metrics.statistics import summarise
 from brainseg.metrics.surface import Surface, surface

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from brainseg.data.case import CaseRef
-from brainseg.inference import Predictor, predict_all
+from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.scans.rendering import display_volume, largest_slice, overlay
 
 

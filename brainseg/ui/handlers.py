@@ -21,7 +21,7 @@ from brainseg import receipt
 from brainseg.checkpoints.folder import CONFIG, WEIGHTS, CheckpointError, find_checkpoints
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
-from brainseg.inference import (
+from brainseg.inference.predictor import (
     Comparison,
     Predictor,
     compare,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.inference import expected_results, load_usable, predict_all
+from brainseg.inference.predictor import expected_results, load_usable, predict_all
 from brainseg.metrics import overlap
 from brainseg.scans import corruptions, rendering
 from brainseg.scans.reading import Scan, ScanError

@@ -8,7 +8,7 @@ import pytest
 from brainseg import backends
 from brainseg.backends import choice, graphs
 from brainseg.checkpoints.folder import CheckpointError, read_checkpoint
-from brainseg.inference import Predictor, load_usable, predict_all
+from brainseg.inference.predictor import Predictor, load_usable, predict_all
 from brainseg.scans.preprocessing import prepare
 
 

@@ -22,7 +22,7 @@ from brainseg.checkpoints.folder import (
     replacing,
     save_checkpoint,
 )
-from brainseg.inference import load, load_all
+from brainseg.inference.predictor import load, load_all
 from brainseg.models.building import DEFAULT_ENCODERS, MODELS, create_model
 
 SETTINGS = {

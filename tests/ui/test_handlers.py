@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg import inference
 from brainseg.checkpoints.folder import CheckpointError
 from brainseg.data import phantom
-from brainseg.inference import Comparison, Result
+from brainseg.inference import predictor as inference
+from brainseg.inference.predictor import Comparison, Result
 from brainseg.scans.reading import Scan, ScanError, read_scan
 from brainseg.study import estimate
 from brainseg.ui import handlers, markup, stressing, view, words

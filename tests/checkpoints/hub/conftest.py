@@ -12,7 +12,7 @@ import pytest
 from tests.hub.hub_server import TOKEN, HubServer
 from tests.hub.loopback import HOME, HUB
 
-from brainseg import inference
+from brainseg.inference import predictor as inference
 
 SCORES = {"mean": 0.75, "low": 0.7, "high": 0.8, "median": 0.76, "patients": 9, "undefined": 0}
 METRICS = {

@@ -16,7 +16,7 @@ import brainseg
 from brainseg import fusion
 from brainseg.checkpoints.folder import CheckpointError, load_module, read_checkpoint
 from brainseg.data.case import Case
-from brainseg.inference import (
+from brainseg.inference.predictor import (
     FUSIONS,
     Comparison,
     Predictor,
@@ -155,7 +155,7 @@ def test_each_model_runs_once_however_many_read_it(random_checkpoints, phantom_c
         return real_prepare(pixels, size, **kwargs)
 
     monkeypatch.setattr(Predictor, "probabilities", count_run)
-    monkeypatch.setattr("brainseg.inference.prepare", count_prepare)
+    monkeypatch.setattr("brainseg.inference.predictor.prepare", count_prepare)
     predictors, _ = load_all(random_checkpoints)
     names = [result.name for result in predict_all(phantom_case.scan, predictors)]
     assert sorted(names) == sorted([*MODELS, *FUSIONS])
@@ -320,7 +320,7 @@ def test_backends_are_measured_for_scans_that_are_worth_it(
     random_checkpoints, phantom_case, monkeypatch, least, tuned
 ):
     asked = []
-    monkeypatch.setattr("brainseg.inference.WORTH_TUNING", least)
+    monkeypatch.setattr("brainseg.inference.predictor.WORTH_TUNING", least)
     monkeypatch.setattr(Predictor, "tune", lambda self: asked.append(self.name))
     load("unet-bce", random_checkpoints).predict(phantom_case.scan)  # 6 slices
     assert asked == ["unet-bce"] * tuned
@@ -331,7 +331,7 @@ def _order(name):
 
 
 def test_an_abandoned_volume_does_not_block_the_next(random_checkpoints, monkeypatch):
-    monkeypatch.setattr("brainseg.inference.MANY_SLICES", 2)
+    monkeypatch.setattr("brainseg.inference.predictor.MANY_SLICES", 2)
     monkeypatch.setenv("BRAINSEG_BACKEND", "pytorch")
     scan = sample((2, 32, 32, 1))
     abandoned = compare_stream(scan, None, random_checkpoints)
