@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from brainseg import fusion
-from brainseg.comparison import FUSIONS, Result
+from brainseg.inference.results import FUSIONS, Result
 
 if TYPE_CHECKING:
     from brainseg.inference.predictor import Predictor

@@ -32,8 +32,8 @@ from brainseg.checkpoints.folder import (
     load_module,
     read_checkpoint,
 )
-from brainseg.comparison import FUSIONS, Comparison, Result
 from brainseg.fusing import expected_results, fused_results
+from brainseg.inference.results import FUSIONS, Comparison, Result
 from brainseg.scans.preprocessing import Prepared, normalise, prepare, restore
 from brainseg.scans.reading import Scan
 
