@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brainseg import fusion
+from brainseg.inference import fusion
 from brainseg.inference.results import FUSIONS, Result
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import brainseg
-from brainseg import fusion
 from brainseg.checkpoints.folder import CheckpointError, load_module, read_checkpoint
 from brainseg.data.case import Case
+from brainseg.inference import fusion
 from brainseg.inference.predictor import (
     FUSIONS,
     Comparison,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from brainseg import fusion
+from brainseg.inference import fusion
 
 
 def square(rows=slice(4, 10), columns=slice(4, 10), shape=(3, 16, 16)):
