@@ -32,7 +32,7 @@ from brainseg.checkpoints.folder import (
     load_module,
     read_checkpoint,
 )
-from brainseg.fusing import expected_results, fused_results
+from brainseg.inference.fusing import expected_results, fused_results
 from brainseg.inference.results import FUSIONS, Comparison, Result
 from brainseg.scans.preprocessing import Prepared, normalise, prepare, restore
 from brainseg.scans.reading import Scan
