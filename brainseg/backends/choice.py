@@ -22,9 +22,9 @@ import numpy as np
 
 from brainseg import backends
 from brainseg.backends import graphs
-from brainseg.batching import ALL_CORES
 from brainseg.checkpoints.folder import Checkpoint, CheckpointError, replacing
 from brainseg.cores import usable_cores
+from brainseg.inference.turns import ALL_CORES
 
 log = logging.getLogger(__name__)
 

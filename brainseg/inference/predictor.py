@@ -20,7 +20,6 @@ import numpy as np
 
 from brainseg import backends
 from brainseg.backends import REFERENCE, choice
-from brainseg.batching import MOST_SLICES, Batcher
 from brainseg.checkpoints.folder import (
     CONFIG,
     METRICS,
@@ -34,6 +33,7 @@ from brainseg.checkpoints.folder import (
 )
 from brainseg.inference.fusing import expected_results, fused_results
 from brainseg.inference.results import FUSIONS, Comparison, Result
+from brainseg.inference.turns import MOST_SLICES, Batcher
 from brainseg.scans.preprocessing import Prepared, normalise, prepare, restore
 from brainseg.scans.reading import Scan
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from brainseg.batching import ALL_CORES, MOST_SLICES, Batcher, Turns
+from brainseg.inference.turns import ALL_CORES, MOST_SLICES, Batcher, Turns
 
 
 def planes(*values):
