@@ -140,7 +140,7 @@ def _add_checkpoints(command: argparse.ArgumentParser, what: str) -> None:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from brainseg.export import export
+    from brainseg.inference.export import export
     from brainseg.inference.predictor import load
 
     predictor = load(args.name, args.checkpoints, backend="pytorch")

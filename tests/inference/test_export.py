@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from brainseg import export as exporting
 from brainseg.__main__ import main
-from brainseg.export import ExportError, export
+from brainseg.inference import export as exporting
+from brainseg.inference.export import ExportError, export
 from brainseg.inference.predictor import load
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
 
