@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg import backends
-from brainseg.backends import graphs
 from brainseg.checkpoints.folder import replacing
+from brainseg.inference import backends
+from brainseg.inference.backends import graphs
 from brainseg.inference.predictor import Predictor
 
 FORMATS = tuple(graphs.FORMATS)
@@ -64,9 +64,9 @@ def largest_difference(predictor: Predictor, graph: Path) -> float:
     planes = predictor.example_planes()
     expected = backends.open_backend(backends.REFERENCE, predictor.checkpoint)(planes)
     if graph.suffix == ".onnx":
-        from brainseg.backends.onnxruntime import run_graph
+        from brainseg.inference.backends.onnxruntime import run_graph
     else:
-        from brainseg.backends.openvino import run_graph
+        from brainseg.inference.backends.openvino import run_graph
     run = run_graph(graph)
     found = np.concatenate([run(planes[:1]), run(planes[1:])])
     return float(np.abs(found - expected).max())

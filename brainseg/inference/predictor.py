@@ -18,8 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg import backends
-from brainseg.backends import REFERENCE, choice
 from brainseg.checkpoints.folder import (
     CONFIG,
     METRICS,
@@ -31,6 +29,8 @@ from brainseg.checkpoints.folder import (
     load_module,
     read_checkpoint,
 )
+from brainseg.inference import backends
+from brainseg.inference.backends import REFERENCE, choice
 from brainseg.inference.fusing import expected_results, fused_results
 from brainseg.inference.results import FUSIONS, Comparison, Result
 from brainseg.inference.turns import MOST_SLICES, Batcher
@@ -204,7 +204,7 @@ class Predictor:
                 if self.backend != AUTO:
                     raise
                 log.warning("%s: %s failed, so PyTorch runs (%s)", self.name, wanted, error)
-        from brainseg.backends.pytorch import run_module
+        from brainseg.inference.backends.pytorch import run_module
 
         self._batcher = Batcher(run_module(self.module, REFERENCE))
 

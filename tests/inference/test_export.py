@@ -39,7 +39,7 @@ def test_an_onnx_graph_serves_without_brainseg(random_checkpoints, planes, tmp_p
 
 
 def test_an_openvino_graph_serves_without_brainseg(random_checkpoints, planes, tmp_path):
-    from brainseg.backends.openvino import openvino
+    from brainseg.inference.backends.openvino import openvino
 
     path = tmp_path / "it.xml"
     predictor = load("unetpp-bce", random_checkpoints, "pytorch")

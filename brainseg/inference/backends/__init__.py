@@ -37,13 +37,13 @@ REFERENCE = NAMES[0]  # eager float32: what every other backend has to agree wit
 def available() -> list[str]:
     """Names of the backends that this machine can run, the reference first. The compiled one is
     left out: it takes a minute and a C++ compiler to get ready."""
-    from brainseg.backends import pytorch
+    from brainseg.inference.backends import pytorch
 
     names = list(pytorch.available())
     if find_spec("onnxruntime") and find_spec("onnx"):
         names.append("onnxruntime")
     if find_spec("openvino"):
-        from brainseg.backends import openvino
+        from brainseg.inference.backends import openvino
 
         names += openvino.available()
     return names
@@ -58,13 +58,13 @@ def open_backend(name: str, checkpoint: Checkpoint) -> Run:
     if name not in NAMES:
         raise ValueError(f"Unknown backend {name!r}: expected auto, {', '.join(NAMES)}.")
     if name.startswith("openvino"):
-        from brainseg.backends import openvino
+        from brainseg.inference.backends import openvino
 
         return openvino.open_graph(checkpoint, name)
     if name == "onnxruntime":
-        from brainseg.backends import onnxruntime
+        from brainseg.inference.backends import onnxruntime
 
         return onnxruntime.open_graph(checkpoint)
-    from brainseg.backends import pytorch
+    from brainseg.inference.backends import pytorch
 
     return pytorch.open_module(checkpoint, name)

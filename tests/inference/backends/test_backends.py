@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from brainseg import backends
-from brainseg.backends import choice, graphs
 from brainseg.checkpoints.folder import CheckpointError, read_checkpoint
+from brainseg.inference import backends
+from brainseg.inference.backends import choice, graphs
 from brainseg.inference.predictor import Predictor, load_usable, predict_all
 from brainseg.scans.preprocessing import prepare
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import onnxruntime
 
-from brainseg.backends import Run, graphs
 from brainseg.checkpoints.folder import Checkpoint
 from brainseg.cores import usable_cores
+from brainseg.inference.backends import Run, graphs
 
 
 def open_graph(checkpoint: Checkpoint) -> Run:
