@@ -24,7 +24,7 @@ from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.cores import usable_cores
 from brainseg.data.phantom import make_case
 from brainseg.inference import predictor as inference
-from brainseg.inference.backends import choice, graphs, open_backend
+from brainseg.inference.backends import fastest, graphs, open_backend
 from brainseg.metrics import overlap
 from brainseg.scans.reading import Scan
 
@@ -276,7 +276,7 @@ def _backends(folder: Path, compile_s: float) -> dict:
     give_up = time.perf_counter() + compile_s
     for model, loss in stand_ins.ROWS:
         checkpoint = read_checkpoint(folder / f"{model}-{loss}")
-        known = choice.remembered(checkpoint)
+        known = fastest.remembered(checkpoint)
         ms = dict(known.ms)
         if time.perf_counter() < give_up:
             ms |= _compiled_ms(checkpoint)
@@ -293,7 +293,7 @@ def _compiled_ms(checkpoint) -> dict[str, float]:
     except Exception as error:  # without a C++ compiler, for one
         logging.getLogger(__name__).warning("PyTorch can't compile here: %s", error)
         return {}
-    return {"pytorch-compiled": min(choice.milliseconds({"it": run}, planes)["it"])}
+    return {"pytorch-compiled": min(fastest.milliseconds({"it": run}, planes)["it"])}
 
 
 def _one_slice(scan: Scan, reference: Callable, ours: Callable, rounds: int) -> dict:

@@ -30,7 +30,7 @@ from brainseg.checkpoints.folder import (
     read_checkpoint,
 )
 from brainseg.inference import backends
-from brainseg.inference.backends import REFERENCE, choice
+from brainseg.inference.backends import REFERENCE, fastest
 from brainseg.inference.fusing import expected_results, fused_results
 from brainseg.inference.results import FUSIONS, Comparison, Result
 from brainseg.inference.turns import MOST_SLICES, Batcher
@@ -124,7 +124,7 @@ class Predictor:
                 return
             self._ready()
             if not self._is_tuned:
-                chosen, run = choice.measure(self.checkpoint, self.example_planes()[:1])
+                chosen, run = fastest.measure(self.checkpoint, self.example_planes()[:1])
                 self._use(chosen.backend, run)
 
     def predict(
@@ -192,7 +192,7 @@ class Predictor:
     def _open(self) -> None:
         wanted = self.backend
         if wanted == AUTO:
-            known = choice.remembered(self.checkpoint)
+            known = fastest.remembered(self.checkpoint)
             wanted = known.backend if known else REFERENCE
         if wanted != REFERENCE:
             try:

@@ -7,7 +7,7 @@ import pytest
 
 from brainseg.checkpoints.folder import CheckpointError, read_checkpoint
 from brainseg.inference import backends
-from brainseg.inference.backends import choice, graphs
+from brainseg.inference.backends import fastest, graphs
 from brainseg.inference.predictor import Predictor, load_usable, predict_all
 from brainseg.scans.preprocessing import prepare
 
@@ -44,7 +44,7 @@ def test_masks_are_those_of_float32_pytorch(checkpoints, phantom_case, backend):
             continue
         # Random networks are undecided everywhere and amplify rounding; trained ones are not.
         difference = np.abs(fast.probabilities - right.probabilities).mean()
-        assert difference < (choice.TOLERANCE if rough else 1e-3), fast.name
+        assert difference < (fastest.TOLERANCE if rough else 1e-3), fast.name
         assert right.mask.any() or right.kind == "fusion"
         if right.mask.any():
             assert dice(fast.mask, right.mask) > (0.95 if rough else 0.998), fast.name
@@ -75,16 +75,16 @@ def test_tuning_chooses_the_fastest_and_remembers(copied, monkeypatch):
     before = predictor.forward(planes)
     assert predictor.backend == "auto" and not (checkpoint.folder / ".graphs").exists()
     predictor.tune()
-    known = choice.remembered(checkpoint)
+    known = fastest.remembered(checkpoint)
     assert known.backend == predictor.backend == min(known.ms, key=known.ms.get)
     assert set(known.difference) == set(backends.available())  # all were tried
-    agreeing = {name for name, d in known.difference.items() if d <= choice.TOLERANCE}
+    agreeing = {name for name, d in known.difference.items() if d <= fastest.TOLERANCE}
     assert set(known.ms) == agreeing  # bf16, where there is any, may be too rough for a random one
     assert all(base.backend != "auto" for base in predictor.bases)
     # On the same planes: a random stack would make noise of what its bases round.
     np.testing.assert_allclose(predictor.forward(planes), before, atol=0.05)
 
-    monkeypatch.setattr(choice, "measure", lambda *args: pytest.fail("measured again"))
+    monkeypatch.setattr(fastest, "measure", lambda *args: pytest.fail("measured again"))
     again = Predictor(checkpoint, "auto")
     again.tune()
     assert again.backend == known.backend
@@ -105,7 +105,7 @@ def test_wrong_and_failing_backends_are_never_chosen(copied, monkeypatch, caplog
     names = ["pytorch", "wrong", "nan", "fails", "right"]
     monkeypatch.setattr(backends, "open_backend", opened)
     monkeypatch.setattr(backends, "available", lambda: names)
-    known, run = choice.measure(checkpoint, np.zeros((1, 3, 8, 8), np.float32))
+    known, run = fastest.measure(checkpoint, np.zeros((1, 3, 8, 8), np.float32))
     assert set(known.ms) == {"pytorch", "right"}
     assert known.backend in known.ms and run(np.zeros((1, 3, 8, 8))).shape == (1, 8, 8)
     for name in names[1:4]:
@@ -115,8 +115,8 @@ def test_wrong_and_failing_backends_are_never_chosen(copied, monkeypatch, caplog
 def test_a_remembered_backend_that_no_longer_works_falls_back(copied, phantom_case, monkeypatch):
     checkpoint = read_checkpoint(copied / "unet-bce")
     expected = Predictor(checkpoint).predict(phantom_case.scan).probabilities
-    known = choice.Choice("openvino", {"openvino": 1.0}, {"openvino": 0.0})
-    monkeypatch.setattr(choice, "remembered", lambda _: known)
+    known = fastest.Choice("openvino", {"openvino": 1.0}, {"openvino": 0.0})
+    monkeypatch.setattr(fastest, "remembered", lambda _: known)
     monkeypatch.setattr(backends, "open_backend", lambda *_: 1 / 0)
     found = Predictor(checkpoint, "auto").predict(phantom_case.scan).probabilities
     np.testing.assert_allclose(found, expected, atol=1e-5)
