@@ -222,7 +222,7 @@ def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[
     """Train everything needed, one after the other, on this machine; returns what failed."""
     from brainseg.checkpoints.folder import copy_checkpoint
     from brainseg.grid import Workplace, run
-    from brainseg.training import Interrupted, TrainingError, make_accelerator
+    from brainseg.training.loop import Interrupted, TrainingError, make_accelerator
 
     accelerator = make_accelerator(configs[0].precision, args.cpu)
     place = Workplace(

@@ -52,7 +52,7 @@ def _task(values: dict, place: dict, *reads: str) -> str:
     import torch
 
     from brainseg.grid import Workplace, run
-    from brainseg.training import make_accelerator
+    from brainseg.training.loop import make_accelerator
 
     config = from_json(values)
     given = ray.get_runtime_context().get_assigned_resources()

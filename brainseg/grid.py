@@ -29,7 +29,7 @@ from brainseg.losses import LOSSES
 from brainseg.models.building import MODELS, STACKS
 from brainseg.resume import STATE, read_state_config
 from brainseg.stacking import base_maps
-from brainseg.training import train
+from brainseg.training.loop import train
 
 
 @dataclass

@@ -18,7 +18,7 @@ from brainseg.data.cache import prepared_set
 from brainseg.data.splits import block_of, slice_roles
 from brainseg.inference.predictor import load_all
 from brainseg.models.unet import UNet
-from brainseg.training import make_accelerator
+from brainseg.training.loop import make_accelerator
 
 FLAGS = [
     "--dataset", "phantom", "--encoder-weights", "none", "--size", "32", "--epochs", "1",
@@ -128,7 +128,7 @@ def test_one_failing_combination_does_not_stop_the_others(tmp_path, capsys, monk
     def broken(name):
         raise ValueError("this loss is broken")
 
-    from brainseg import training
+    from brainseg.training import loop as training
 
     original = training.create_loss
     monkeypatch.setattr(

@@ -24,7 +24,7 @@ from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.models.building import MODELS, STACKS
-from brainseg.training import Learner, make_accelerator, make_learner
+from brainseg.training.loop import Learner, make_accelerator, make_learner
 
 PATIENTS, SLICES = 8, 24
 ROUNDS = 3

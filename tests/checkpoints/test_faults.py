@@ -19,7 +19,7 @@ from brainseg.checkpoints.folder import (
     save_checkpoint,
 )
 from brainseg.models.unet import UNet
-from brainseg.training import _is_out_of_memory
+from brainseg.training.loop import _is_out_of_memory
 
 SETTINGS = {
     "name": "unet-bce", "model": "unet", "encoder": None, "preprocessing": {"size": 32},

@@ -9,7 +9,7 @@ import train as train_command
 from brainseg import grid, stacking
 from brainseg.__main__ import main
 from brainseg.config import Config, ConfigError
-from brainseg.training import make_accelerator
+from brainseg.training.loop import make_accelerator
 
 
 def train(tmp_path, *args):

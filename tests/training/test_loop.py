@@ -13,13 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from brainseg import models, training
+from brainseg import models
 from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data.cache import prepared_set
 from brainseg.data.phantom import load
 from brainseg.models.unet import UNet
-from brainseg.training import Batches, TrainingError, make_accelerator, train
+from brainseg.training import loop as training
+from brainseg.training.loop import Batches, TrainingError, make_accelerator, train
 
 TINY = Config(
     model="unet", encoder_weights=None, dataset="phantom", size=32, epochs=3, batch_size=4,
