@@ -14,11 +14,11 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from brainseg.batches import Batches
 from brainseg.checkpoints.folder import Checkpoint, load_module, replacing
 from brainseg.config import Config, from_json
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, slice_roles
+from brainseg.training.batches import Batches
 
 
 def base_maps(

@@ -18,12 +18,12 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from brainseg.batches import Batches
 from brainseg.bench import machine, reference
 from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.models.building import MODELS, STACKS
+from brainseg.training.batches import Batches
 from brainseg.training.loop import Learner, make_accelerator, make_learner
 
 PATIENTS, SLICES = 8, 24

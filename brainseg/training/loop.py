@@ -23,7 +23,6 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from brainseg.allocator import keep_freed_memory
-from brainseg.batches import Batches
 from brainseg.checkpoints.folder import (
     Checkpoint,
     architecture_json,
@@ -38,6 +37,7 @@ from brainseg.data.splits import block_of, slice_roles
 from brainseg.losses import create_loss
 from brainseg.models.building import CHANNELS_LAST, create_model
 from brainseg.resume import BEST, STATE, Progress, load_state, save_state, save_weights
+from brainseg.training.batches import Batches
 
 THRESHOLDS = np.arange(1, 100) / 100
 _BINS = 100

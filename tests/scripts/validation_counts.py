@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from brainseg.batches import Batches
 from brainseg.config import Config
 from brainseg.data.cache import prepared_set
 from brainseg.data.phantom import load
 from brainseg.data.splits import slice_roles
 from brainseg.models.unet import UNet
+from brainseg.training.batches import Batches
 from brainseg.training.loop import make_accelerator, validate
 
 accelerator = make_accelerator("no", cpu=True)
