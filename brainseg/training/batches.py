@@ -7,11 +7,11 @@ import warnings
 import numpy as np
 import torch
 
-from brainseg import augmentation
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
 from brainseg.models.building import CHANNELS_LAST, STACKS
 from brainseg.scans import preprocessing
+from brainseg.training import augmentation
 
 
 class Batches:
