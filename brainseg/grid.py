@@ -28,8 +28,8 @@ from brainseg.data.case import CaseRef
 from brainseg.losses import LOSSES
 from brainseg.models.building import MODELS, STACKS
 from brainseg.resume import STATE, read_state_config
-from brainseg.stacking import base_maps
 from brainseg.training.loop import train
+from brainseg.training.stacking import base_maps
 
 
 @dataclass

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import train as train_command
-from brainseg import grid, stacking
+from brainseg import grid
 from brainseg.__main__ import main
 from brainseg.config import Config, ConfigError
+from brainseg.training import stacking
 from brainseg.training.loop import make_accelerator
 
 
