@@ -27,8 +27,8 @@ from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef
 from brainseg.losses import LOSSES
 from brainseg.models.building import MODELS, STACKS
-from brainseg.resume import STATE, read_state_config
 from brainseg.training.loop import train
+from brainseg.training.resume import STATE, read_state_config
 from brainseg.training.stacking import base_maps
 
 

@@ -36,8 +36,8 @@ from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, slice_roles
 from brainseg.losses import create_loss
 from brainseg.models.building import CHANNELS_LAST, create_model
-from brainseg.resume import BEST, STATE, Progress, load_state, save_state, save_weights
 from brainseg.training.batches import Batches
+from brainseg.training.resume import BEST, STATE, Progress, load_state, save_state, save_weights
 
 THRESHOLDS = np.arange(1, 100) / 100
 _BINS = 100
