@@ -292,7 +292,7 @@ def push(configs: list[Config], args: argparse.Namespace) -> bool:
 
 def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:
     """Train everything needed on a Ray cluster; returns what failed."""
-    from brainseg.cluster import absolute, run_on_ray
+    from brainseg.training.cluster import absolute, run_on_ray
 
     if args.out or args.overwrite:
         raise ConfigError("--ray goes without --out and --overwrite: give a new --runs folder.")
