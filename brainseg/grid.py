@@ -25,8 +25,8 @@ from brainseg.config import Config, ConfigError, from_json
 from brainseg.data import load_dataset
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef
-from brainseg.losses import LOSSES
 from brainseg.models.building import MODELS, STACKS
+from brainseg.models.losses import LOSSES
 from brainseg.training.loop import train
 from brainseg.training.resume import STATE, read_state_config
 from brainseg.training.stacking import base_maps

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 import train
-from brainseg import grid, losses, models
+from brainseg import grid, models
 from brainseg.checkpoints.folder import find_checkpoints, load_module, read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data import DATASETS, phantom
 from brainseg.data.cache import prepared_set
 from brainseg.data.splits import block_of, slice_roles
 from brainseg.inference.predictor import load_all
+from brainseg.models import losses
 from brainseg.models.unet import UNet
 from brainseg.training import stacking
 from brainseg.training.loop import make_accelerator

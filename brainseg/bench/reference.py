@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from brainseg.bench import machine
 from brainseg.config import Config
-from brainseg.losses import create_loss
 from brainseg.models.building import STACKS, create_model
+from brainseg.models.losses import create_loss
 
 
 class FileSlices(Dataset):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from brainseg.losses import LOSSES
 from brainseg.metrics.statistics import paired_difference
+from brainseg.models.losses import LOSSES
 from brainseg.study.findings import EQUAL, Study, interval_text, training_text
 
 PAIRS = (("unet-hybrid", "unet-bce"), ("deeplabv3plus-bce", "unet_resnet34-bce"))

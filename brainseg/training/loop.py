@@ -34,8 +34,8 @@ from brainseg.config import Config
 from brainseg.cores import processor_has_bf16
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, slice_roles
-from brainseg.losses import create_loss
 from brainseg.models.building import CHANNELS_LAST, create_model
+from brainseg.models.losses import create_loss
 from brainseg.training.batches import Batches
 from brainseg.training.resume import BEST, STATE, Progress, load_state, save_state, save_weights
 

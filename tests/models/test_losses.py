@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from brainseg.losses import LOSSES, create_loss
+from brainseg.models.losses import LOSSES, create_loss
 
 P = np.array([0.9, 0.2, 0.6, 0.1])
 Y = np.array([1.0, 0.0, 0.0, 1.0])
