@@ -114,7 +114,7 @@ def resolve(args: argparse.Namespace) -> list[Config]:
             ) from error
     if args.init_from:
         given["init_from"] = weights_sha256(args.init_from)
-    from brainseg.grid import combinations
+    from brainseg.training.runs import combinations
 
     chosen = combinations(args.model or [base.model], args.loss or [base.loss])
     if args.encoder and len(chosen) > 1:
@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     try:
         configs = resolve(args)
-        from brainseg.grid import plan, table
+        from brainseg.training.runs import plan, table
 
         needed = plan(configs, args.runs)
         if args.push_to_hub:  # what would fail after hours of training shall fail now
@@ -221,8 +221,8 @@ def main(argv: list[str] | None = None) -> int:
 def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[Config]:
     """Train everything needed, one after the other, on this machine; returns what failed."""
     from brainseg.checkpoints.folder import copy_checkpoint
-    from brainseg.grid import Workplace, run
     from brainseg.training.loop import Interrupted, TrainingError, make_accelerator
+    from brainseg.training.runs import Workplace, run
 
     accelerator = make_accelerator(configs[0].precision, args.cpu)
     place = Workplace(

@@ -51,8 +51,8 @@ def _task(values: dict, place: dict, *reads: str) -> str:
     import ray
     import torch
 
-    from brainseg.grid import Workplace, run
     from brainseg.training.loop import make_accelerator
+    from brainseg.training.runs import Workplace, run
 
     config = from_json(values)
     given = ray.get_runtime_context().get_assigned_resources()

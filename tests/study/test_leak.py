@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import train as train_command
-from brainseg import grid
 from brainseg.__main__ import main
 from brainseg.config import Config, ConfigError
-from brainseg.training import stacking
+from brainseg.training import runs, stacking
 from brainseg.training.loop import make_accelerator
 
 
@@ -46,13 +45,13 @@ def test_without_a_leaking_run_the_meter_says_what_to_do(tmp_path, capsys):
 def test_an_in_sample_stack_reads_its_bases_own_training_predictions(tmp_path):
     config = Config(model="unet", dataset="phantom", size=32, epochs=1, batch_size=4,
                     limit_patients=12, precision="no")  # fmt: skip
-    place = grid.Workplace(
+    place = runs.Workplace(
         None, tmp_path / "c", tmp_path / "r", accelerator=make_accelerator("no", cpu=True)
     )
-    base = grid.run(config, place)
+    base = runs.run(config, place)
     stack = Config(model="unetpp", bases=("unet-bce",), dataset="phantom", size=32, batch_size=4,
                    limit_patients=12, leak="in-sample")  # fmt: skip
-    assert list(grid.plan([stack], tmp_path / "r")) == [config, stack]  # no helpers
+    assert list(runs.plan([stack], tmp_path / "r")) == [config, stack]  # no helpers
     _, data = place.dataset(config)
     maps = stacking.base_maps(stack, [base], [], data, place.accelerator, tmp_path / "stack")
     assert np.isfinite(maps).all() and (maps.reshape(len(maps), -1).max(1) > 0).all()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import train
-from brainseg import grid, models
+from brainseg import models
 from brainseg.checkpoints.folder import find_checkpoints, load_module, read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data import DATASETS, phantom
@@ -19,7 +19,7 @@ from brainseg.data.splits import block_of, slice_roles
 from brainseg.inference.predictor import load_all
 from brainseg.models import losses
 from brainseg.models.unet import UNet
-from brainseg.training import stacking
+from brainseg.training import runs, stacking
 from brainseg.training.loop import make_accelerator
 
 FLAGS = [
@@ -49,9 +49,9 @@ def main(tmp_path, *flags) -> int:
 
 
 def test_combinations_put_bases_before_stacks():
-    pairs = grid.combinations(["unetpp", "unet"], ["all"])
+    pairs = runs.combinations(["unetpp", "unet"], ["all"])
     assert pairs == [(m, loss) for m in ("unet", "unetpp") for loss in ("bce", "dice", "hybrid")]
-    assert len(grid.combinations(["all"], ["all"])) == 12
+    assert len(runs.combinations(["all"], ["all"])) == 12
 
 
 def test_settings_a_model_does_not_have_make_no_second_run():
@@ -67,12 +67,12 @@ def test_names_and_folders():
         model="unetpp", loss="dice", encoder="resnet18", stack_inputs="predictions+image"
     )
     assert config.name == "unetpp-resnet18-dice"
-    assert grid.parse_name(config.name) == ("unetpp", "resnet18", "dice")
-    assert grid.parse_name("unet-bce") == ("unet", None, "bce")
+    assert runs.parse_name(config.name) == ("unetpp", "resnet18", "dice")
+    assert runs.parse_name("unet-bce") == ("unet", None, "bce")
     folder = config.run_folder(Path("runs"))
     assert folder == Path("runs/lgg/unetpp-resnet18-dice/fold0-seed0-image")
     with pytest.raises(ConfigError, match="no checkpoint name"):
-        grid.parse_name("resnet-focal")
+        runs.parse_name("resnet-focal")
 
 
 def test_a_stack_trains_its_missing_bases_first_and_is_found_finished(tmp_path, capsys):
@@ -101,15 +101,15 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     """Every training patient is predicted by the helper that never saw it, others by the base."""
     config = Config(model="unet", encoder_weights=None, dataset="phantom", size=32, epochs=1,
                     batch_size=4, precision="no")  # fmt: skip
-    place = grid.Workplace(
+    place = runs.Workplace(
         None, tmp_path / "c", tmp_path / "r", accelerator=make_accelerator("no", cpu=True)
     )
-    base = grid.run(config, place)
+    base = runs.run(config, place)
     data = prepared_set(phantom.load(), 32, tmp_path / "c")
     stack = Config(model="unetpp", bases=("unet-bce",), stack_folds=2, dataset="phantom", size=32)
-    needed = grid.plan([stack], tmp_path / "r")
+    needed = runs.plan([stack], tmp_path / "r")
     assert list(needed) == [*needed[stack], stack] and needed[stack][0] == config
-    helpers = [grid.run(helper, place) for helper in needed[stack][1:]]
+    helpers = [runs.run(helper, place) for helper in needed[stack][1:]]
     folder = tmp_path / "stack"
     maps = stacking.base_maps(stack, [base], helpers, data, place.accelerator, folder)
     assert maps.shape == (len(data.images), 1, 32, 32)
@@ -216,7 +216,7 @@ def test_init_from_remembers_the_start_and_refuses_one_that_knows_too_much(tmp_p
     assert "fold 1 is kept apart" in capsys.readouterr().err
     helper = replace(from_json(done.settings["run"]), held_out_block=(0, 2))
     with pytest.raises(ConfigError, match="a block of training patients is kept apart"):
-        grid._started_from(helper, start)
+        runs._started_from(helper, start)
 
 
 def test_encoder_with_unet_is_refused_in_a_sentence(tmp_path, capsys):
