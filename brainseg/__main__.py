@@ -309,8 +309,8 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
+    from brainseg.commands.predict import describe, expand, predict_to_folder
     from brainseg.inference.predictor import WORTH_TUNING
-    from brainseg.predict import describe, expand, predict_to_folder
     from brainseg.scans.reading import ScanError, read_mask, read_scan, read_sequences
 
     sequences = {k: getattr(args, k) for k in ("flair", "t1", "t1c") if getattr(args, k)}
