@@ -21,10 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from brainseg.bench import machine, plain, serving, stand_ins
 from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
 from brainseg.checkpoints.folder import load_module, read_checkpoint
-from brainseg.cores import usable_cores
 from brainseg.data.phantom import make_case
 from brainseg.inference import predictor as inference
 from brainseg.inference.backends import fastest, graphs, open_backend
+from brainseg.machine import usable_cores
 from brainseg.metrics import overlap
 from brainseg.scans.reading import Scan
 

@@ -31,9 +31,9 @@ from brainseg.checkpoints.folder import (
     settings_of,
 )
 from brainseg.config import Config
-from brainseg.cores import processor_has_bf16
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, slice_roles
+from brainseg.machine import processor_has_bf16
 from brainseg.models.building import CHANNELS_LAST, create_model
 from brainseg.models.losses import create_loss
 from brainseg.training.batches import Batches

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.checkpoints.folder import Checkpoint, CheckpointError, replacing
-from brainseg.cores import usable_cores
 from brainseg.inference import backends
 from brainseg.inference.backends import graphs
 from brainseg.inference.turns import ALL_CORES
+from brainseg.machine import usable_cores
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import onnxruntime
 
 from brainseg.checkpoints.folder import Checkpoint
-from brainseg.cores import usable_cores
 from brainseg.inference.backends import Run, graphs
+from brainseg.machine import usable_cores
 
 
 def open_graph(checkpoint: Checkpoint) -> Run:

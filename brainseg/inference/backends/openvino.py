@@ -9,8 +9,8 @@ import numpy as np
 import openvino
 
 from brainseg.checkpoints.folder import Checkpoint
-from brainseg.cores import usable_cores
 from brainseg.inference.backends import Run, graphs
+from brainseg.machine import usable_cores
 
 _PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16", "openvino-fp16": "f16"}
 

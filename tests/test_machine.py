@@ -4,29 +4,29 @@ import math
 
 import pytest
 
-from brainseg import cores
+from brainseg import machine
 
 
 @pytest.fixture(autouse=True)
 def fresh():
-    cores.usable_cores.cache_clear()
+    machine.usable_cores.cache_clear()
     yield
-    cores.usable_cores.cache_clear()
+    machine.usable_cores.cache_clear()
 
 
 def test_what_the_environment_asks_for(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert cores.usable_cores() == 3
+    assert machine.usable_cores() == 3
 
 
 def test_a_container_s_quota_counts_not_its_host_s_cores(monkeypatch, tmp_path):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(cores, "_CGROUP", tmp_path)
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
-    assert cores.usable_cores() == 64
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert machine.usable_cores() == 64
     (tmp_path / "cpu.max").write_text("150000 100000\n")
-    cores.usable_cores.cache_clear()
-    assert cores.usable_cores() == 2  # one and a half, rounded up
+    machine.usable_cores.cache_clear()
+    assert machine.usable_cores() == 2  # one and a half, rounded up
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_quotas_as_kernels_state_them(tmp_path, files, quota):
     (tmp_path / "cpu").mkdir()
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert cores._quota(tmp_path) == quota
+    assert machine._quota(tmp_path) == quota
