@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from brainseg.bench import machine, plain, serving, stand_ins
+from brainseg.bench import hardware, plain, serving, stand_ins
 from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
 from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.data.phantom import make_case
@@ -56,7 +56,7 @@ def run(
         folder = Path(name) / "checkpoints"
         random = stand_ins.gather(shipped, folder, size)
         device = torch.device("cpu")
-        result = {"machine": f"{machine.describe(device)}, {usable_cores()} cores used"}
+        result = {"machine": f"{hardware.describe(device)}, {usable_cores()} cores used"}
         result |= {"size_px": size, "random_weights": random}
         slices = _slices(visitors)
         with (
@@ -324,7 +324,7 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
         )
         kind = str(dtype).removeprefix("torch.")
         if kind not in peaks:
-            peaks[kind] = machine.matrix_product_flops(torch.device("cpu"), dtype)
+            peaks[kind] = hardware.matrix_product_flops(torch.device("cpu"), dtype)
         floor_s = operations(read_checkpoint(folder / name)) / peaks[kind]
         total_s, total_floor_s = total_s + seconds, total_floor_s + floor_s
         result |= {

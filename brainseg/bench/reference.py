@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from brainseg.bench import machine
+from brainseg.bench import hardware
 from brainseg.config import Config
 from brainseg.models.building import STACKS, create_model
 from brainseg.models.losses import create_loss
@@ -78,7 +78,7 @@ def _serve(asked: Connection, config: Config, pairs: list[tuple[Path, Path]], de
             return
         loader = make_loader(pairs, config.size, channels, config.batch_size, workers)
         running = steps(model, loader, config.loss, torch.device(device))
-        times = machine.step_seconds(running, torch.device(device))
+        times = hardware.step_seconds(running, torch.device(device))
         running.close()  # its workers must not run beside our steps
         asked.send(times)
 

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from brainseg.bench import machine, reference
+from brainseg.bench import hardware, reference
 from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.cache import PreparedSet, prepared_set
@@ -37,14 +37,14 @@ def run(size: int = 192, batch_size: int = 16) -> dict:
     accelerator = make_accelerator("auto")
     device = accelerator.device
     dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
-    peak = machine.matrix_product_flops(device, dtype)
+    peak = hardware.matrix_product_flops(device, dtype)
     result: dict = {
-        "machine": machine.describe(device),
+        "machine": hardware.describe(device),
         "size_px": size,
         "batch_size": batch_size,
         "precision": accelerator.mixed_precision,
         "peak_tflops": peak / 1e12,
-        "copy_gb_per_s": machine.copy_bytes(device) / 1e9,
+        "copy_gb_per_s": hardware.copy_bytes(device) / 1e9,
     }
     with tempfile.TemporaryDirectory() as name:
         refs = phantom.load(patients=PATIENTS, slices=SLICES)
@@ -75,8 +75,8 @@ def _model(config: Config, data: PreparedSet, pairs, accelerator, peak: float) -
         workers = min(WORKERS, key=lambda count: statistics.median(measure(count)))
         for _ in range(ROUNDS):
             times["reference"] += measure(workers)
-            times["ours"] += machine.step_seconds(ours, device)
-            times["input"] += machine.step_seconds(_our_inputs(batches, config), device)
+            times["ours"] += hardware.step_seconds(ours, device)
+            times["input"] += hardware.step_seconds(_our_inputs(batches, config), device)
     medians = {key: statistics.median(values) for key, values in times.items()}
     flops = _flops(learner, batches, config)
     name = config.model
