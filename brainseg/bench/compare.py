@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from brainseg.bench import hardware, plain, serving, stand_ins
+from brainseg.bench import hardware, plain_comparison, serving, stand_ins
 from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
 from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.data.phantom import make_case
@@ -60,7 +60,7 @@ def run(
         result |= {"size_px": size, "random_weights": random}
         slices = _slices(visitors)
         with (
-            in_own_process(plain.make, folder) as reference,
+            in_own_process(plain_comparison.make, folder) as reference,
             in_own_process(_make_ours, folder) as ours,
         ):
             result |= _backends(folder, compile_s)

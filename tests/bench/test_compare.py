@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from brainseg.bench import compare, plain, stand_ins
+from brainseg.bench import compare, plain_comparison, stand_ins
 from brainseg.bench.processes import in_own_process, resident_gb
 from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.inference.predictor import load_usable, predict_all
 
 
 def test_the_plain_comparison_finds_the_same_masks(random_checkpoints, phantom_case):
-    seconds, masks = plain.make(random_checkpoints)(phantom_case.scan)
+    seconds, masks = plain_comparison.make(random_checkpoints)(phantom_case.scan)
     assert seconds > 0
     predictors, _ = load_usable(random_checkpoints, "pytorch")
     for result in predict_all(phantom_case.scan, predictors):
