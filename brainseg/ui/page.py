@@ -10,8 +10,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 
 import gradio as gr
 
-from brainseg.ui import compare, handlers, markup, models, stress, study
-from brainseg.ui.compare import MODELS_QUEUE
+from brainseg.ui import compare_tab, handlers, markup, models, stress, study
+from brainseg.ui.compare_tab import MODELS_QUEUE
 from brainseg.ui.errors import explain
 from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, own_uploads, results_folder
 
@@ -45,7 +45,7 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
         gr.HTML(markup.HEADER, apply_default_css=False)
         with gr.Tabs(selected="compare") as tabs:
             with gr.Tab("Compare", id="compare"):
-                parts = compare.build(checkpoints, study_folder)
+                parts = compare_tab.build(checkpoints, study_folder)
             with gr.Tab("Study", id="study"):
                 study.build(checkpoints, study_folder, tabs, parts, page)
             with gr.Tab("Stress", id="stress"):
@@ -63,7 +63,7 @@ def greet(checkpoints: str | Path) -> str:
         handlers.require_checkpoints(checkpoints)
     except Exception as error:
         return markup.notice(explain(error))
-    return markup.notice(compare.INVITATION)
+    return markup.notice(compare_tab.INVITATION)
 
 
 def _endpoints(checkpoints: str | Path) -> None:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from brainseg.scans.corruptions import CORRUPTIONS
 from brainseg.ui import handlers, markup, stressing, view
-from brainseg.ui.compare import EXPIRED, KEPT_S, MODELS_QUEUE, SHOW_CANCEL, Compare
+from brainseg.ui.compare_tab import EXPIRED, KEPT_S, MODELS_QUEUE, SHOW_CANCEL, Compare
 from brainseg.ui.errors import explain
 from brainseg.ui.viewer import make_viewer
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from brainseg.ui import markup
-from brainseg.ui.compare import INVITATION, Compare, show_chosen
+from brainseg.ui.compare_tab import INVITATION, Compare, show_chosen
 
 _CHOOSE = (Path(__file__).with_name("choose.js")).read_text("utf-8")
 
