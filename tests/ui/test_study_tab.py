@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from brainseg.ui import models, study
+from brainseg.ui import models, study_tab
 
 
 def write(folder, **files):
@@ -11,7 +11,7 @@ def write(folder, **files):
 
 
 def test_without_a_study_it_is_said_what_is_missing(tmp_path):
-    html = study.render(tmp_path / "none", tmp_path / "none")
+    html = study_tab.render(tmp_path / "none", tmp_path / "none")
     assert "Still missing" in html and "claims: not there yet" in html
     assert "There is no study yet" in html
 
@@ -21,7 +21,7 @@ def test_until_then_the_models_own_scores_are_shown(tmp_path):
     folder.mkdir()
     dice = {"mean": 0.85, "low": 0.8, "high": 0.9, "patients": 15}
     (folder / "metrics.json").write_text(json.dumps({"test": {"fold": 0, "dice": dice}}))
-    html = study.render(tmp_path / "none", tmp_path)
+    html = study_tab.render(tmp_path / "none", tmp_path)
     assert "0.850 (0.800 to 0.900)" in html and 'data-choose="unet-bce"' in html
 
 
@@ -41,7 +41,7 @@ def test_the_leaderboard_is_sorted_and_columns_without_figures_are_left_out(tmp_
     ]
     board = {"dataset": "lgg", "fold": 0, "patients": 15, "rows": rows}
     write(tmp_path, leaderboard=board, missing=["unetpp-bce: not trained yet"])
-    html = study.render(tmp_path, tmp_path)
+    html = study_tab.render(tmp_path, tmp_path)
     assert html.index("better") < html.index("worse") < html.index("new")
     assert "3 of 10" in html and "75%" in html and "0.100 → 0.050" in html and "1 to 2" in html
     assert "Latency" not in html and "HD95" not in html
@@ -61,17 +61,17 @@ def test_claims_and_figures(tmp_path):
     folder.mkdir(parents=True)
     (folder / "pareto.png").write_bytes(b"\x89PNG")
     write(folder, claims=[claim, {}], figures=figures)
-    html = study.render(folder, tmp_path)
+    html = study_tab.render(folder, tmp_path)
     assert "a &gt; b" in html and "&lt;no&gt;" in html and "refuted" in html
     write(folder, leaderboard={"claims_note": "on <others>"})
-    assert "on &lt;others&gt;" in study.render(folder, tmp_path)
+    assert "on &lt;others&gt;" in study_tab.render(folder, tmp_path)
     assert 'alt="A plot"' in html and "Elsewhere: not there yet" in html
 
 
 def test_damaged_and_odd_files_are_as_good_as_missing(tmp_path):
     write(tmp_path, leaderboard=[1], claims={"a": 1}, figures="x", missing=None)
     (tmp_path / "claims.json").write_text("{")
-    assert "Still missing" in study.render(tmp_path, tmp_path)
+    assert "Still missing" in study_tab.render(tmp_path, tmp_path)
 
 
 def test_models_are_listed_with_their_cards(random_checkpoints):
