@@ -10,7 +10,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 
 import gradio as gr
 
-from brainseg.ui import compare_tab, handlers, markup, models, stress_tab, study_tab
+from brainseg.ui import compare_tab, handlers, markup, models_tab, stress_tab, study_tab
 from brainseg.ui.compare_tab import MODELS_QUEUE
 from brainseg.ui.errors import explain
 from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, own_uploads, results_folder
@@ -51,7 +51,7 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
             with gr.Tab("Stress", id="stress"):
                 stress_tab.build(checkpoints, parts)
             with gr.Tab("Models", id="models"):
-                models.build(checkpoints, page)
+                models_tab.build(checkpoints, page)
         page.load(lambda: greet(checkpoints), outputs=parts.status, api_visibility="private")
         _endpoints(checkpoints)
     return page.queue(max_size=20)

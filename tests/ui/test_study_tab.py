@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from brainseg.ui import models, study_tab
+from brainseg.ui import models_tab, study_tab
 
 
 def write(folder, **files):
@@ -75,10 +75,10 @@ def test_damaged_and_odd_files_are_as_good_as_missing(tmp_path):
 
 
 def test_models_are_listed_with_their_cards(random_checkpoints):
-    html = models.render(random_checkpoints)
+    html = models_tab.render(random_checkpoints)
     assert "unetpp-bce" in html and "ensemble of unet-bce, unet_resnet34-bce" in html
     assert "apache-2.0" in html and "Add your own" in html
-    assert models.cards(random_checkpoints)["unet-bce"].startswith("# untrained")
+    assert models_tab.cards(random_checkpoints)["unet-bce"].startswith("# untrained")
 
 
 def test_a_model_without_a_card_gets_one(tmp_path):
@@ -87,17 +87,17 @@ def test_a_model_without_a_card_gets_one(tmp_path):
     folder.mkdir()
     for name in ("config.json", "metrics.json", "model.safetensors"):  # as from the Hub
         (folder / name).symlink_to(shipped / name)
-    assert "cc-by-nc-sa-4.0" in models.render(tmp_path)
-    assert "Not for clinical use" in models.cards(tmp_path)["unet-bce"]
+    assert "cc-by-nc-sa-4.0" in models_tab.render(tmp_path)
+    assert "Not for clinical use" in models_tab.cards(tmp_path)["unet-bce"]
     (folder / "metrics.json").unlink()
-    assert "has no model card" in models.cards(tmp_path)["unet-bce"]
+    assert "has no model card" in models_tab.cards(tmp_path)["unet-bce"]
 
 
 def test_a_new_folder_appears_and_a_damaged_one_is_named(random_checkpoints, tmp_path):
-    assert "no model yet" in models.render(tmp_path)
+    assert "no model yet" in models_tab.render(tmp_path)
     (tmp_path / "mine").symlink_to(random_checkpoints / "unet-bce")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "config.json").write_text("{}")
-    html = models.render(tmp_path / "mine")
+    html = models_tab.render(tmp_path / "mine")
     assert "unet-bce" in html
-    assert "Left out" in models.render(tmp_path)
+    assert "Left out" in models_tab.render(tmp_path)
