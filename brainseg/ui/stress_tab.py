@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from brainseg.scans.corruptions import CORRUPTIONS
-from brainseg.ui import handlers, markup, stressing, view
+from brainseg.ui import handlers, markup, stress_curve, view
 from brainseg.ui.compare_tab import EXPIRED, KEPT_S, MODELS_QUEUE, SHOW_CANCEL, Compare
 from brainseg.ui.errors import explain
 from brainseg.ui.viewer import make_viewer
@@ -37,7 +37,7 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
     with gr.Row(equal_height=True):
         source = gr.Dropdown(
             [*((f"phantom {kind}", kind) for kind in handlers.EXAMPLES if kind != "healthy"),
-             (stressing.COMPARED, stressing.COMPARED)],
+             (stress_curve.COMPARED, stress_curve.COMPARED)],
             value="large", label="Slice", info="The one with most tumour.", min_width=200,
         )  # fmt: skip
         corruption = gr.Radio(
@@ -59,8 +59,8 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
 
     def _steps(source, corruption, compared) -> Iterator[dict]:
         yield {status: markup.progress("Starting.", 0, 1), cancel: gr.Button(visible=True)}
-        subject = stressing.subject(source, compared)
-        for step in stressing.run(subject, corruption, checkpoints):
+        subject = stress_curve.subject(source, compared)
+        for step in stress_curve.run(subject, corruption, checkpoints):
             yield _shown(step)
 
     def _failed(error: Exception) -> dict:
@@ -84,13 +84,13 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
                 curve: "",
                 figures: gr.Accordion(visible=False),
             }
-        curves = stressing.scores(step.view)
+        curves = stress_curve.scores(step.view)
         return {
-            status: markup.notice(stressing.verdict(step.view, curves)),
+            status: markup.notice(stress_curve.verdict(step.view, curves)),
             viewer: message,
             state: step.view,
-            curve: stressing.curve(step.view, curves),
-            table: markup.table(*stressing.rows(step.view, curves), "Dice at each severity"),
+            curve: stress_curve.curve(step.view, curves),
+            table: markup.table(*stress_curve.rows(step.view, curves), "Dice at each severity"),
             figures: gr.Accordion(visible=True),
             cancel: gr.Button(visible=False),
         }

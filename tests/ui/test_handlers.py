@@ -14,7 +14,7 @@ from brainseg.inference import predictor as inference
 from brainseg.inference.predictor import Comparison, Result
 from brainseg.scans.reading import Scan, ScanError, read_scan
 from brainseg.study import estimate
-from brainseg.ui import handlers, markup, stressing, view, words
+from brainseg.ui import handlers, markup, stress_curve, view, words
 
 MODELS = ["unet-bce", "unet_resnet34-bce", "unetpp-bce"]
 FUSIONS = ["fusion_mean", "fusion_vote", "fusion_staple"]
@@ -259,32 +259,32 @@ def test_an_example_is_compared_once_and_is_nobody_s(random_checkpoints, small_p
 
 
 def test_stress_runs_every_severity_and_names_what_breaks(random_checkpoints, small_phantoms):
-    subject = stressing.subject("large", None)
-    steps = list(stressing.run(subject, "noise", random_checkpoints))
+    subject = stress_curve.subject("large", None)
+    steps = list(stress_curve.run(subject, "noise", random_checkpoints))
     last = steps[-1].view
     assert last.shape[0] == 9 and steps[-1].running is None
     assert "fusion_staple" not in last.entries and len(last.entries) == 5
-    curves = stressing.scores(last)
+    curves = stress_curve.scores(last)
     assert set(curves) == set(last.entries) and all(len(c) == 9 for c in curves.values())
-    assert "no ranking follows" in stressing.verdict(last, curves)
-    drawing = stressing.curve(last, curves)
+    assert "no ranking follows" in stress_curve.verdict(last, curves)
+    drawing = stress_curve.curve(last, curves)
     assert drawing.count("<polyline") == 5 and "unetpp-bce" in drawing
-    headings, rows = stressing.rows(last, curves)
+    headings, rows = stress_curve.rows(last, curves)
     assert len(headings) == 10 and rows[0][0] == "unetpp-bce"
 
 
 def test_without_truth_stress_scores_against_the_clean_mask(random_checkpoints, small_phantoms):
-    subject = replace(stressing.subject("large", None), truth=None)
-    last = list(stressing.run(subject, "rotation", random_checkpoints))[-1].view
-    for name, values in stressing.scores(last).items():
+    subject = replace(stress_curve.subject("large", None), truth=None)
+    last = list(stress_curve.run(subject, "rotation", random_checkpoints))[-1].view
+    for name, values in stress_curve.scores(last).items():
         assert values[0] == 1 or not last.entries[name].mask()[0].any()
 
 
 def test_the_scan_in_compare_can_be_stressed(random_checkpoints, scan_png, truth_png):
     with pytest.raises(ScanError, match="compare a scan first"):
-        stressing.subject(stressing.COMPARED, None)
+        stress_curve.subject(stress_curve.COMPARED, None)
     last = finished({"scan": scan_png, "truth": truth_png}, random_checkpoints)[-1].view
-    subject = stressing.subject(stressing.COMPARED, last)
+    subject = stress_curve.subject(stress_curve.COMPARED, last)
     assert (subject.pixels == read_scan(scan_png).pixels[0]).all()
     assert (subject.truth == last.truth_plane(0)).all() and subject.name == "scan.png"
 
