@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from brainseg.ui import handlers, markup, view, words
+from brainseg.ui import markup, session, view, words
 from brainseg.ui.errors import explain
 from brainseg.ui.uploads import results_folder
 from brainseg.ui.viewer import make_viewer
@@ -84,13 +84,13 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
 
     shown = [status, notes, state, viewer, files, figures, table, cancel, anyway, stopped]
 
-    def follow(steps: Iterator[handlers.Step], inputs, wanted: str) -> Iterator[dict]:
+    def follow(steps: Iterator[session.Step], inputs, wanted: str) -> Iterator[dict]:
         """Show each step of a comparison; ``inputs`` None is an example, known to be sound."""
         notices = _notes(inputs) if inputs else ""
         for step in steps:
             yield _shown(step, wanted, notices)
 
-    def _shown(step: handlers.Step, wanted: str, notices: str) -> dict:
+    def _shown(step: session.Step, wanted: str, notices: str) -> dict:
         found, report = step.view, view.report(step.view)
         is_last = step.running is None
         message = _payload(study, found, found.start, wanted, running=step.running, jump=is_last)
@@ -127,16 +127,16 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
             status: markup.progress("Reading the scan.", 0, 1),
             cancel: gr.Button(visible=True),
         }
-        inputs = handlers.read_files(paths)
+        inputs = session.read_files(paths)
         if inputs.is_stopped:
             yield {
-                **failed(handlers.ScanError("Not compared: see below why, and what to do.")),
+                **failed(session.ScanError("Not compared: see below why, and what to do.")),
                 notes: _notes(inputs),
                 anyway: gr.Button(visible=True),
                 stopped: inputs,
             }
             return
-        yield from follow(handlers.run(inputs, checkpoints), inputs, wanted)
+        yield from follow(session.run(inputs, checkpoints), inputs, wanted)
 
     def example_run(kind, wanted) -> Iterator[dict]:
         yield {
@@ -144,25 +144,25 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
             notes: "",
             cancel: gr.Button(visible=True),
         }
-        yield from follow(handlers.run_example(kind, checkpoints), None, wanted)
+        yield from follow(session.run_example(kind, checkpoints), None, wanted)
 
     def stopped_run(inputs, wanted) -> Iterator[dict]:
         if inputs is None:
-            raise handlers.ScanError(EXPIRED)
-        yield from follow(handlers.run(inputs, checkpoints), inputs, wanted)
+            raise session.ScanError(EXPIRED)
+        yield from follow(session.run(inputs, checkpoints), inputs, wanted)
 
     replaced = {status: gr.skip()}
 
     def from_files(scan, truth, flair, t1, t1c, wanted, turn) -> Iterator[dict]:
         paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c}
-        yield from handlers.newest(turn, files_run(paths, wanted), failed, replaced)
+        yield from session.newest(turn, files_run(paths, wanted), failed, replaced)
 
     def from_example(event: gr.EventData, wanted, turn) -> Iterator[dict]:
         kind = str(event._data["name"])
-        yield from handlers.newest(turn, example_run(kind, wanted), failed, replaced)
+        yield from session.newest(turn, example_run(kind, wanted), failed, replaced)
 
     def despite(inputs, wanted, turn) -> Iterator[dict]:
-        yield from handlers.newest(turn, stopped_run(inputs, wanted), failed, replaced)
+        yield from session.newest(turn, stopped_run(inputs, wanted), failed, replaced)
 
     private = {"api_visibility": "private"}
     running = {
@@ -201,9 +201,9 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
     def drawn(event: gr.EventData, found, wanted):
         try:
             if found is None:
-                raise handlers.ScanError(EXPIRED)
+                raise session.ScanError(EXPIRED)
             index = int(event._data["index"])
-            found = handlers.draw_truth(found, index, str(event._data["picture"]))
+            found = session.draw_truth(found, index, str(event._data["picture"]))
             report = view.report(found)
             return {
                 state: found,
@@ -237,7 +237,7 @@ def gallery() -> str:
     buttons = "".join(
         f'<button type="button" data-choose="{kind}">'
         f"{markup.picture((_THUMBNAILS / f'{kind}.png').read_bytes(), '')}{words_of[kind]}</button>"
-        for kind in handlers.EXAMPLES
+        for kind in session.EXAMPLES
     )
     return f'<div class="examples" role="group" aria-label="Examples">{buttons}</div>'
 
@@ -253,12 +253,12 @@ def download(event: gr.EventData, found: view.View | None):
     """The files of a comparison, and a sentence on them."""
     try:
         if found is None:
-            raise handlers.ScanError(EXPIRED)
+            raise session.ScanError(EXPIRED)
         level = event._data.get("level")
         index = min(max(int(event._data["index"]), 0), found.shape[0] - 1)
         folder = Path(tempfile.mkdtemp(dir=results_folder()))
         level = None if level is None else min(max(int(level), 0), 254)
-        paths = handlers.write_files(found, folder, index, level)
+        paths = session.write_files(found, folder, index, level)
         return (
             gr.File(value=[str(path) for path in paths], visible=True),
             markup.notice("Your files are ready, below the pictures."),
@@ -268,12 +268,12 @@ def download(event: gr.EventData, found: view.View | None):
 
 
 def _payload(study: Path, found: view.View, index: int, wanted: str, **extra) -> dict:
-    estimates, reason = handlers.estimates(found, study)
+    estimates, reason = session.estimates(found, study)
     return view.payload(
         found, index, chosen=wanted, estimates=estimates, estimateNote=reason, **extra
     )
 
 
-def _notes(inputs: handlers.Inputs) -> str:
-    picture, index = handlers.seen_by_network(inputs.scan)
+def _notes(inputs: session.Inputs) -> str:
+    picture, index = session.seen_by_network(inputs.scan)
     return markup.findings(inputs.findings) + markup.seen(picture, index + 1, picture.shape[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from brainseg.ui.handlers import EXPECTED_ERRORS
+from brainseg.ui.session import EXPECTED_ERRORS
 
 log = logging.getLogger(__name__)
 

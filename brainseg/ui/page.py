@@ -10,7 +10,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 
 import gradio as gr
 
-from brainseg.ui import compare_tab, handlers, markup, models_tab, stress_tab, study_tab
+from brainseg.ui import compare_tab, markup, models_tab, session, stress_tab, study_tab
 from brainseg.ui.compare_tab import MODELS_QUEUE
 from brainseg.ui.errors import explain
 from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, own_uploads, results_folder
@@ -60,7 +60,7 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
 def greet(checkpoints: str | Path) -> str:
     """What the page says first: how to begin, or that there is no model and what to do."""
     try:
-        handlers.require_checkpoints(checkpoints)
+        session.require_checkpoints(checkpoints)
     except Exception as error:
         return markup.notice(explain(error))
     return markup.notice(compare_tab.INVITATION)
@@ -87,7 +87,7 @@ def _endpoints(checkpoints: str | Path) -> None:
         """
         paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c}
         try:
-            return handlers.compare_files(paths, checkpoints, anyway=anyway)
+            return session.compare_files(paths, checkpoints, anyway=anyway)
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
 
@@ -108,7 +108,7 @@ def _endpoints(checkpoints: str | Path) -> None:
         paths = {"scan": scan, "flair": flair, "t1": t1, "t1c": t1c}
         try:
             folder = Path(tempfile.mkdtemp(dir=results_folder()))
-            path, figures = handlers.predict_files(paths, model, checkpoints, folder, anyway=anyway)
+            path, figures = session.predict_files(paths, model, checkpoints, folder, anyway=anyway)
             return str(path), figures
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None

@@ -14,7 +14,7 @@ from brainseg.metrics import overlap
 from brainseg.scans import corruptions, rendering
 from brainseg.scans.reading import Scan, ScanError
 from brainseg.ui import view
-from brainseg.ui.handlers import Step, read_example, require_checkpoints
+from brainseg.ui.session import Step, read_example, require_checkpoints
 from brainseg.ui.view import View
 
 COMPARED = "the scan in Compare"

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from brainseg.scans.corruptions import CORRUPTIONS
-from brainseg.ui import handlers, markup, stress_curve, view
+from brainseg.ui import markup, session, stress_curve, view
 from brainseg.ui.compare_tab import EXPIRED, KEPT_S, MODELS_QUEUE, SHOW_CANCEL, Compare
 from brainseg.ui.errors import explain
 from brainseg.ui.viewer import make_viewer
@@ -36,7 +36,7 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
     gr.HTML(_INTRODUCTION, apply_default_css=False)
     with gr.Row(equal_height=True):
         source = gr.Dropdown(
-            [*((f"phantom {kind}", kind) for kind in handlers.EXAMPLES if kind != "healthy"),
+            [*((f"phantom {kind}", kind) for kind in session.EXAMPLES if kind != "healthy"),
              (stress_curve.COMPARED, stress_curve.COMPARED)],
             value="large", label="Slice", info="The one with most tumour.", min_width=200,
         )  # fmt: skip
@@ -55,7 +55,7 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
 
     def run(source, corruption, compared, turn) -> Iterator[dict]:
         steps = _steps(source, corruption, compared)
-        yield from handlers.newest(turn, steps, _failed, {status: gr.skip()})
+        yield from session.newest(turn, steps, _failed, {status: gr.skip()})
 
     def _steps(source, corruption, compared) -> Iterator[dict]:
         yield {status: markup.progress("Starting.", 0, 1), cancel: gr.Button(visible=True)}
@@ -73,7 +73,7 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
             figures: gr.Accordion(visible=False),
         }
 
-    def _shown(step: handlers.Step) -> dict:
+    def _shown(step: session.Step) -> dict:
         message = _payload(step.view, 0, step.running)
         text = f"Running {step.running}: {step.done} of {step.total} done."
         if step.running:

@@ -14,7 +14,7 @@ from brainseg.inference import predictor as inference
 from brainseg.inference.predictor import Comparison, Result
 from brainseg.scans.reading import Scan, ScanError, read_scan
 from brainseg.study import estimate
-from brainseg.ui import handlers, markup, stress_curve, view, words
+from brainseg.ui import markup, session, stress_curve, view, words
 
 MODELS = ["unet-bce", "unet_resnet34-bce", "unetpp-bce"]
 FUSIONS = ["fusion_mean", "fusion_vote", "fusion_staple"]
@@ -36,7 +36,7 @@ def comparison(marks, truth=None, spacing_mm=None, slices=1):
 
 
 def finished(paths, checkpoints):
-    return list(handlers.run(handlers.read_files(paths), checkpoints))
+    return list(session.run(session.read_files(paths), checkpoints))
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def small_phantoms(monkeypatch):
         return phantom.make_case(1, kind, size=64, slices=4)
 
     def forget():
-        handlers._example.cache_clear()
-        handlers._finished.clear()
+        session._example.cache_clear()
+        session._finished.clear()
 
-    monkeypatch.setattr(handlers, "make_example", small)
+    monkeypatch.setattr(session, "make_example", small)
     forget()
     yield made
     forget()
@@ -65,7 +65,7 @@ def test_models_come_one_by_one_and_agree_with_the_library(random_checkpoints, s
     last = steps[-1].view
     assert [name for name, _ in last.order] == ["unetpp-bce", *MODELS[:2], *FUSIONS]
     assert [kind for _, kind in last.order] == ["ensemble"] + ["model"] * 2 + ["fusion"] * 3
-    expected = handlers.compare_files({"scan": scan_png, "truth": truth_png}, random_checkpoints)
+    expected = session.compare_files({"scan": scan_png, "truth": truth_png}, random_checkpoints)
     for name, entry in view.report(last)["models"].items():
         assert entry == pytest.approx(expected["models"][name]), name
 
@@ -76,11 +76,11 @@ def test_one_checkpoint_is_enough(random_checkpoints, scan_png, tmp_path):
     steps = finished({"scan": scan_png}, tmp_path / "one" / "unet-bce")
     assert [step.running for step in steps] == ["unet-bce", None]
     assert view.report(steps[-1].view)["models"]["unet-bce"]["agreement"] is None
-    assert handlers.estimates(steps[-1].view, tmp_path) == ({}, "")
+    assert session.estimates(steps[-1].view, tmp_path) == ({}, "")
 
 
 def test_files_without_truth_have_agreement_only(random_checkpoints, scan_png):
-    report = handlers.compare_files({"scan": scan_png}, random_checkpoints)
+    report = session.compare_files({"scan": scan_png}, random_checkpoints)
     assert not report["truth"]
     for entry in report["models"].values():
         assert "dice" not in entry and "agreement" in entry
@@ -88,20 +88,20 @@ def test_files_without_truth_have_agreement_only(random_checkpoints, scan_png):
 
 def test_three_sequences_make_one_scan(random_checkpoints, scan_nifti):
     path, _ = scan_nifti
-    inputs = handlers.read_files({"flair": path, "t1c": path})
+    inputs = session.read_files({"flair": path, "t1c": path})
     assert inputs.scan.pixels.shape[-1] == 3
     assert inputs.files.keys() == {"flair", "t1c"}
     with pytest.raises(ScanError, match="remove the scan"):
-        handlers.read_files({"scan": path, "flair": path})
+        session.read_files({"scan": path, "flair": path})
 
 
 def test_an_estimate_needs_a_fit_on_these_models(random_checkpoints, scan_png, tmp_path):
     last = finished({"scan": scan_png}, random_checkpoints)[-1].view
-    found, reason = handlers.estimates(last, tmp_path)
+    found, reason = session.estimates(last, tmp_path)
     assert found == {} and "not been fitted" in reason
     fitted = estimate.fit(np.linspace(0, 1, 20), np.linspace(0, 1, 20), 20, MODELS)
     estimate.write(fitted, tmp_path / "estimate.json")
-    found, reason = handlers.estimates(last, tmp_path)
+    found, reason = session.estimates(last, tmp_path)
     figures = view.report(last)["models"]
     marked = {name for name, entry in figures.items() if entry["area_px"]}
     assert set(found) == marked and reason == ""
@@ -112,7 +112,7 @@ def test_an_estimate_needs_a_fit_on_these_models(random_checkpoints, scan_png, t
 def test_downloads_hold_what_was_shown(random_checkpoints, scan_nifti, tmp_path):
     path, truth = scan_nifti
     last = finished({"scan": path, "truth": truth}, random_checkpoints)[-1].view
-    paths = handlers.write_files(last, tmp_path, 2)
+    paths = session.write_files(last, tmp_path, 2)
     assert [p.name for p in paths] == ["brainseg.zip", "scores.csv", "receipt.html", "receipt.json"]
     with zipfile.ZipFile(paths[0]) as archive:
         names = set(archive.namelist())
@@ -138,7 +138,7 @@ def test_downloads_hold_what_was_shown(random_checkpoints, scan_nifti, tmp_path)
 
 def test_downloads_at_a_threshold_of_one_s_own(random_checkpoints, scan_png, tmp_path):
     last = finished({"scan": scan_png}, random_checkpoints)[-1].view
-    handlers.write_files(last, tmp_path, 0, level=250)
+    session.write_files(last, tmp_path, 0, level=250)
     with zipfile.ZipFile(tmp_path / "brainseg.zip") as archive:
         file = archive.read("masks/unet-bce.png")
     mask = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_GRAYSCALE) > 0
@@ -153,7 +153,7 @@ def test_a_drawing_becomes_the_truth(random_checkpoints, scan_png):
     plane = np.zeros((60, 80), np.uint8)
     plane[10:20, 30:50] = 255
     url = "data:image/png;base64," + base64.b64encode(view.encode(plane)).decode()
-    drawn = handlers.draw_truth(last, 0, url)
+    drawn = session.draw_truth(last, 0, url)
     assert (drawn.truth_plane(0) == (plane > 0)).all()
     assert view.report(drawn)["models"]["unet-bce"]["dice"] is not None
 
@@ -162,18 +162,18 @@ def test_a_drawing_becomes_the_truth(random_checkpoints, scan_png):
 def test_a_broken_drawing_is_refused_in_a_sentence(random_checkpoints, scan_png, picture):
     last = finished({"scan": scan_png}, random_checkpoints)[-1].view
     with pytest.raises(ScanError, match="draw it again"):
-        handlers.draw_truth(last, 0, picture)
+        session.draw_truth(last, 0, picture)
 
 
 def test_the_guard_stops_what_is_no_scan(tmp_path):
     path = tmp_path / "flat.png"
     Image.fromarray(np.full((64, 64), 90, np.uint8)).save(path)
-    inputs = handlers.read_files({"scan": path})
+    inputs = session.read_files({"scan": path})
     assert inputs.is_stopped and "nothing to segment" in inputs.findings[0].text
 
 
 def test_what_the_network_sees_is_three_squares(scan_png):
-    picture, index = handlers.seen_by_network(read_scan(scan_png), 48)
+    picture, index = session.seen_by_network(read_scan(scan_png), 48)
     assert picture.shape == (48, 144) and picture.dtype == np.uint8 and index == 0
     assert (picture[:, :48] == picture[:, 48:96]).all()
 
@@ -217,44 +217,44 @@ def test_a_bad_file_gets_the_reader_s_sentence(random_checkpoints, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a scan")
     with pytest.raises(ScanError, match=r"notes\.txt"):
-        handlers.compare_files({"scan": path}, random_checkpoints)
+        session.compare_files({"scan": path}, random_checkpoints)
 
 
 def test_a_truth_of_another_size_gets_the_reader_s_sentence(random_checkpoints, scan_png, tmp_path):
     path = tmp_path / "mask.npy"
     np.save(path, np.zeros((9, 9), np.uint8))
     with pytest.raises(ScanError, match=r"mask\.npy"):
-        handlers.compare_files({"scan": scan_png, "truth": path}, random_checkpoints)
+        session.compare_files({"scan": scan_png, "truth": path}, random_checkpoints)
 
 
 def test_no_scan_and_too_large_a_scan(random_checkpoints, scan_png, monkeypatch):
     with pytest.raises(ScanError, match="choose a file"):
-        handlers.compare_files({}, random_checkpoints)
-    monkeypatch.setattr(handlers, "MAX_VOXELS", 60 * 80 - 1)
+        session.compare_files({}, random_checkpoints)
+    monkeypatch.setattr(session, "MAX_VOXELS", 60 * 80 - 1)
     with pytest.raises(ScanError, match="4,800 voxels"):
-        handlers.compare_files({"scan": scan_png}, random_checkpoints)
+        session.compare_files({"scan": scan_png}, random_checkpoints)
 
 
 @pytest.mark.parametrize("folder", ["missing", "."])
 def test_without_a_checkpoint_it_is_said_what_to_do(tmp_path, scan_png, folder, small_phantoms):
     for call in (
-        lambda: handlers.compare_files({"scan": scan_png}, tmp_path / folder),
-        lambda: list(handlers.run_example("small", tmp_path / folder)),
+        lambda: session.compare_files({"scan": scan_png}, tmp_path / folder),
+        lambda: list(session.run_example("small", tmp_path / folder)),
     ):
         with pytest.raises(CheckpointError, match=r"no trained model yet.*train\.py"):
             call()
 
 
 def test_an_example_is_compared_once_and_is_nobody_s(random_checkpoints, small_phantoms):
-    first = list(handlers.run_example("large", random_checkpoints))
-    again = list(handlers.run_example("large", random_checkpoints))
+    first = list(session.run_example("large", random_checkpoints))
+    again = list(session.run_example("large", random_checkpoints))
     assert small_phantoms == ["large"]
     assert len(first) == 7 and len(again) == 1
     one, two = first[-1].view, again[0].view
     assert one.id != two.id and one.truth.any()
     blank = base64.b64encode(view.encode(np.zeros((64, 64), np.uint8))).decode()
-    handlers.draw_truth(one, two.start, "data:image/png;base64," + blank)
-    third = next(handlers.run_example("large", random_checkpoints)).view
+    session.draw_truth(one, two.start, "data:image/png;base64," + blank)
+    third = next(session.run_example("large", random_checkpoints)).view
     assert (third.truth == two.truth).all()
 
 
@@ -305,7 +305,7 @@ def test_a_newer_run_takes_the_place_of_an_older_one():
         return {"error": str(error)}
 
     def newest(*args):
-        return handlers.newest(turn, run(*args), failed, {"replaced": True})
+        return session.newest(turn, run(*args), failed, {"replaced": True})
 
     old, late = newest("a"), newest("b", True)
     assert next(old) == {"step": "a 1"}
