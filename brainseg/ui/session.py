@@ -17,7 +17,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from brainseg import receipt
 from brainseg.checkpoints.folder import CONFIG, WEIGHTS, CheckpointError, find_checkpoints
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
@@ -42,7 +41,7 @@ from brainseg.scans.reading import (
     write_mask,
 )
 from brainseg.study import estimate
-from brainseg.ui import view
+from brainseg.ui import receipt, view
 from brainseg.ui.view import View
 
 EXAMPLES = KINDS

@@ -1,7 +1,7 @@
 import hashlib
 import json
 
-from brainseg import receipt
+from brainseg.ui import receipt
 
 REPORT = {
     "source": "<scan>.png",
