@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tests.hub.loopback  # noqa: F401  first of all: no test can reach the real Hub
+
+import tests.checkpoints.hub.loopback  # noqa: F401  first of all: no test can reach the real Hub
 
 # Tests of backends name theirs; the others shall not wait for measurements, nor keep any.
 os.environ["BRAINSEG_BACKEND"] = "pytorch"

@@ -51,7 +51,7 @@ import spaces  # before torch, as ZeroGPU wants it
 {setting}os.environ.setdefault("BRAINSEG_BACKEND", "pytorch")
 os.environ.setdefault("BRAINSEG_DEVICE", "cuda")
 
-from brainseg import inference
+from brainseg.inference import predictor as inference
 
 for name in ("compare", "compare_stream"):
     if hasattr(inference, name):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from tests.hub.hub_server import TOKEN, HubServer
-from tests.hub.loopback import HOME, HUB
 
 from brainseg.inference import predictor as inference
+from tests.checkpoints.hub.hub_server import TOKEN, HubServer
+from tests.checkpoints.hub.loopback import HOME, HUB
 
 SCORES = {"mean": 0.75, "low": 0.7, "high": 0.8, "median": 0.76, "patients": 9, "undefined": 0}
 METRICS = {

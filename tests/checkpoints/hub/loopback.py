@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 
-from tests.hub.hub_server import HubServer
+from tests.checkpoints.hub.hub_server import HubServer
 
 assert "huggingface_hub" not in sys.modules, "the client has read its settings already"
 

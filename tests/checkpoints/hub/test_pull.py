@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from tests.hub.hub_server import sha256
 
 import brainseg
 from brainseg.__main__ import main
@@ -22,6 +21,7 @@ from brainseg.checkpoints.folder import (
 from brainseg.checkpoints.hub import download, local_folder
 from brainseg.checkpoints.hub.client import HubError, parse_reference
 from brainseg.checkpoints.hub.pull import pull
+from tests.checkpoints.hub.hub_server import sha256
 
 REPO = "ada/brainseg"
 RESNET, DEEPLAB = "unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce"

@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 from huggingface_hub import ModelCard
-from tests.hub.hub_server import TOKEN, sha256
 
 from brainseg.__main__ import main
 from brainseg.checkpoints.folder import CheckpointError, read_checkpoint
 from brainseg.checkpoints.hub.client import HubError
 from brainseg.checkpoints.hub.push import find_to_push, push
+from tests.checkpoints.hub.hub_server import TOKEN, sha256
 
 REPO = "ada/brainseg"
 RESNET, DEEPLAB = "unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce"

@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from tests.hub.loopback import GIVEN_TOKEN
+
+from tests.checkpoints.hub.loopback import GIVEN_TOKEN
 
 REPO = os.environ.get("BRAINSEG_HUB_TEST_REPO")
 

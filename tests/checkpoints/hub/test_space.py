@@ -57,9 +57,9 @@ def test_the_front_matter(space):
 
 def test_only_what_it_needs(space):
     found = names(space)
-    assert {"app.py", "LICENSE", "brainseg/ui/page.css", "brainseg/inference.py"} <= found
+    assert {"app.py", "LICENSE", "brainseg/ui/page.css", "brainseg/inference/predictor.py"} <= found
     assert "checkpoints/unetpp-bce/model.safetensors" in found
-    assert not found & {"train.py", "brainseg/training.py", "brainseg/hub/push.py"}
+    assert not found & {"train.py", "brainseg/training/loop.py", "brainseg/checkpoints/hub/push.py"}
     assert not [name for name in found if name.endswith(".pyc") or name.startswith("tests")]
 
 
@@ -220,7 +220,7 @@ def test_the_folder_runs_with_checkpoints_from_the_hub(published, trained, tmp_p
 def test_the_app_takes_a_repository(published, tmp_path, scan):
     """``python app.py --checkpoints REPO@REVISION`` in the checkout."""
     head = published.repos["model", REPO].head
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     command = [sys.executable, "app.py", "--checkpoints", "ada/nothing"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode and "no such repository" in done.stderr

@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from tests.hub.hub_server import TOKEN
-from tests.hub.loopback import HOME
 
 from brainseg.__main__ import main
 from brainseg.checkpoints.hub.push import push
+from tests.checkpoints.hub.hub_server import TOKEN
+from tests.checkpoints.hub.loopback import HOME
 
 REPO = "ada/brainseg"
 
