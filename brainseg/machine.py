@@ -1,10 +1,12 @@
-"""What the processor offers: cores this process may really use, and bf16."""
+"""What the machine offers: cores this process may really use, bf16, and how its memory is kept."""
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 import os
+import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -28,6 +30,26 @@ def processor_has_bf16() -> bool:
     return torch.backends.cpu.get_cpu_capability() == "AVX512" and (
         torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     )
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep what is freed instead of giving it back to the system.
+
+    PyTorch frees and asks for activations of many megabytes at every step. By default each goes
+    back to the kernel and comes back page by page: 290,000 page faults and a quarter of the time
+    of a U-Net step, and far more on a busy virtual machine. Does nothing elsewhere than on glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    m_trim_threshold, m_top_pad, m_mmap_max, m_arena_max = -1, -2, -4, -8
+    mallopt(m_arena_max, 1)  # the backward pass runs in a thread of its own
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
+    mallopt(m_top_pad, 64 * 2**20)
 
 
 def _quota(root: Path) -> float:

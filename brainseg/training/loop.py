@@ -22,7 +22,6 @@ from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from brainseg.allocator import keep_freed_memory
 from brainseg.checkpoints.folder import (
     Checkpoint,
     architecture_json,
@@ -33,7 +32,7 @@ from brainseg.checkpoints.folder import (
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, slice_roles
-from brainseg.machine import processor_has_bf16
+from brainseg.machine import keep_freed_memory, processor_has_bf16
 from brainseg.models.building import CHANNELS_LAST, create_model
 from brainseg.models.losses import create_loss
 from brainseg.training.batches import Batches
