@@ -193,10 +193,9 @@ def _bench(args: argparse.Namespace) -> int:
 
         result = bench.run(args.checkpoints, data=args.data)
         if args.write:
-            from brainseg.checkpoints.folder import replacing
+            from brainseg.files import write_text
 
-            with replacing(args.write) as aside:
-                aside.write_text(bench.page(result), encoding="utf-8")
+            write_text(args.write, bench.page(result))
     print(json.dumps(result, indent=2) if args.json else bench.report(result))
     return 0
 
@@ -266,10 +265,11 @@ def _compare_with(folder: Path, rows: list[dict]) -> int:
 
 
 def _choices(args: argparse.Namespace) -> int:
+    from brainseg.files import write_json
     from brainseg.study.choices import choices, settings_text
 
     result = choices(args.runs)
-    _write_json(args.out, result)
+    write_json(args.out, result)
     for row in result["rows"]:
         best = ", the best" if row["best"] else ""
         print(f"{row['checkpoint']}, {settings_text(row['settings'])}: "
@@ -278,23 +278,15 @@ def _choices(args: argparse.Namespace) -> int:
 
 
 def _leak(args: argparse.Namespace) -> int:
+    from brainseg.files import write_json
     from brainseg.study.leak import leak_meter
 
     result = leak_meter(args.runs)
-    _write_json(args.out, result)
+    write_json(args.out, result)
     for row in result["rows"]:
         print(f"{row['checkpoint']}, {row['what']}: believes {row['believed']:.3f}, "
               f"is {row['true']:.3f}")  # fmt: skip
     return 0
-
-
-def _write_json(path: Path, value: dict) -> None:
-    import json
-
-    from brainseg.checkpoints.folder import replacing
-
-    with replacing(path) as aside:
-        aside.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -19,12 +19,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from brainseg.config import Config
+from brainseg.files import writing
 from brainseg.scans.preprocessing import VERSION
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -347,36 +346,6 @@ def _move_files(source: Path, target: Path, names: list[str]) -> None:
         (target / name).unlink(missing_ok=True)
     for name in sorted(names, key=lambda n: n == CONFIG):
         os.replace(source / name, target / name)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary sibling to write to; it replaces ``path`` when the block ends without error.
-
-    Raises CheckpointError when it can't be written; what ``path`` held before is still there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with writing(path):
-            yield aside
-            os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a full or failing disk into one sentence that says what is still safe."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} could not be written ({error}): free some space or check the rights. What was "
-            "there before is unharmed; a run goes on with --resume."
-        ) from error
 
 
 def copy_checkpoint(checkpoint: Checkpoint, target: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from brainseg.checkpoints.folder import replacing
+from brainseg.files import replacing, write_json
 from brainseg.inference.predictor import Comparison, Predictor, predict_all
 from brainseg.scans.formats import sniff
 from brainseg.scans.reading import Scan, ScanError, mask_suffix, natural_key, write_mask
@@ -71,8 +70,7 @@ def predict_to_folder(
     with replacing(out / "overlay.png") as aside:
         _, data = cv2.imencode(".png", _sheet(comparison)[..., ::-1])
         aside.write_bytes(data.tobytes())
-    with replacing(out / "scores.json") as aside:
-        aside.write_text(json.dumps(comparison.to_json(), indent=2), encoding="utf-8")
+    write_json(out / "scores.json", comparison.to_json(), indent=2)
     return comparison
 
 

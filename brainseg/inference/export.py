@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoints.folder import replacing
+from brainseg.files import replacing
 from brainseg.inference import backends
 from brainseg.inference.backends import graphs
 from brainseg.inference.predictor import Predictor

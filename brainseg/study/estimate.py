@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoints.folder import replacing
+from brainseg.files import write_json
 
 FILE = "estimate.json"
 MIN_PATIENTS = 10
@@ -63,8 +63,7 @@ def fit(
 
 def write(estimate: Estimate, path: Path) -> None:
     """Write an estimate as JSON."""
-    with replacing(path) as aside:
-        aside.write_text(json.dumps(asdict(estimate), indent=2), encoding="utf-8")
+    write_json(path, asdict(estimate), indent=2)
 
 
 def read(path: Path, models: Sequence[str]) -> tuple[Estimate | None, str]:

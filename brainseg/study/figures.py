@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from brainseg.checkpoints.folder import replacing
+from brainseg.files import replacing
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")

@@ -12,15 +12,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoints.folder import replacing
 from brainseg.config import from_json
 from brainseg.data.case import Case, CaseRef
+from brainseg.files import write_json
 from brainseg.inference.predictor import Predictor, Result
 from brainseg.metrics.agreement import mean_agreement, pairwise_dice
 from brainseg.metrics.calibration import fit_temperature, histogram, reliability
@@ -130,8 +129,7 @@ def write_study(
     write_table(out / "calibration.csv", calibration_rows(calibration, on_validation))
     if beliefs.rows:  # there are two models to fuse
         write_table(out / "staple.csv", beliefs.rows)
-    with replacing(out / "models.json") as aside:
-        aside.write_text(json.dumps(describe_models(predictors), indent=1), encoding="utf-8")
+    write_json(out / "models.json", describe_models(predictors))
 
 
 def calibration_rows(test: Calibration, validation: Calibration) -> list[dict]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from brainseg.checkpoints.folder import replacing
+from brainseg.files import write_text
 from brainseg.study.findings import Study
 from brainseg.study.pages import page, readme_table
 from brainseg.study.score import finite
@@ -39,8 +39,7 @@ def write_report(folder: Path, readme: Path, *, check: bool = False) -> list[Pat
     if check:
         return [p for p, text in texts.items() if not p.is_file() or p.read_text("utf-8") != text]
     for path, text in texts.items():
-        with replacing(path) as aside:
-            aside.write_text(text, encoding="utf-8")
+        write_text(path, text)
     return [*texts, *_draw(study)]
 
 

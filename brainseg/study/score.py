@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from brainseg.checkpoints.folder import Checkpoint, replacing
+from brainseg.checkpoints.folder import Checkpoint
 from brainseg.data import figshare
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of, role_of
+from brainseg.files import write_text
 from brainseg.inference.predictor import Predictor, Result, predict_all
 from brainseg.metrics import overlap
 from brainseg.metrics.statistics import summarise
@@ -125,10 +126,10 @@ def write_results(rows: Sequence[dict], out: Path, description: dict) -> None:
     """``per_patient.csv``, ``summary.json`` and ``report.md`` into ``out``."""
     scores = summary(rows)
     write_table(out / "per_patient.csv", rows, COLUMNS)
-    with replacing(out / "summary.json") as aside:
-        aside.write_text(json.dumps(finite({**description, "scores": scores}), indent=2))
-    with replacing(out / "report.md") as aside:
-        aside.write_text(report(scores, description), encoding="utf-8")
+    write_text(
+        out / "summary.json", json.dumps(finite({**description, "scores": scores}), indent=2)
+    )
+    write_text(out / "report.md", report(scores, description))
 
 
 def report(scores: dict, description: dict) -> str:

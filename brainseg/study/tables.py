@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoints.folder import replacing
+from brainseg.files import replacing
 
 _TEXTS = ("checkpoint", "model", "loss", "encoder", "patient")
 

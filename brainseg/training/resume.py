@@ -11,8 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from brainseg.checkpoints.folder import CheckpointError, replacing
+from brainseg.checkpoints.folder import CheckpointError
 from brainseg.config import Config, ConfigError, from_json
+from brainseg.files import replacing
 
 STATE, BEST = "state.safetensors", "best.safetensors"
 

@@ -19,12 +19,12 @@ from brainseg.checkpoints.folder import (
     WEIGHTS,
     Checkpoint,
     read_checkpoint,
-    replacing,
 )
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data import load_dataset
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef
+from brainseg.files import write_text
 from brainseg.models.building import MODELS, STACKS
 from brainseg.models.losses import LOSSES
 from brainseg.training.loop import train
@@ -199,8 +199,7 @@ def describe(checkpoint: Checkpoint, refs: list[CaseRef], *, score: bool) -> Non
         (path, json.dumps(metrics, indent=2)),
         (checkpoint.folder / CARD, model_card(checkpoint.settings, metrics)),
     ):
-        with replacing(file) as aside:
-            aside.write_text(text, encoding="utf-8")
+        write_text(file, text)
 
 
 def _may_continue(config: Config, folder: Path, place: Workplace) -> bool:

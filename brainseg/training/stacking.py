@@ -14,10 +14,11 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from brainseg.checkpoints.folder import Checkpoint, load_module, replacing
+from brainseg.checkpoints.folder import Checkpoint, load_module
 from brainseg.config import Config, from_json
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, slice_roles
+from brainseg.files import replacing, write_text
 from brainseg.training.batches import Batches
 
 
@@ -57,8 +58,7 @@ def base_maps(
                     _predict(helper, config, data, rows, maps[:, column], accelerator)
             maps.flush()
             del maps
-        with replacing(stamp) as aside:
-            aside.write_text(stamp_text)
+        write_text(stamp, stamp_text)
     accelerator.wait_for_everyone()
     return np.load(path, mmap_mode="r")
 

@@ -19,9 +19,9 @@ from brainseg.checkpoints.folder import (
     find_checkpoints,
     load_module,
     read_checkpoint,
-    replacing,
     save_checkpoint,
 )
+from brainseg.files import WriteError, replacing
 from brainseg.inference.predictor import load, load_all
 from brainseg.models.building import DEFAULT_ENCODERS, MODELS, create_model
 
@@ -436,7 +436,7 @@ def test_what_a_killed_save_leaves_is_no_checkpoint(tmp_path, module, monkeypatc
 def test_replacing_leaves_the_old_file_upon_an_error(tmp_path, error):
     path = tmp_path / "scores.json"
     path.write_text("old")
-    with pytest.raises((error, CheckpointError)), replacing(path) as aside:
+    with pytest.raises((error, WriteError)), replacing(path) as aside:
         aside.write_text("half of the n")
         raise error("stopped")
     assert path.read_text() == "old"

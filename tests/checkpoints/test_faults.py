@@ -11,13 +11,12 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from brainseg.checkpoints.folder import (
-    CheckpointError,
     architecture_json,
     load_module,
     read_checkpoint,
-    replacing,
     save_checkpoint,
 )
+from brainseg.files import WriteError, replacing
 from brainseg.models.unet import UNet
 from brainseg.training.loop import _is_out_of_memory
 
@@ -48,7 +47,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, request):
     first = UNet()
     save(tmp_path / "c", first)
     request.getfixturevalue("small_files")
-    with pytest.raises(CheckpointError, match=r"could not be written .* free some space"):
+    with pytest.raises(WriteError, match=r"could not be written .* free some space"):
         save(tmp_path / "c", UNet())
     found = load_module(read_checkpoint(tmp_path / "c"))
     torch.testing.assert_close(found.head.weight, first.head.weight, atol=1e-3, rtol=1e-3)
@@ -60,7 +59,7 @@ def test_a_full_disk_leaves_the_previous_state(tmp_path, request):
     with replacing(path) as aside:
         save_file({"x": torch.ones(3)}, aside)
     request.getfixturevalue("small_files")
-    with pytest.raises(CheckpointError, match="unharmed"), replacing(path) as aside:
+    with pytest.raises(WriteError, match="unharmed"), replacing(path) as aside:
         save_file({"x": torch.zeros(2**20)}, aside)
     assert load_file(path)["x"].sum() == 3
     assert [p.name for p in tmp_path.iterdir()] == [path.name]

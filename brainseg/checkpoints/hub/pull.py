@@ -38,7 +38,6 @@ from brainseg.checkpoints.folder import (
     load_module,
     read_checkpoint,
     read_settings,
-    replacing,
 )
 from brainseg.checkpoints.hub.client import (
     HubError,
@@ -47,6 +46,7 @@ from brainseg.checkpoints.hub.client import (
     parse_reference,
     talking_about,
 )
+from brainseg.files import WriteError, replacing, write_text
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +121,7 @@ def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoi
             )
     for name, checkpoint in found.items():
         copy_checkpoint(checkpoint, out / name)
-        with replacing(out / name / CARD) as aside:
-            aside.write_text(cards[name], encoding="utf-8")
+        write_text(out / name / CARD, cards[name])
     return [read_checkpoint(out / name) for name in found]
 
 
@@ -204,7 +203,7 @@ def _fetch(wanted: Reference) -> Path:
     }
     if not (folder / ORIGIN).is_file() or Checkpoint(folder, {}).origin != origin:
         # A cache that can't be written to still serves.
-        with suppress(CheckpointError), replacing(folder / ORIGIN) as aside:
+        with suppress(WriteError), replacing(folder / ORIGIN) as aside:
             aside.write_text(json.dumps(origin, indent=2), encoding="utf-8")
     return folder
 

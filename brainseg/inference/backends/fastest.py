@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoints.folder import Checkpoint, CheckpointError, replacing
+from brainseg.checkpoints.folder import Checkpoint, CheckpointError
+from brainseg.files import WriteError, write_json
 from brainseg.inference import backends
 from brainseg.inference.backends import graphs
 from brainseg.inference.turns import ALL_CORES
@@ -66,9 +67,8 @@ def measure(checkpoint: Checkpoint, planes: np.ndarray) -> tuple[Choice, backend
     ms = {name: min(times) for name, times in milliseconds(runs, planes).items()}
     choice = Choice(min(ms, key=ms.get), ms, difference)
     try:
-        with replacing(graphs.home(checkpoint) / _file_name()) as aside:
-            aside.write_text(json.dumps(asdict(choice), indent=2), encoding="utf-8")
-    except (OSError, CheckpointError) as error:
+        write_json(graphs.home(checkpoint) / _file_name(), asdict(choice), indent=2)
+    except (OSError, WriteError) as error:
         log.warning("the choice for %s is not remembered: %s", checkpoint.name, error)
     for kind, backend in (("onnx", "onnxruntime"), ("openvino", "openvino")):
         if not choice.backend.startswith(backend):  # a hundred megabytes that nobody will read
