@@ -12,8 +12,8 @@ import sys
 import threading
 from pathlib import Path
 
-from brainseg.checkpoints.folder import CheckpointError
 from brainseg.checkpoints.hub import local_folder
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference.predictor import warm_up
 from brainseg.ui.page import LAUNCH, build
 

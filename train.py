@@ -3,70 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
-import traceback
 from pathlib import Path
 
-from brainseg.config import LEAKS, Config, ConfigError, from_json
-
-MODELS = ("unet", "unet_resnet34", "deeplabv3plus", "unetpp", "all")
-LOSSES = ("bce", "dice", "hybrid", "all")
-DATASETS = ("lgg", "figshare", "brats", "folder", "phantom")
-RARE = (
-    "weight_decay", "ema", "patience", "val_every", "small_share", "empty_share", "slice_share",
-    "grey_share", "limit_patients",
-)  # fmt: skip
+from brainseg.config import DATA, HOW, WHAT, Config, ConfigError, from_json
+from brainseg.data import DATASETS
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    default = Config()
     parser = argparse.ArgumentParser(
         description="Train brain-tumour segmentation models on MRI.",
         epilog="Examples: train.py --model unet --loss bce --data DIR | "
         "train.py --model all --loss all --dataset phantom --encoder-weights none",
     )
-    # Defaults of what belongs to the configuration are None, to tell "not given" from "given".
-    group = parser.add_argument_group("what to train")
-    add = group.add_argument
-    add("--model", nargs="+", choices=MODELS, help="one or several")
-    add("--loss", nargs="+", choices=LOSSES, help="hybrid: 0.7 BCE + 0.3 Dice")
-    add("--encoder", metavar="NAME", help="any smp or timm (tu-...) encoder; not for unet")
-    add("--encoder-weights", choices=("imagenet", "none"), help="what encoders start from")
+    groups = {name: parser.add_argument_group(name) for name in (WHAT, DATA, HOW)}
+    by_set = add_settings(groups)
+
+    add = groups[WHAT].add_argument
     add("--init-from", type=Path, metavar="CHECKPOINT", help="folder or file of weights to start "
         "from; tensors that don't fit are left out")  # fmt: skip
-    add("--stack-inputs", choices=("predictions", "predictions+image"), help="what unetpp reads")
-    add("--stack-folds", type=int, metavar="N", help="blocks of training patients for the "
-        "out-of-fold predictions unetpp is fitted on")  # fmt: skip
-    add("--bases", nargs="+", metavar="NAME", help="checkpoints whose predictions unetpp reads")
-
-    add("--leak", choices=LEAKS, help="make a mistake on purpose, to measure what it feigns: split "
-        "by slice, or fit unetpp on predictions for its bases' own training patients")  # fmt: skip
-
-    add = parser.add_argument_group("data").add_argument
-    add("--dataset", choices=DATASETS, help="which data set")
+    add = groups[DATA].add_argument
     add("--data", type=Path, metavar="DIR", help="its folder (default: $BRAINSEG_DATA or data/)")
     add("--folds", nargs="+", choices=(*"01234", "all"), metavar="K", help="test on "
         "fold K, validate on the next; one or several, or all (default: 0)")  # fmt: skip
-    add("--size", type=int, metavar="PIXELS", help="side of the square network input")
-
-    add = parser.add_argument_group("optimisation").add_argument
-    add("--epochs", type=int, metavar="N", help="every tumour slice once an epoch")
-    add("--batch-size", type=int, metavar="SLICES", help="lower it when memory is short")
-    add("--lr", type=float, metavar="RATE", help="peak learning rate of AdamW, one cycle")
+    add = groups[HOW].add_argument
     add("--seeds", nargs="+", type=int, metavar="N", help="of every random choice; one or several "
         "(default: 0)")  # fmt: skip
-    add("--set", nargs="+", metavar="KEY=VALUE", default=[], help="any other setting of a run: "
-        + ", ".join(f"{key}={json.dumps(getattr(default, key))}" for key in RARE))  # fmt: skip
+    add("--set", nargs="+", metavar="KEY=VALUE", default=[],
+        help=f"any other setting of a run: {by_set}")  # fmt: skip
 
     add = parser.add_argument_group("runs and hardware").add_argument
-    add(
-        "--runs",
-        type=Path,
-        metavar="DIR",
-        default=Path("runs"),
-        help="where runs live (default: runs)",
-    )
+    add("--runs", type=Path, metavar="DIR", default=Path("runs"),
+        help="where runs live (default: runs)")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="also copy finished checkpoints to DIR/<name>")
     add("--push-to-hub", metavar="USER/REPO", help="also push finished checkpoints to the "
         "Hugging Face Hub")  # fmt: skip
@@ -79,20 +49,37 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "command without this flag adds them")  # fmt: skip
     add("--config", type=Path, metavar="FILE", help="repeat the run of a checkpoint's config.json; "
         "flags given beside it win")  # fmt: skip
-    add("--precision", choices=("auto", "bf16", "fp16", "no"), help="auto: bf16 where the hardware "
-        "has it")  # fmt: skip
+    add("--precision", choices=("auto", "bf16", "fp16", "no"), default="auto",
+        help="auto: bf16 where the hardware has it (default: auto)")  # fmt: skip
     add("--cpu", action="store_true", help="do not use a GPU")
     add("--ray", metavar="ADDRESS", help="spread runs over a Ray cluster (auto, ray://HOST:PORT, "
         "or local to start one here)")  # fmt: skip
-    add(
-        "--track", choices=("none", "tensorboard", "trackio"), default="none", help="log the epochs"
-    )
-    for action in parser._actions:
-        value = getattr(default, action.dest, None)
-        if value is not None:
-            shown = " ".join(value) if isinstance(value, tuple) else value
-            action.help += f" (default: {shown})"
+    add("--track", choices=("none", "tensorboard", "trackio"), default="none",
+        help="log the epochs")  # fmt: skip
     return parser.parse_args(argv)
+
+
+def add_settings(groups: dict) -> str:
+    """A flag for each setting of a run that has one; returns the others, for ``--set``.
+
+    Defaults are None, to tell "not given" from "given".
+    """
+    by_set = []
+    for setting in dataclasses.fields(Config):
+        flag = dict(setting.metadata)
+        group, text, default = flag.pop("group", None), flag.pop("help", None), setting.default
+        if text and group is None:
+            by_set.append(f"{setting.name}={json.dumps(default)} ({text})")
+        if group is None:
+            continue
+        if setting.name == "dataset":
+            flag["choices"] = tuple(DATASETS)
+        elif isinstance(default, int | float):
+            flag["type"] = type(default)
+        if default is not None:
+            text += f" (default: {' '.join(default) if isinstance(default, tuple) else default})"
+        groups[group].add_argument(f"--{setting.name.replace('_', '-')}", help=text, **flag)
+    return ", ".join(by_set)
 
 
 def resolve(args: argparse.Namespace) -> list[Config]:
@@ -110,11 +97,14 @@ def resolve(args: argparse.Namespace) -> list[Config]:
             given[key] = json.loads(value)
         except ValueError as error:
             raise ConfigError(
-                f"--set {setting}: expected KEY=NUMBER, as {RARE[0]}=0.01."
+                f"--set {setting}: expected KEY=NUMBER, as weight_decay=0.01."
             ) from error
     if args.init_from:
-        given["init_from"] = weights_sha256(args.init_from)
-    from brainseg.training.runs import combinations
+        from brainseg.files import sha256
+        from brainseg.training.start import weights_file
+
+        given["init_from"] = sha256(weights_file(args.init_from))
+    from brainseg.training.planning import combinations
 
     chosen = combinations(args.model or [base.model], args.loss or [base.loss])
     if args.encoder and len(chosen) > 1:
@@ -137,7 +127,7 @@ def resolve(args: argparse.Namespace) -> list[Config]:
 
 def read_config(path: Path) -> Config:
     """The configuration in a checkpoint's ``config.json``."""
-    from brainseg.checkpoints.folder import our_part
+    from brainseg.checkpoints.settings import our_part
 
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -150,51 +140,11 @@ def read_config(path: Path) -> Config:
         ) from error
 
 
-def weights_sha256(path: Path) -> str:
-    import hashlib
-
-    file = path / "model.safetensors" if path.is_dir() else path
-    if not file.is_file():
-        raise ConfigError(f"--init-from {path}: expected a checkpoint folder or weights file.")
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def make_tracker(kind: str):
-    """From a run's folder to a function that logs one epoch's row."""
-
-    def tracker(folder: Path):
-        if kind == "tensorboard":
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise ConfigError(
-                    "--track tensorboard needs it: pip install tensorboard"
-                ) from error
-            writer = SummaryWriter(folder / "tensorboard")
-
-            def log(row: dict) -> None:
-                for key, value in row.items():
-                    writer.add_scalar(key, value, row["epoch"])
-                writer.flush()
-
-            return log
-        if kind == "trackio":
-            try:
-                import trackio
-            except ImportError as error:
-                raise ConfigError("--track trackio needs it: pip install trackio") from error
-            trackio.init(project="brainseg", name="-".join(folder.parts[-2:]))
-            return trackio.log
-        return lambda row: None
-
-    return tracker
-
-
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     try:
         configs = resolve(args)
-        from brainseg.training.runs import plan, table
+        from brainseg.training.planning import plan
 
         needed = plan(configs, args.runs)
         if args.push_to_hub:  # what would fail after hours of training shall fail now
@@ -210,7 +160,9 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted; --resume continues.", file=sys.stderr)
         return 130
     if len(needed) > 1 and is_main_process():
-        print(table(list(needed), args.runs))
+        from brainseg.training.runs import table
+
+        print(table(needed, args.runs))
     if failed:
         names = ", ".join(config.name for config in failed)
         print(f"{len(failed)} of {len(needed)} runs failed: {names}", file=sys.stderr)
@@ -220,11 +172,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[Config]:
     """Train everything needed, one after the other, on this machine; returns what failed."""
-    from brainseg.checkpoints.folder import copy_checkpoint
-    from brainseg.training.loop import Interrupted, TrainingError, make_accelerator
-    from brainseg.training.runs import Workplace, run
+    from brainseg.checkpoints.folder import Checkpoint, copy_checkpoint
+    from brainseg.training.learner import make_accelerator
+    from brainseg.training.runs import Workplace, run_all
 
-    accelerator = make_accelerator(configs[0].precision, args.cpu)
+    tracker = None if args.track == "none" else args.track
+    accelerator = make_accelerator(args.precision, args.cpu, tracker)
     place = Workplace(
         args.data,
         args.cache,
@@ -234,34 +187,13 @@ def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[
         overwrite=args.overwrite,
         score=not args.no_test,
         initial=args.init_from,
-        tracker=make_tracker(args.track),
     )
-    failed: list[Config] = []
-    for config, reads in needed.items():
-        if broken := [other for other in reads if other in failed]:
-            failed.append(config)
-            print(f"error: {config.name} reads {broken[0].name}, which failed.", file=sys.stderr)
-            continue
-        asked = config in configs
-        if not asked:
-            accelerator.print(f"{config.name} is read by a stack: it comes first.")
-        try:
-            checkpoint = run(config, place if asked else place.for_needed())
-            if asked and args.out and accelerator.is_main_process:
-                copy_checkpoint(checkpoint, args.out / checkpoint.name)
-            accelerator.print(f"{config.name}: {checkpoint.folder}")
-        except Interrupted as stop:
-            kept = "no epoch was finished, so there is no checkpoint"
-            if stop.checkpoint:
-                kept = f"the best epoch so far is in {stop.checkpoint.folder}"
-            print(f"\n{kept}.", file=sys.stderr)
-            raise KeyboardInterrupt from None
-        except (ValueError, TrainingError, OSError) as error:
-            failed.append(config)
-            print(f"error: {config.name}: {error}", file=sys.stderr)
-        except Exception:  # a fault of ours: told in full, and the other runs still go on
-            failed.append(config)
-            traceback.print_exc()
+
+    def copy(checkpoint: Checkpoint) -> None:
+        if args.out and accelerator.is_main_process:
+            copy_checkpoint(checkpoint, args.out / checkpoint.name)
+
+    failed = run_all(needed.values(), configs, place, copy)
     accelerator.end_training()  # or else a process may abort while its threads still wait
     return failed
 
@@ -294,10 +226,14 @@ def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:
     """Train everything needed on a Ray cluster; returns what failed."""
     from brainseg.training.cluster import absolute, run_on_ray
 
-    if args.out or args.overwrite:
-        raise ConfigError("--ray goes without --out and --overwrite: give a new --runs folder.")
+    if args.out or args.overwrite or args.track != "none":
+        raise ConfigError(
+            "--ray goes without --out, --overwrite and --track: give a new --runs folder."
+        )
     place = absolute(data=args.data, cache=args.cache, runs=args.runs, initial=args.init_from)
-    return list(run_on_ray(needed, {**place, "score": not args.no_test}, args.ray))
+    place = {**place, "score": not args.no_test}
+    options = {"precision": args.precision, "cpu": args.cpu}
+    return list(run_on_ray(needed.values(), place, args.ray, **options))
 
 
 def is_main_process() -> bool:

@@ -5,80 +5,117 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-STACKS = ("unetpp",)  # models that read other models' predictions
+from brainseg.models.losses import LOSSES
+from brainseg.models.specs import (
+    DEFAULT_BASES,
+    MODELS,
+    PREDICTIONS,
+    STACK_INPUTS,
+    WITH_IMAGE,
+    reads_image,
+)
+
 LEAKS = ("slices", "in-sample")  # mistakes made on purpose, see data/splits.py
+DROPPED = ("precision",)  # keys of older configurations that no longer decide anything
 
 
 class ConfigError(ValueError):
     """A setting out of range, an unknown key, or settings that do not go together."""
 
 
+def _setting(default, text: str, **flag):
+    """A field with what ``train.py --help`` says of it: ``text`` with its unit, and ``group``,
+    ``metavar``, ``choices``, ``nargs`` or ``type`` of the flag; without a group it has none of its
+    own and is given by ``--set``."""
+    return field(default=default, metadata={"help": text, **flag})
+
+
+WHAT, DATA, HOW = "what to train", "data", "optimisation"
+
+
 @dataclass(frozen=True)
 class Config:
     """One run. Paths and hardware are not in it: they must not change the result's identity.
+    Precision is hardware in this sense: bf16 is used where the processor has it, and changes a
+    result no more than another number of threads or processes does, so that a run can move
+    between machines. The checkpoint records which one was used.
 
     Settings that a model does not have (a stack's for other models, encoder weights for the
     self-defined U-Net) take their default, so that they never make two runs of one.
     """
 
-    model: str = "unet_resnet34"
-    loss: str = "bce"
-    encoder: str | None = None  # None: the model's default
-    encoder_weights: str | None = "imagenet"
+    model: str = _setting("unet_resnet34", "one or several", group=WHAT, nargs="+",
+        choices=(*MODELS, "all"))  # fmt: skip
+    loss: str = _setting("bce", "hybrid: 0.7 BCE + 0.3 Dice", group=WHAT, nargs="+",
+        choices=(*LOSSES, "all"))  # fmt: skip
+    encoder: str | None = _setting(None, "any smp or timm (tu-...) encoder; not for unet",
+        group=WHAT, metavar="NAME")  # fmt: skip
+    encoder_weights: str | None = _setting("imagenet", "what encoders start from", group=WHAT,
+        choices=("imagenet", "none"))  # fmt: skip
     init_from: str | None = None  # sha256 of the weights a run starts from
-    stack_inputs: str = "predictions"
-    stack_folds: int = 3
-    bases: tuple[str, ...] = ("unet_resnet34-bce", "deeplabv3plus-bce")
-    dataset: str = "lgg"
-    limit_patients: int | None = None
+    stack_inputs: str = _setting(PREDICTIONS, "what unetpp reads", group=WHAT, choices=STACK_INPUTS)
+    stack_folds: int = _setting(3, "blocks of training patients for the out-of-fold predictions "
+        "unetpp is fitted on", group=WHAT, metavar="N")  # fmt: skip
+    bases: tuple[str, ...] = _setting(DEFAULT_BASES, "checkpoints whose predictions unetpp reads",
+        group=WHAT, nargs="+", metavar="NAME")  # fmt: skip
+    leak: str | None = _setting(None, "make a mistake on purpose, to measure what it feigns: split "
+        "by slice, or fit unetpp on predictions for its bases' own training patients",
+        group=WHAT, choices=LEAKS)  # fmt: skip
+    dataset: str = _setting("lgg", "which data set", group=DATA)
+    limit_patients: int | None = _setting(None, "only the first so many patients")
     fold: int = 0
     held_out_block: tuple[int, int] | None = None  # helper of a stack: block i of n is left out
-    leak: str | None = None  # one of LEAKS
-    size: int = 192
-    small_share: float = 0.0  # of the epochs, the first ones, at two thirds of the size
-    epochs: int = 30
-    val_every: int = 1  # epochs; the first and the last are validated in any case
-    batch_size: int = 16
-    lr: float = 6e-4
-    weight_decay: float = 1e-2
-    patience: int = 12
-    empty_share: float = 0.6
-    slice_share: float = 0.25
-    grey_share: float = 0.1
-    ema: float = 0.995  # of the weights' running average, which is what is scored and shipped
+    size: int = _setting(192, "side of the square network input", group=DATA, metavar="PIXELS")
+    small_share: float = _setting(0.0, "of the epochs, the first ones, at two thirds of the size")
+    epochs: int = _setting(30, "every tumour slice once an epoch", group=HOW, metavar="N")
+    val_every: int = _setting(1, "epochs; the first and the last are validated in any case")
+    batch_size: int = _setting(16, "lower it when memory is short", group=HOW, metavar="SLICES")
+    lr: float = _setting(6e-4, "peak learning rate of AdamW, one cycle", group=HOW, metavar="RATE")
+    weight_decay: float = _setting(1e-2, "of AdamW")
+    patience: int = _setting(12, "validated epochs without a better Dice, after which it stops")
+    empty_share: float = _setting(0.6, "slices without tumour an epoch, of those with")
+    slice_share: float = _setting(0.25, "of the samples, normalised by their own slice")
+    grey_share: float = _setting(0.1, "of the samples, one sequence in all channels")
+    ema: float = _setting(0.995, "of the weights' running average, which is scored and shipped")
     seed: int = 0
-    precision: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.model not in STACKS:
+        _check(self.model in MODELS, "model", self.model, f"one of {', '.join(MODELS)}")
+        _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
+        if not self.is_stack:
             for key in ("stack_inputs", "stack_folds", "bases"):
                 object.__setattr__(self, key, getattr(Config, key))
-        if self.model == "unet":
+        if MODELS[self.model].encoder is None:
             object.__setattr__(self, "encoder_weights", None)
         _check(self.size % 32 == 0 and self.size >= 32, "size", self.size, "a multiple of 32")
         _check(self.fold in range(5), "fold", self.fold, "0 to 4")
-        _check(self.epochs >= 1, "epochs", self.epochs, "1 or more")
-        _check(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more")
+        for key in ("epochs", "patience", "val_every"):
+            _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
+        for key in ("batch_size", "stack_folds"):
+            _check(getattr(self, key) >= 2, key, getattr(self, key), "2 or more")
+        for key in ("weight_decay", "empty_share"):
+            _check(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")
+        for key in ("small_share", "slice_share", "grey_share"):
+            _check(0 <= getattr(self, key) <= 1, key, getattr(self, key), "0 to 1")
         _check(self.lr > 0, "lr", self.lr, "a number above 0")
-        _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
-        _check(self.patience >= 1, "patience", self.patience, "1 or more")
-        _check(self.stack_folds >= 2, "stack_folds", self.stack_folds, "2 or more")
-        leak = LEAKS[self.model in STACKS]
+        leak = LEAKS[self.is_stack]
         _check(self.leak in (None, leak), "leak", self.leak, f"{leak} with {self.model}, or none")
-        _check(self.empty_share >= 0, "empty_share", self.empty_share, "0 or more")
-        _check(self.val_every >= 1, "val_every", self.val_every, "1 or more")
-        for share in ("small_share", "slice_share", "grey_share"):
-            _check(0 <= getattr(self, share) <= 1, share, getattr(self, share), "0 to 1")
         _check(0 <= self.ema < 1, "ema", self.ema, "0 (off) or more, below 1")
-        _check(
-            self.encoder_weights in ("imagenet", None),
-            "encoder_weights",
-            self.encoder_weights,
-            "imagenet or none",
-        )
+        weights = self.encoder_weights
+        _check(weights in ("imagenet", None), "encoder_weights", weights, "imagenet or none")
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether it reads other models' predictions."""
+        return MODELS[self.model].is_stack
+
+    @property
+    def reads_image(self) -> bool:
+        """Whether it reads the image, and not predictions alone."""
+        return reads_image(self.model, self.stack_inputs)
 
     @property
     def small_epochs(self) -> int:
@@ -98,7 +135,7 @@ class Config:
         """``<runs>/<dataset>/<name>/fold<k>-seed<s>``, with ``-image``, ``-from-<sha256>``,
         ``-leak-<which>`` or, for a stack's helper, ``-without<i>of<n>`` behind it."""
         run = f"fold{self.fold}-seed{self.seed}"
-        if self.stack_inputs == "predictions+image":
+        if self.stack_inputs == WITH_IMAGE:
             run += "-image"
         if self.init_from:
             run += f"-from-{self.init_from[:8]}"
@@ -129,6 +166,7 @@ class Config:
 def from_json(values: dict) -> Config:
     """A Config from its ``to_json``; an unknown key is an error that names it."""
     known = {field.name for field in dataclasses.fields(Config)}
+    values = {key: value for key, value in values.items() if key not in DROPPED}
     if unknown := sorted(set(values) - known):
         raise ConfigError(
             f"Unknown configuration key {unknown[0]!r}: known are {', '.join(sorted(known))}."

@@ -62,7 +62,10 @@ def sha256(path: Path) -> str:
 
 
 def markdown_table(headings: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table without a newline at its end; cells are put down as ``str`` gives them."""
-    head = "|" + "".join(f" {heading} |" if heading else " |" for heading in headings)
-    body = (f"| {' | '.join(map(str, row))} |" for row in rows)
+    """A Markdown table without a newline at its end; cells are put down as ``str`` gives them,
+    ``None`` is an empty one."""
+    head, *body = (
+        "|" + "".join(" |" if cell is None else f" {cell} |" for cell in row)
+        for row in (headings, *rows)
+    )
     return "\n".join([head, "|" + "---|" * len(headings), *body])

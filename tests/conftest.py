@@ -35,12 +35,8 @@ def save_random(phantom_case):
     """
     import torch
 
-    from brainseg.checkpoints.folder import (
-        architecture_json,
-        load_module,
-        save_checkpoint,
-        settings_of,
-    )
+    from brainseg.checkpoints.folder import architecture_json, load_module, save_checkpoint
+    from brainseg.checkpoints.settings import settings_from_json, settings_of
     from brainseg.config import Config
     from brainseg.models.building import create_model
     from brainseg.scans import preprocessing
@@ -70,8 +66,7 @@ def save_random(phantom_case):
                 x = torch.cat([x, image], 1)
         spread_out(module, x)
         settings = {
-            **settings_of(config),
-            "threshold": 0.5,
+            **settings_of(config).to_json(),
             "patients": {"train": 4, "val": 2, "test": 2},
             "epochs_done": 0,
             **changes,
@@ -83,7 +78,7 @@ def save_random(phantom_case):
             folder / settings["name"],
             module.state_dict(),
             architecture_json(module),
-            settings,
+            settings_from_json(settings),
             texts,
         )
 

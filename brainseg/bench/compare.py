@@ -23,7 +23,7 @@ from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
 from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.data.phantom import make_case
 from brainseg.inference import predictor as inference
-from brainseg.inference.backends import fastest, graphs, open_backend
+from brainseg.inference.backends import fastest, open_backend
 from brainseg.machine import usable_cores
 from brainseg.metrics import overlap
 from brainseg.scans.reading import Scan
@@ -285,8 +285,8 @@ def _backends(folder: Path, compile_s: float) -> dict:
 
 
 def _compiled_ms(checkpoint) -> dict[str, float]:
-    size = checkpoint.settings["preprocessing"]["size"]
-    planes = np.zeros((1, graphs.channels(checkpoint), size, size), np.float32)
+    settings = checkpoint.settings
+    planes = np.zeros((1, settings.channels, settings.size, settings.size), np.float32)
     try:
         run = open_backend("pytorch-compiled", checkpoint)
         run(planes)
@@ -339,8 +339,8 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
 
 def operations(checkpoint) -> int:
     """Additions and multiplications of the convolutions for one slice."""
-    size = checkpoint.settings["preprocessing"]["size"]
-    planes = torch.zeros(1, graphs.channels(checkpoint), size, size)
+    settings = checkpoint.settings
+    planes = torch.zeros(1, settings.channels, settings.size, settings.size)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         load_module(checkpoint)(planes)
     return counter.get_total_flops()

@@ -39,7 +39,7 @@ class Plain:
 
     def predict(self, scan: Scan) -> np.ndarray:
         """Probabilities on the scan's own grid, float32 (slices, height, width)."""
-        prepared = prepare(scan.pixels, self.checkpoint.settings["preprocessing"]["size"])
+        prepared = prepare(scan.pixels, self.checkpoint.settings.size)
         parts = []
         for start in range(0, len(scan.pixels), _BATCH):
             part = slice(start, start + _BATCH)
@@ -57,8 +57,7 @@ def make(folder: Path) -> Callable[[Scan], tuple[float, dict[str, np.ndarray]]]:
         began = time.perf_counter()
         maps = {model.checkpoint.name: model.predict(scan) for model in models}
         masks = {
-            model.checkpoint.name: maps[model.checkpoint.name]
-            > model.checkpoint.settings["threshold"]
+            model.checkpoint.name: maps[model.checkpoint.name] > model.checkpoint.settings.threshold
             for model in models
         }
         stack = next((model for model in models if model.bases), None)

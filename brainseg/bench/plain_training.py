@@ -20,8 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from brainseg.bench import hardware
 from brainseg.config import Config
-from brainseg.models.building import STACKS, create_model
+from brainseg.models.building import create_model
 from brainseg.models.losses import create_loss
+from brainseg.models.specs import input_channels
 
 
 class FileSlices(Dataset):
@@ -70,7 +71,7 @@ def in_own_process(
 
 def _serve(asked: Connection, config: Config, pairs: list[tuple[Path, Path]], device: str) -> None:
     model = create_model(config.model, encoder_weights=None)
-    channels = len(config.bases) if config.model in STACKS else 3
+    channels = input_channels(config.model, config.stack_inputs, len(config.bases))
     while True:
         try:
             workers = asked.recv()

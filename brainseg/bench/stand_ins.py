@@ -3,6 +3,7 @@ seeded random weights, for speed does not depend on what they hold."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,14 @@ import torch
 
 from brainseg.checkpoints.folder import (
     Checkpoint,
-    CheckpointError,
     architecture_json,
     copy_checkpoint,
     load_module,
     read_checkpoint,
     save_checkpoint,
-    settings_of,
 )
-from brainseg.config import STACKS, Config
+from brainseg.checkpoints.settings import Base, CheckpointError, settings_of
+from brainseg.config import Config
 from brainseg.data.phantom import make_case
 from brainseg.models.building import create_model
 from brainseg.scans import preprocessing
@@ -44,7 +44,7 @@ def gather(shipped: Path, folder: Path, size: int = preprocessing.SIZE) -> list[
         config = Config(
             model=model, loss=loss, encoder_weights=None, dataset="phantom", size=size, seed=seed
         )
-        bases = config.bases if model in STACKS else ()
+        bases = config.bases if config.is_stack else ()
         try:
             if set(bases) & set(random):
                 raise CheckpointError(f"{config.name} was not fitted on stand-ins")
@@ -67,11 +67,8 @@ def _save_random(config: Config, bases: list[Checkpoint], x: torch.Tensor, folde
         with torch.inference_mode():
             x = torch.cat([torch.sigmoid(load_module(base)(x)) for base in bases], dim=1)
     spread_out(module, x)
-    settings = {
-        **settings_of(config),
-        "threshold": 0.5,
-        "bases": [{"name": base.name, "sha256": base.sha256()} for base in bases],
-    }
+    named = tuple(Base(base.name, base.sha256()) for base in bases)
+    settings = replace(settings_of(config), bases=named)
     texts = {"README.md": "Random weights, to measure speed with.\n"}
     save_checkpoint(
         folder / config.name, module.state_dict(), architecture_json(module), settings, texts

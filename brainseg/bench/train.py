@@ -22,9 +22,9 @@ from brainseg.bench import hardware, plain_training
 from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.cache import PreparedSet, prepared_set
-from brainseg.models.building import MODELS, STACKS
+from brainseg.models.specs import MODELS
 from brainseg.training.batches import Batches
-from brainseg.training.loop import Learner, make_accelerator, make_learner
+from brainseg.training.learner import Learner, make_accelerator, make_learner
 
 PATIENTS, SLICES = 8, 24
 ROUNDS = 3
@@ -64,7 +64,7 @@ def run(size: int = 192, batch_size: int = 16) -> dict:
 def _model(config: Config, data: PreparedSet, pairs, accelerator, peak: float) -> dict:
     device = accelerator.device
     maps = None
-    if config.model in STACKS:
+    if config.is_stack:
         # Speed does not depend on what the maps hold.
         maps = np.repeat(data.masks[:, None].astype(np.float16), len(config.bases), axis=1)
     batches = Batches(config, data, maps, device)

@@ -7,17 +7,12 @@ from collections.abc import Sequence
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from brainseg.checkpoints.folder import CheckpointError
-from brainseg.config import from_json
+from brainseg.checkpoints.settings import CheckpointError, Settings
 from brainseg.data import DATASETS
+from brainseg.files import markdown_table
+from brainseg.models.losses import LOSSES
+from brainseg.models.specs import MODELS
 
-_TITLES = {
-    "unet": "self-defined U-Net",
-    "unet_resnet34": "U-Net with a ResNet34 encoder",
-    "deeplabv3plus": "DeepLabV3+ with a ResNet50 encoder",
-    "unetpp": "U-Net++ that fuses the predictions of other models",
-}
-_LOSSES = {"bce": "BCE", "dice": "Dice", "hybrid": "hybrid (70 % BCE + 30 % Dice)"}
 _METRICS = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Recall"}
 _PARTS = {"test": "test", "test_slicewise": "test, each slice alone"}
 _TAGS = ["brain-tumor-segmentation", "mri", "segmentation-models-pytorch", "pytorch"]
@@ -36,7 +31,7 @@ LIMITS = """\
 - Dice hides small tumours behind large ones: look at the slices without tumour too."""
 
 
-def model_card(settings: dict, metrics: dict, repo: str | None = None) -> str:
+def model_card(settings: Settings, metrics: dict, repo: str | None = None) -> str:
     """Markdown with YAML front matter from a checkpoint's settings and metrics.
 
     repo: ``user/repo`` on the Hub where it lies, if it does. The weights carry the licence of the
@@ -47,32 +42,31 @@ def model_card(settings: dict, metrics: dict, repo: str | None = None) -> str:
         return _model_card(settings, metrics, repo)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(
-            f"{settings.get('name')}: no model card can be written from its settings and scores "
+            f"{settings.name}: no model card can be written from its settings and scores "
             f"({type(error).__name__}: {str(error)[:80]}): expected those that training writes."
         ) from error
 
 
-def repository_card(repo: str, checkpoints: Sequence[tuple[dict, dict]]) -> str:
+def repository_card(repo: str, checkpoints: Sequence[tuple[Settings, dict]]) -> str:
     """The card of a repository from the settings and metrics of each checkpoint in it."""
-    names = [settings["name"] for settings, _ in checkpoints]
-    licences = {DATASETS[settings["dataset"]].LICENCE for settings, _ in checkpoints}
-    rows = ["| checkpoint | model | data | test patients | mean Dice | 95 % interval |"]
-    rows.append("|---|---|---|---|---|---|")
+    names = [settings.name for settings, _ in checkpoints]
+    licences = {DATASETS[settings.dataset].LICENCE for settings, _ in checkpoints}
+    rows = []
     for settings, metrics in checkpoints:
         dice = (metrics.get("test") or {}).get("dice") or {}
         figures = (
             [str(dice["patients"]), f"{dice['mean']:.3f}", _interval(dice)] if dice else [""] * 3
         )
-        name, data = settings["name"], f"{settings['dataset']}, fold {settings['fold']}"
-        cells = [f"[{name}]({name}/README.md)", _TITLES[settings["model"]], data, *figures]
-        rows.append(f"| {' | '.join(cells)} |")
+        name, data = settings.name, f"{settings.dataset}, fold {settings.fold}"
+        rows.append([f"[{name}]({name}/README.md)", MODELS[settings.model].title, data, *figures])
+    headings = ["checkpoint", "model", "data", "test patients", "mean Dice", "95 % interval"]
     lines = [
         _front_matter(repo.partition("/")[2], checkpoints),
         f"# {repo.partition('/')[2]}",
         "",
         "Brain-tumour segmentation models for MRI, one folder each, trained by brainseg.",
         "",
-        *rows,
+        markdown_table(headings, rows),
         "",
         "Dice is computed per patient over the whole volume; intervals are 95 % bootstrap "
         "intervals over patients. Folders of smp models also load with "
@@ -89,14 +83,14 @@ def repository_card(repo: str, checkpoints: Sequence[tuple[dict, dict]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _model_card(settings: dict, metrics: dict, repo: str | None) -> str:
-    dataset = DATASETS[settings["dataset"]]
-    name = settings["name"]
+def _model_card(settings: Settings, metrics: dict, repo: str | None) -> str:
+    dataset = DATASETS[settings.dataset]
+    name = settings.name
     lines = [
         _front_matter(name, [(settings, metrics)]),
         f"# {name}",
         "",
-        f"{_title(settings)}, trained with the {_LOSSES[settings['loss']]} loss on "
+        f"{_title(settings)}, trained with the {LOSSES[settings.loss].title} loss on "
         f"{dataset.TITLE}.",
         "",
         "## How to load",
@@ -127,8 +121,8 @@ def _licence(of_the_data: str) -> list[str]:
     ]
 
 
-def _front_matter(name: str, checkpoints: Sequence[tuple[dict, dict]]) -> str:
-    datasets = {DATASETS[settings["dataset"]] for settings, _ in checkpoints}
+def _front_matter(name: str, checkpoints: Sequence[tuple[Settings, dict]]) -> str:
+    datasets = {DATASETS[settings.dataset] for settings, _ in checkpoints}
     licences = {dataset.LICENCE_ID for dataset in datasets}
     licence = {"license": licences.pop()} if len(licences) == 1 else {"license": "other"}
     if licence["license"] == "other":
@@ -146,7 +140,7 @@ def _front_matter(name: str, checkpoints: Sequence[tuple[dict, dict]]) -> str:
     return f"---\n{data.to_yaml()}\n---"
 
 
-def _eval_results(settings: dict, metrics: dict) -> list[EvalResult]:
+def _eval_results(settings: Settings, metrics: dict) -> list[EvalResult]:
     """Mean per patient of each score on the test fold, with its interval beside it."""
     found = []
     for part, words in _PARTS.items():
@@ -162,12 +156,12 @@ def _eval_results(settings: dict, metrics: dict) -> list[EvalResult]:
                 EvalResult(
                     task_type="image-segmentation",
                     task_name="Brain-tumour segmentation",
-                    dataset_type=settings["dataset"],
-                    dataset_name=DATASETS[settings["dataset"]].TITLE,
+                    dataset_type=settings.dataset,
+                    dataset_name=DATASETS[settings.dataset].TITLE,
                     dataset_config=f"fold {scores['fold']}",
                     dataset_split="test",
                     metric_type=key,
-                    metric_name=f"{settings['name']}: mean {label} per patient ({words})",
+                    metric_name=f"{settings.name}: mean {label} per patient ({words})",
                     metric_value=round(figures["mean"], 4),
                     metric_args=args,
                 )
@@ -175,9 +169,9 @@ def _eval_results(settings: dict, metrics: dict) -> list[EvalResult]:
     return found
 
 
-def _title(settings: dict) -> str:
-    title = _TITLES[settings["model"]]
-    encoder = settings["run"]["encoder"]
+def _title(settings: Settings) -> str:
+    title = MODELS[settings.model].title
+    encoder = settings.run.encoder
     return f"{title} (encoder here: {encoder})" if encoder else title
 
 
@@ -193,35 +187,30 @@ def _usage(name: str) -> list[str]:
     ]
 
 
-def _training(settings: dict) -> list[str]:
-    dataset, run, patients = DATASETS[settings["dataset"]], settings["run"], settings["patients"]
-    start = "ImageNet encoder weights" if run["encoder_weights"] else "random initialisation"
-    if settings["model"] == "unet":
-        start = "random initialisation"
-    if run["init_from"]:
-        start = f"the weights with sha256 {run['init_from'][:12]}"
-        if known := settings.get("started_from"):
-            start += f", {known['name']} after {known['epochs']} epochs on {known['dataset']}"
-    config = from_json(run)
+def _training(settings: Settings) -> list[str]:
+    dataset, run, patients = DATASETS[settings.dataset], settings.run, settings.patients
+    start = "ImageNet encoder weights" if run.encoder_weights else "random initialisation"
+    if run.init_from:
+        start = f"the weights with sha256 {run.init_from[:12]}"
+        if known := settings.started_from:
+            start += f", {known.name} after {known.epochs} epochs on {known.dataset}"
     small = ""
-    if config.small_epochs:
-        small = f" (the first {config.small_epochs} at {config.small_size} px)"
+    if run.small_epochs:
+        small = f" (the first {run.small_epochs} at {run.small_size} px)"
     lines = [
         f"- Data: {dataset.TITLE}, {dataset.HOME}",
         f"- Patients: {patients['train']} to train on, {patients['val']} to validate on, "
-        f"{patients['test']} to test on (fold {settings['fold']} of 5, split by patient)",
-        f"- Input: {settings['preprocessing']['size']} px squares of T1, FLAIR, T1c; z-scores per "
-        "volume",
+        f"{patients['test']} to test on (fold {settings.fold} of 5, split by patient)",
+        f"- Input: {settings.size} px squares of T1, FLAIR, T1c; z-scores per volume",
         f"- Start: {start}",
-        f"- {settings['epochs_done']} epochs{small}, the best was number "
-        f"{settings['best_epoch']}; AdamW, peak learning rate {run['lr']:g}, batch "
-        f"{run['batch_size']}, seed {run['seed']}",
+        f"- {settings.epochs_done} epochs{small}, the best was number {settings.best_epoch}; "
+        f"AdamW, peak learning rate {run.lr:g}, batch {run.batch_size}, seed {run.seed}",
     ]
-    if settings.get("bases"):
-        names = ", ".join(base["name"] for base in settings["bases"])
+    if settings.bases:
+        names = ", ".join(base.name for base in settings.bases)
         lines.append(
             f"- Reads the predictions of {names}; fitted on out-of-fold predictions "
-            f"({run['stack_folds']} blocks of the training patients)"
+            f"({run.stack_folds} blocks of the training patients)"
         )
     return lines
 
@@ -237,27 +226,26 @@ def _false_alarms(metrics: dict) -> list[str]:
 
 
 def _scores(metrics: dict) -> list[str]:
-    lines = [
-        "Dice is computed per patient over the whole volume; intervals are 95 % bootstrap "
-        "intervals over patients.",
-        "",
-        "| patients | number | mean Dice | 95 % interval | median Dice |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     if validation := metrics.get("validation"):
-        lines.append(
-            f"| validation (fold {validation['fold']}; epoch and threshold "
-            f"{validation['threshold']:.2f} were chosen on it) | {validation['patients']} | "
-            f"{validation['mean_dice']:.3f} | | |"
+        what = (
+            f"validation (fold {validation['fold']}; epoch and threshold "
+            f"{validation['threshold']:.2f} were chosen on it)"
         )
+        mean = f"{validation['mean_dice']:.3f}"
+        rows.append([what, validation["patients"], mean, None, None])
     for key, label in _PARTS.items():
         scores = metrics.get(key) or {}
         if dice := scores.get("dice"):
-            lines.append(
-                f"| {label} (fold {scores['fold']}) | {dice['patients']} | {dice['mean']:.3f} | "
-                f"{_interval(dice)} | {dice['median']:.3f} |"
-            )
-    return lines
+            figures = [f"{dice['mean']:.3f}", _interval(dice), f"{dice['median']:.3f}"]
+            rows.append([f"{label} (fold {scores['fold']})", dice["patients"], *figures])
+    headings = ["patients", "number", "mean Dice", "95 % interval", "median Dice"]
+    return [
+        "Dice is computed per patient over the whole volume; intervals are 95 % bootstrap "
+        "intervals over patients.",
+        "",
+        markdown_table(headings, rows),
+    ]
 
 
 def _interval(figures: dict) -> str:

@@ -13,69 +13,66 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from brainseg.config import Config
-from brainseg.files import writing
-from brainseg.scans.preprocessing import VERSION
+from brainseg.checkpoints.settings import (
+    Base,
+    CheckpointError,
+    Settings,
+    join_parts,
+    read_settings,
+)
+from brainseg.files import sha256, writing
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 METRICS, HISTORY, ORIGIN = "metrics.json", "history.csv", "origin.json"
-_REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold", "run")
-_HIDDEN = "_brainseg"
-FORMAT = 1
-# Bounds far above any real checkpoint, against folders made to exhaust whoever opens them.
-_MAX_CONFIG_BYTES = 2**20
-_MAX_SIZE = 2048
-_MAX_BASES = 16
-_SMP_CLASSES = {"unet_resnet34": "Unet", "deeplabv3plus": "DeepLabV3Plus", "unetpp": "UnetPlusPlus"}
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged or not ours; the message names the file."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint folder whose ``config.json`` has been read and checked; no weights yet.
-
-    settings: the ``brainseg`` part of ``config.json``.
-    """
+    """A checkpoint folder whose ``config.json`` has been read and checked; no weights yet."""
 
     folder: Path
-    settings: dict
+    settings: Settings
 
     @property
     def name(self) -> str:
-        return self.settings["name"]
+        return self.settings.name
 
     @property
-    def bases(self) -> list[dict]:
-        """``{"name", "sha256"}`` of each base a stack reads; empty for other models."""
-        return self.settings.get("bases", [])
+    def bases(self) -> tuple[Base, ...]:
+        """What a stack reads; empty for other models."""
+        return self.settings.bases
 
     @property
-    def total_epochs(self) -> int:
-        """Epochs that the weights have seen, those of the weights they started from included."""
-        return self.settings["epochs_done"] + self.settings.get("started_from", {}).get("epochs", 0)
+    def metrics(self) -> dict:
+        """The scores in ``metrics.json``, as they are now; empty if there are none.
+
+        Raises CheckpointError if the file holds something else.
+        """
+        return read_metrics(self.folder)
+
+    @property
+    def validation_dice(self) -> float | None:
+        """Mean Dice on the validation patients; None if the folder does not tell."""
+        try:
+            return float(self.metrics["validation"]["mean_dice"])
+        except (CheckpointError, OSError, ValueError, KeyError, TypeError):
+            return None
 
     @property
     def origin(self) -> dict | None:
         """Of a checkpoint from the Hub: ``{"repo", "revision", "asked", "sha256"}``, the revision
         being the full commit id. None for others."""
-        path = self.folder / ORIGIN
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return read_origin(self.folder)
 
     def sha256(self) -> str:
-        with open(self.folder / WEIGHTS, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256(self.folder / WEIGHTS)
 
 
 def read_checkpoint(folder: str | Path) -> Checkpoint:
@@ -91,100 +88,25 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     return Checkpoint(folder, read_settings(folder / CONFIG))
 
 
-def read_settings(path: Path) -> dict:
-    """The ``brainseg`` part of a ``config.json``, checked as something a stranger may have written.
+def read_metrics(folder: Path) -> dict:
+    """The scores in a folder's ``metrics.json``; empty if there are none.
 
-    Raises CheckpointError for anything not ours.
+    Raises CheckpointError if the file holds something else.
     """
-    if path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise CheckpointError(
-            f"{path} has {path.stat().st_size} bytes: expected at most {_MAX_CONFIG_BYTES}."
-        )
+    path = folder / METRICS
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        settings = dict(our_part(config))
-        missing = [key for key in _REQUIRED if key not in settings]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path} is not a brainseg configuration ({type(error).__name__}): expected JSON with "
-            "a 'brainseg' section. Train or download the checkpoint again."
-        ) from error
-    if missing:
-        raise CheckpointError(f"{path} lacks {', '.join(missing)} in its 'brainseg' section.")
-    if settings["format"] != FORMAT:
-        raise CheckpointError(
-            f"{path} has format {settings['format']}: this version reads {FORMAT}. Update brainseg."
-        )
-    if unusable := _unusable(config, settings):
-        raise CheckpointError(
-            f"{path} has a part that can't be used: {unusable}. Train or download it again."
-        )
-    found = settings["preprocessing"].get("version", VERSION)
-    if found != VERSION:
-        raise CheckpointError(
-            f"{path} was trained on inputs prepared by version {found}, and this brainseg prepares "
-            f"them by version {VERSION}: use the brainseg it was trained with, or train it again."
-        )
-    return settings
+        metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not JSON: pull or train it again.") from error
+    if not isinstance(metrics, dict):
+        raise CheckpointError(f"{path} holds no scores: pull or train it again.")
+    return metrics
 
 
-def our_part(config: dict) -> dict:
-    """What ``config.json`` holds for brainseg. Raises KeyError if there is nothing."""
-    return config[_HIDDEN] if _HIDDEN in config else config["brainseg"]
-
-
-def is_plain_name(value: object) -> bool:
-    """Whether it can be a folder's name, and nothing else: no path, no address, not hidden."""
-    return isinstance(value, str) and bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", value))
-
-
-def _unusable(config: dict, settings: dict) -> str | None:
-    """What is wrong with a part, or None. Encoders must be plain names because timm takes some
-    with a colon or slash for addresses on the Hub."""
-    preprocessing, bases = settings["preprocessing"], settings.get("bases", [])
-    size = preprocessing.get("size") if isinstance(preprocessing, dict) else None
-    threshold, encoder = settings["threshold"], settings["encoder"]
-    for key in ("name", "model"):
-        if not is_plain_name(settings[key]):
-            return f"{key} is {_short(settings[key])}, expected a plain name"
-    if not (encoder is None or is_plain_name(encoder)):
-        return f"encoder is {_short(encoder)}, expected null or a plain name"
-    if type(size) is not int or size % 32 or not 32 <= size <= _MAX_SIZE:
-        return f"preprocessing.size is {_short(size)}, expected a multiple of 32 up to {_MAX_SIZE}"
-    if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
-        return f"threshold is {_short(threshold)}, expected 0 to 1"
-    if not isinstance(settings["run"], dict):
-        return "run is no set of settings"
-    if not isinstance(bases, list) or len(bases) > _MAX_BASES or not all(map(_is_base, bases)):
-        return f"bases are not up to {_MAX_BASES} pairs of a plain name and a sha256"
-    if "started_from" in settings and not _is_start(settings["started_from"]):
-        return "started_from is no plain name with a data set and a number of epochs"
-    smp_class = config.get("_model_class")
-    if smp_class is not None and smp_class != _SMP_CLASSES.get(settings["model"]):
-        return f"_model_class is {_short(smp_class)}, which {settings['model']} is not"
-    return None
-
-
-def _is_base(base: object) -> bool:
-    return (
-        isinstance(base, dict)
-        and is_plain_name(base.get("name"))
-        and isinstance(base.get("sha256"), str)
-    )
-
-
-def _is_start(start: object) -> bool:
-    return (
-        isinstance(start, dict)
-        and is_plain_name(start.get("name"))
-        and is_plain_name(start.get("dataset"))
-        and type(start.get("epochs")) is int
-    )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+def read_origin(folder: Path) -> dict | None:
+    """Where a folder came from, see ``Checkpoint.origin``; None if it does not tell."""
+    path = folder / ORIGIN
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def find_checkpoints(root: str | Path) -> tuple[list[Checkpoint], list[str]]:
@@ -208,27 +130,27 @@ def find_checkpoints(root: str | Path) -> tuple[list[Checkpoint], list[str]]:
     return sorted(found, key=lambda c: (c.name, str(c.folder))), skipped
 
 
-def find_base(stack: Checkpoint, base: dict) -> Checkpoint:
+def find_base(stack: Checkpoint, base: Base) -> Checkpoint:
     """The checkpoint a stack reads: beside it in ``checkpoints/``, or its sibling in ``runs/``.
 
     Raises CheckpointError if it isn't there or is not the one the stack was fitted on.
     """
     run = "-".join(stack.folder.name.split("-")[:2])  # without -image and the like
     candidates = [
-        stack.folder.parent / base["name"],
-        stack.folder.parent.parent / base["name"] / run,
+        stack.folder.parent / base.name,
+        stack.folder.parent.parent / base.name / run,
     ]
     for folder in candidates:
         if (folder / CONFIG).is_file():
             found = read_checkpoint(folder)
-            if found.sha256() != base["sha256"]:
+            if found.sha256() != base.sha256:
                 raise CheckpointError(
-                    f"{stack.folder} was fitted on other weights of {base['name']} than those in "
+                    f"{stack.folder} was fitted on other weights of {base.name} than those in "
                     f"{folder}: restore them, or train the stack again."
                 )
             return found
     raise CheckpointError(
-        f"{stack.folder} reads the predictions of {base['name']}, which is not there: expected "
+        f"{stack.folder} reads the predictions of {base.name}, which is not there: expected "
         f"{candidates[0]}."
     )
 
@@ -248,10 +170,10 @@ def load_module(checkpoint: Checkpoint):
 
     def build():
         return create_model(
-            settings["model"],
-            encoder=settings["encoder"],
-            stack_inputs=settings.get("stack_inputs", "predictions"),
-            bases=[base["name"] for base in checkpoint.bases],
+            settings.model,
+            encoder=settings.encoder,
+            stack_inputs=settings.stack_inputs,
+            bases=[base.name for base in settings.bases],
         )
 
     try:
@@ -283,31 +205,8 @@ def architecture_json(module) -> dict:
     return {**config, "encoder_weights": None, "_model_class": type(module).__name__}
 
 
-def settings_of(config: Config) -> dict:
-    """What a run's configuration says of its checkpoint; training adds the rest."""
-    from brainseg.models.building import DEFAULT_ENCODERS
-
-    return {
-        "name": config.name,
-        "model": config.model,
-        "loss": config.loss,
-        # By name even where it is the default, which may change.
-        "encoder": config.encoder or DEFAULT_ENCODERS[config.model],
-        "stack_inputs": config.stack_inputs,
-        "preprocessing": {
-            "version": VERSION,
-            "size": config.size,
-            "channels": ["T1", "FLAIR", "T1c"],
-        },
-        "dataset": config.dataset,
-        "fold": config.fold,
-        "run": config.to_json(),
-        "run_hash": config.hash,
-    }
-
-
 def save_checkpoint(
-    folder: Path, state: dict, architecture: dict, settings: dict, texts: dict[str, str]
+    folder: Path, state: dict, architecture: dict, settings: Settings, texts: dict[str, str]
 ) -> Checkpoint:
     """Write a checkpoint folder in one piece, replacing weights, configuration and texts there.
 
@@ -321,15 +220,15 @@ def save_checkpoint(
         key: (value.to(torch.float16) if value.is_floating_point() else value).contiguous().cpu()
         for key, value in state.items()
     }
-    # smp hands keys it does not know on to timm encoders, which refuse them, unless hidden.
-    key = _HIDDEN if str(architecture.get("encoder_name")).startswith("tu-") else "brainseg"
-    config = {**architecture, key: {"format": FORMAT, **settings}}
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with writing(folder):
             save_file(state, aside / WEIGHTS, metadata={"format": "pt"})
-            texts = {**texts, CONFIG: json.dumps(config, indent=2, default=list)}
+            texts = {
+                **texts,
+                CONFIG: json.dumps(join_parts(architecture, settings), indent=2, default=list),
+            }
             for name, text in texts.items():
                 (aside / name).write_text(text, encoding="utf-8")
             _move_files(aside, folder, [*texts, WEIGHTS])

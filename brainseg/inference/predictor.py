@@ -8,7 +8,6 @@ at once: one network runs at a time, on all cores, and those who wait for it sha
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import threading
@@ -20,15 +19,14 @@ import numpy as np
 
 from brainseg.checkpoints.folder import (
     CONFIG,
-    METRICS,
     WEIGHTS,
     Checkpoint,
-    CheckpointError,
     find_base,
     find_checkpoints,
     load_module,
     read_checkpoint,
 )
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference import backends
 from brainseg.inference.backends import REFERENCE, fastest
 from brainseg.inference.fusing import expected_results, fused_results
@@ -81,8 +79,8 @@ class Predictor:
         self.checkpoint = checkpoint
         self.name = checkpoint.name
         self.kind = "ensemble" if checkpoint.bases else "model"
-        self.threshold: float = checkpoint.settings["threshold"]
-        self.size: int = checkpoint.settings["preprocessing"]["size"]
+        self.threshold: float = checkpoint.settings.threshold
+        self.size: int = checkpoint.settings.size
         self.bases = [_predictor(find_base(checkpoint, base), backend) for base in checkpoint.bases]
         self.backend = backend
         self._is_tuned = backend != AUTO
@@ -98,11 +96,7 @@ class Predictor:
     @functools.cached_property
     def validation_dice(self) -> float | None:
         """Mean Dice on the validation patients; None if the folder does not tell."""
-        try:
-            metrics = json.loads((self.checkpoint.folder / METRICS).read_text(encoding="utf-8"))
-            return float(metrics["validation"]["mean_dice"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return self.checkpoint.validation_dice
 
     def read_weights(self) -> None:
         """Make ready to run, the bases too. Raises CheckpointError if a file is damaged."""
@@ -178,7 +172,7 @@ class Predictor:
 
     def _planes(self, prepared: Prepared, base_maps: Sequence[np.ndarray], part: slice):
         planes = [base_map[part, None] for base_map in base_maps]
-        if not self.bases or self.checkpoint.settings["stack_inputs"] == "predictions+image":
+        if self.checkpoint.settings.reads_image:
             planes.append(normalise(prepared.images[part], prepared.statistics[part]))
         return np.concatenate(planes, axis=1)
 
@@ -248,7 +242,7 @@ def load_all(
     ``load``.
     """
     found, skipped = find_checkpoints(checkpoints)
-    found = [c for c in found if not c.settings["run"].get("held_out_block")]
+    found = [c for c in found if not c.settings.run.held_out_block]
     repeated = {name for name, n in Counter(c.name for c in found).items() if n > 1}
     predictors = {}
     for checkpoint in found:

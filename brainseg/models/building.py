@@ -1,8 +1,8 @@
-"""Models by name. A builder takes an encoder and its weights and gives a plain ``nn.Module``."""
+"""From a model's name to a plain ``nn.Module``; the names are in ``specs.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import segmentation_models_pytorch as smp
@@ -10,55 +10,11 @@ from huggingface_hub.utils import logging as hub_logging
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
-from brainseg.config import STACKS
-from brainseg.models.unet import UNet
+from brainseg.models.specs import DEFAULT_BASES, MODELS, STACK_INPUTS, ModelSpec, input_channels
 
 
 class ModelError(ValueError):
     """An unknown model or encoder, or weights that can't be had; the message says what can."""
-
-
-def _unet(encoder: str | None, weights: str | None, in_channels: int) -> nn.Module:
-    if encoder is not None:
-        raise ModelError(
-            f"--encoder {encoder} does not go with unet: the self-defined U-Net has a fixed "
-            "encoder. Leave --encoder out, or choose unet_resnet34 or deeplabv3plus."
-        )
-    return UNet(in_channels)
-
-
-def _unet_resnet34(encoder: str | None, weights: str | None, in_channels: int) -> nn.Module:
-    return smp.Unet(encoder, encoder_weights=weights, in_channels=in_channels)
-
-
-def _deeplabv3plus(encoder: str | None, weights: str | None, in_channels: int) -> nn.Module:
-    return smp.DeepLabV3Plus(encoder, encoder_weights=weights, in_channels=in_channels)
-
-
-def _unetpp(encoder: str | None, weights: str | None, in_channels: int) -> nn.Module:
-    return smp.UnetPlusPlus(encoder, encoder_weights=weights, in_channels=in_channels)
-
-
-MODELS: dict[str, Callable[[str | None, str | None, int], nn.Module]] = {
-    "unet": _unet,
-    "unet_resnet34": _unet_resnet34,
-    "deeplabv3plus": _deeplabv3plus,
-    "unetpp": _unetpp,
-}
-
-DEFAULT_ENCODERS = {
-    "unet": None,
-    "unet_resnet34": "resnet34",
-    "deeplabv3plus": "resnet50",
-    "unetpp": "mobilenet_v2",  # its inputs are near-masks: 6.8 M parameters are enough
-}
-
-DEFAULT_BASES = ("unet_resnet34-bce", "deeplabv3plus-bce")
-STACK_INPUTS = ("predictions", "predictions+image")
-
-# oneDNN's bf16 kernels run U-Nets up to several times faster on channels-last tensors, but the
-# dilated convolutions of DeepLabV3+ slower (measured on a 2-core AVX-512 machine).
-CHANNELS_LAST = {"unet": True, "unet_resnet34": True, "deeplabv3plus": False, "unetpp": True}
 
 
 def list_models() -> list[str]:
@@ -87,17 +43,26 @@ def create_model(
         raise ModelError(f"Unknown model {name!r}: expected one of {', '.join(MODELS)}.")
     if stack_inputs not in STACK_INPUTS:
         raise ModelError(f"Unknown stack inputs {stack_inputs!r}: expected {STACK_INPUTS}.")
-    encoder = encoder or DEFAULT_ENCODERS[name]
-    in_channels = 3
-    if name in STACKS:
-        in_channels = len(bases) + (3 if stack_inputs == "predictions+image" else 0)
+    spec = MODELS[name]
+    if encoder is not None and spec.encoder is None:
+        others = " or ".join(n for n, s in MODELS.items() if s.encoder and not s.is_stack)
+        raise ModelError(
+            f"--encoder {encoder} does not go with {name}: the {spec.title} has a fixed encoder. "
+            f"Leave --encoder out, or choose {others}."
+        )
+    encoder = encoder or spec.encoder
+    in_channels = input_channels(name, stack_inputs, len(bases))
+    if spec.smp_class is None:
+        return spec.builder(in_channels)
     try:
         with _quiet_hub():
-            return MODELS[name](encoder, encoder_weights, in_channels)
-    except ModelError:
-        raise
+            return _of_smp(spec, encoder, encoder_weights, in_channels)
     except Exception as error:  # a wrong encoder and a failed download come in every type
         raise _explain(error, encoder, encoder_weights) from error
+
+
+def _of_smp(spec: ModelSpec, encoder: str, weights: str | None, in_channels: int) -> nn.Module:
+    return getattr(smp, spec.smp_class)(encoder, encoder_weights=weights, in_channels=in_channels)
 
 
 @contextmanager

@@ -61,9 +61,15 @@ def prepare(pixels: np.ndarray, size: int = SIZE, *, slicewise: bool = False) ->
 
 def normalise(images: np.ndarray, statistics: np.ndarray) -> np.ndarray:
     """uint8 (n, size, size, 3) and (n, 3, 2) to float32 z-scores (n, 3, size, size)."""
-    mean, std = statistics[:, None, None, :, 0], statistics[:, None, None, :, 1]
-    z = (images.astype(np.float32) - mean) / std
-    return np.ascontiguousarray(z.clip(-CLIP, CLIP).transpose(0, 3, 1, 2))
+    planes = images.transpose(0, 3, 1, 2).astype(np.float32, order="C")
+    return z_scores(planes, statistics)
+
+
+def z_scores(planes, statistics):
+    """Grey levels (n, 3, size, size) less the mean and divided by the standard deviation of
+    (n, 3, 2), clipped; float32 numpy arrays or torch tensors alike."""
+    mean, std = statistics[:, :, 0, None, None], statistics[:, :, 1, None, None]
+    return ((planes - mean) / std).clip(-CLIP, CLIP)
 
 
 def prepare_mask(mask: np.ndarray, size: int = SIZE) -> np.ndarray:

@@ -6,12 +6,10 @@ patients have no part in it.
 
 from __future__ import annotations
 
-import json
 from itertools import groupby
 from pathlib import Path
 
-from brainseg.checkpoints.folder import METRICS, Checkpoint, find_checkpoints
-from brainseg.config import from_json
+from brainseg.checkpoints.folder import Checkpoint, find_checkpoints
 
 
 def choices(runs: Path) -> dict:
@@ -42,18 +40,17 @@ def settings_text(settings: dict) -> str:
 
 
 def _is_a_candidate(checkpoint: Checkpoint) -> bool:
-    run = checkpoint.settings["run"]
-    return not (run.get("leak") or run.get("held_out_block"))
+    run = checkpoint.settings.run
+    return not (run.leak or run.held_out_block)
 
 
 def _of_one_kind(checkpoint: Checkpoint) -> tuple:
-    run = checkpoint.settings["run"]
-    return checkpoint.name, checkpoint.settings["dataset"], run["fold"], run["seed"]
+    run = checkpoint.settings.run
+    return checkpoint.name, checkpoint.settings.dataset, run.fold, run.seed
 
 
 def _validation_dice(checkpoint: Checkpoint) -> float:
-    metrics = json.loads((checkpoint.folder / METRICS).read_text(encoding="utf-8"))
-    return metrics["validation"]["mean_dice"]
+    return checkpoint.metrics["validation"]["mean_dice"]
 
 
 def _row(checkpoint: Checkpoint, group: list[Checkpoint]) -> dict:
@@ -68,9 +65,9 @@ def _row(checkpoint: Checkpoint, group: list[Checkpoint]) -> dict:
 
 
 def _settings(checkpoint: Checkpoint) -> dict:
-    """A run's settings, those that it is too old to have recorded included."""
-    settings = from_json(checkpoint.settings["run"]).to_json()
+    """A run's settings, its start by name where that is known."""
+    settings = checkpoint.settings.run.to_json()
     if sha256 := settings["init_from"]:
-        known = checkpoint.settings.get("started_from")
-        settings["init_from"] = f"{known['name']} after {known['epochs']}" if known else sha256[:8]
+        known = checkpoint.settings.started_from
+        settings["init_from"] = f"{known.name} after {known.epochs}" if known else sha256[:8]
     return settings

@@ -20,9 +20,7 @@ def _own_cost(predictor: Predictor) -> dict:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    channels = len(predictor.bases)
-    if not channels or predictor.checkpoint.settings["stack_inputs"] == "predictions+image":
-        channels += 3
+    channels = predictor.checkpoint.settings.channels
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         predictor.module(torch.zeros(1, channels, predictor.size, predictor.size))
     return {

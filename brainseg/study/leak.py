@@ -6,17 +6,11 @@ for unseen (its validation slices) and the Dice on test patients, whom neither h
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
-from brainseg.checkpoints.folder import (
-    Checkpoint,
-    CheckpointError,
-    find_checkpoints,
-    read_checkpoint,
-)
-from brainseg.config import from_json
+from brainseg.checkpoints.folder import Checkpoint, find_checkpoints, read_checkpoint
+from brainseg.checkpoints.settings import CheckpointError
 
 MISTAKES = {
     None: "split by patient, fitted out of fold",
@@ -36,8 +30,8 @@ def leak_meter(runs: Path) -> dict:
     """
     found, _ = find_checkpoints(runs)
     rows = []
-    for leaking in (c for c in found if c.settings["run"].get("leak")):
-        config = from_json(leaking.settings["run"])
+    for leaking in (c for c in found if c.settings.run.leak):
+        config = leaking.settings.run
         twin = replace(config, leak=None).run_folder(runs)
         rows += [_row(read_checkpoint(twin)), _row(leaking)]
     if not rows:
@@ -46,7 +40,7 @@ def leak_meter(runs: Path) -> dict:
 
 
 def _row(checkpoint: Checkpoint) -> dict:
-    metrics = json.loads((checkpoint.folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = checkpoint.metrics
     if "test" not in metrics:
         raise CheckpointError(
             f"{checkpoint.folder} was not scored on the test patients: run the same train.py "
@@ -55,7 +49,7 @@ def _row(checkpoint: Checkpoint) -> dict:
     test = metrics["test"]["dice"]
     return {
         "checkpoint": checkpoint.name,
-        "what": MISTAKES[checkpoint.settings["run"].get("leak")],
+        "what": MISTAKES[checkpoint.settings.run.leak],
         "believed": metrics["validation"]["mean_dice"],
         "true": test["mean"],
         "low": test["low"],

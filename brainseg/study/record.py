@@ -13,11 +13,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from brainseg.config import from_json
 from brainseg.data.case import Case, CaseRef
 from brainseg.files import write_json
 from brainseg.inference.predictor import Predictor, Result
@@ -148,25 +148,24 @@ def describe_models(predictors: dict[str, Predictor]) -> dict[str, dict]:
     described = {}
     for label, predictor in predictors.items():
         settings = predictor.checkpoint.settings
-        run = settings["run"]
-        config = from_json(run)
+        run = settings.run
         described[label] = {
             "kind": predictor.kind,
-            "loss": settings["loss"],
+            "loss": settings.loss,
             "size_px": predictor.size,
-            "encoder_weights": run["encoder_weights"],
-            "init_from": run["init_from"],
-            "stack_inputs": settings["stack_inputs"],
-            "bases": [base["name"] for base in predictor.checkpoint.bases],
-            "stack_folds": run["stack_folds"] if predictor.bases else None,
-            "started_from": settings.get("started_from"),
-            "epochs": settings["epochs_done"],
-            "total_epochs": predictor.checkpoint.total_epochs,
-            "small_epochs": config.small_epochs,
-            "small_size_px": config.small_size if config.small_epochs else None,
-            "seed": run["seed"],
-            "fold": settings["fold"],
-            "patients": settings["patients"],
+            "encoder_weights": run.encoder_weights,
+            "init_from": run.init_from,
+            "stack_inputs": settings.stack_inputs,
+            "bases": [base.name for base in settings.bases],
+            "stack_folds": run.stack_folds if predictor.bases else None,
+            "started_from": asdict(settings.started_from) if settings.started_from else None,
+            "epochs": settings.epochs_done,
+            "total_epochs": settings.total_epochs,
+            "small_epochs": run.small_epochs,
+            "small_size_px": run.small_size if run.small_epochs else None,
+            "seed": run.seed,
+            "fold": settings.fold,
+            "patients": settings.patients,
             "threshold": predictor.threshold,
             "validation_dice": predictor.validation_dice,
             "sha256": predictor.checkpoint.sha256(),

@@ -86,7 +86,7 @@ def score_test_fold(
     checkpoint: Checkpoint, refs: Sequence[CaseRef], *, slicewise: bool = False
 ) -> dict:
     """Summary of one checkpoint on the patients of its own test fold, without distances."""
-    fold = checkpoint.settings["fold"]
+    fold = checkpoint.settings.fold
     chosen = select_patients(refs, fold=fold)
     predictor = Predictor(checkpoint)
     rows = evaluate({predictor.name: predictor}, chosen, slicewise=slicewise, distances=False)
@@ -101,8 +101,8 @@ def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]
     seen = [
         label
         for label, predictor in predictors.items()
-        if predictor.checkpoint.settings.get("dataset") == dataset
-        and any(role_of(p, predictor.checkpoint.settings["fold"]) != "test" for p in patients)
+        if predictor.checkpoint.settings.dataset == dataset
+        and any(role_of(p, predictor.checkpoint.settings.fold) != "test" for p in patients)
     ]
     if seen:
         notes.append(
@@ -210,15 +210,15 @@ class _Tally:
 
 
 def _row(name: str, predictor: Predictor | None, patient: str, tally: _Tally) -> dict:
-    settings = predictor.checkpoint.settings if predictor else {}
+    about = {"model": name, "loss": "", "encoder": "", "seed": "", "fold": ""}  # of a fusion
+    if predictor:
+        settings = predictor.checkpoint.settings
+        about = {key: getattr(settings, key) or "" for key in ("model", "loss", "encoder")}
+        about |= {"seed": settings.run.seed, "fold": settings.fold}
     counts = tally.counts
     return {
         "checkpoint": name,
-        "model": settings.get("model", name),
-        "loss": settings.get("loss", ""),
-        "encoder": settings.get("encoder") or "",
-        "seed": settings.get("run", {}).get("seed", ""),
-        "fold": settings.get("fold", ""),
+        **about,
         "patient": patient,
         **{key: getattr(overlap, key)(counts) for key in COUNTED},
         **tally.distances(),

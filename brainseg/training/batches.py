@@ -9,8 +9,8 @@ import torch
 
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
-from brainseg.models.building import CHANNELS_LAST, STACKS
-from brainseg.scans import preprocessing
+from brainseg.models.specs import MODELS
+from brainseg.scans.preprocessing import z_scores
 from brainseg.training import augmentation
 
 
@@ -19,12 +19,10 @@ class Batches:
 
     def __init__(self, config: Config, data: PreparedSet, maps: np.ndarray | None, device) -> None:
         self.config, self.data, self.device = config, data, device
-        self.is_stack = config.model in STACKS
-        self.with_image = not self.is_stack or config.stack_inputs == "predictions+image"
-        if self.is_stack and maps is None:
+        if config.is_stack and maps is None:
             raise ValueError(f"{config.model} reads base predictions: give maps.")
         self.images, self.masks = _home(data.images, device), _home(data.masks, device)
-        self.maps = _home(maps, device) if self.is_stack else None
+        self.maps = _home(maps, device) if config.is_stack else None
 
     def plain(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and masks, float32 (n, c, size, size), as inference sees them."""
@@ -63,22 +61,19 @@ class Batches:
         index = torch.from_numpy(rows)
         images, masks = self._take(self.images, index), self._take(self.masks, index)
         images, masks = images.permute(0, 3, 1, 2).float(), masks[:, None].float()
-        maps = self._take(self.maps, index).float() if self.is_stack else images[:, :0]
+        maps = self._take(self.maps, index).float() if self.config.is_stack else images[:, :0]
         return images, masks, maps
 
     def _take(self, values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         return values[index.to(values.device)].to(self.device)
 
     def _normalise(self, images: torch.Tensor, statistics: np.ndarray) -> torch.Tensor:
-        values = torch.from_numpy(statistics).to(images)
-        z = (images - values[:, :, 0, None, None]) / values[:, :, 1, None, None]
-        return z.clamp(-preprocessing.CLIP, preprocessing.CLIP)
+        return z_scores(images, torch.from_numpy(statistics).to(images))
 
     def _join(self, z: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-        x = torch.cat([maps, z], 1) if self.with_image else maps
-        layout = (
-            torch.channels_last if CHANNELS_LAST[self.config.model] else torch.contiguous_format
-        )
+        x = torch.cat([maps, z], 1) if self.config.reads_image else maps
+        channels_last = MODELS[self.config.model].channels_last
+        layout = torch.channels_last if channels_last else torch.contiguous_format
         return x.contiguous(memory_format=layout)
 
 

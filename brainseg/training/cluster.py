@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from brainseg.config import Config, ConfigError, from_json
+from brainseg.config import Config, ConfigError
+from brainseg.training.planning import Planned
 
 
 def run_on_ray(
-    needed: dict[Config, list[Config]], place: dict, address: str
+    needed: Iterable[Planned], place: dict, address: str, *, precision: str, cpu: bool
 ) -> dict[Config, Exception]:
-    """Run everything in ``needed`` (see ``grid.plan``) on the cluster; returns what failed.
+    """Run everything planned (see ``planning.plan``) on the cluster; returns what failed.
 
-    place: keyword arguments of ``grid.Workplace`` that can travel; data, cache and runs must be
+    place: keyword arguments of ``runs.Workplace`` that can travel; data, cache and runs must be
         paths that every node sees.
     address: of a running cluster ("auto", "ray://head:10001"), or "local" to start one here.
+    precision, cpu: as in ``learner.make_accelerator``; on the CPU also where a node has no GPU.
 
     What a lost node took is retried up to three times, from the last finished epoch.
     """
@@ -29,10 +32,10 @@ def run_on_ray(
         request = {"num_gpus": 1} if has_gpus else {"num_cpus": 1}
         task = ray.remote(max_retries=3, **request)(_task)
         running: dict[Config, object] = {}
-        for config, reads in needed.items():
+        for planned in needed:
             # Handing over the references makes Ray wait for the runs that this one reads.
-            references = [running[other] for other in reads]
-            running[config] = task.remote(config.to_json(), place, *references)
+            references = [running[other] for other in planned.reads]
+            running[planned.config] = task.remote(planned, place, precision, cpu, *references)
         failed = {}
         for config, reference in running.items():
             try:
@@ -46,21 +49,21 @@ def run_on_ray(
         ray.shutdown()
 
 
-def _task(values: dict, place: dict, *reads: str) -> str:
+def _task(planned: Planned, place: dict, precision: str, cpu: bool, *reads: str) -> str:
     """One run, on whichever node Ray gave it; returns its folder."""
     import ray
     import torch
 
-    from brainseg.training.loop import make_accelerator
+    from brainseg.training.learner import make_accelerator
     from brainseg.training.runs import Workplace, run
 
-    config = from_json(values)
     given = ray.get_runtime_context().get_assigned_resources()
     if not given.get("GPU"):
         torch.set_num_threads(max(1, int(given.get("CPU", 1))))
-    accelerator = make_accelerator(config.precision, cpu=not given.get("GPU"))
+    accelerator = make_accelerator(precision, cpu=cpu or not given.get("GPU"))
     # A retry finds what the lost try left.
-    return str(run(config, Workplace(accelerator=accelerator, **{**place, "resume": True})).folder)
+    place = Workplace(accelerator=accelerator, **{**place, "resume": True})
+    return str(run(planned, place).folder)
 
 
 def absolute(**folders: Path | None) -> dict:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from brainseg.checkpoints.folder import CheckpointError
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.files import replacing
 

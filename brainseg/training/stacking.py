@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from brainseg.checkpoints.folder import Checkpoint, load_module
-from brainseg.config import Config, from_json
+from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import block_of, slice_roles
 from brainseg.files import replacing, write_text
@@ -72,7 +72,7 @@ def _predict(
     out: np.ndarray,
     accelerator: Accelerator,
 ) -> None:
-    base_config = from_json(checkpoint.settings["run"])
+    base_config = checkpoint.settings.run
     if base_config.size != config.size:
         raise ValueError(
             f"{checkpoint.folder} was trained at {base_config.size} px and the stack at "

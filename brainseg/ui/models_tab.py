@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
-from brainseg.checkpoints.folder import CARD, METRICS, Checkpoint, CheckpointError, find_checkpoints
+from brainseg.checkpoints.folder import CARD, Checkpoint, find_checkpoints
+from brainseg.checkpoints.settings import CheckpointError, Settings
 from brainseg.ui import markup
 
 _ADD = """
@@ -56,19 +56,18 @@ def render(checkpoints: str | Path) -> str:
     rows = []
     for label, checkpoint in _labelled(checkpoints).items():
         settings = checkpoint.settings
-        patients = settings.get("patients") or {}
         rows.append(
             [
                 label,
-                "ensemble of " + ", ".join(b["name"] for b in checkpoint.bases)
+                "ensemble of " + ", ".join(base.name for base in checkpoint.bases)
                 if checkpoint.bases
                 else "model",
-                settings["model"] + (f" ({settings['encoder']})" if settings["encoder"] else ""),
-                str(settings.get("loss", "")),
-                f"{settings.get('dataset', '')}, {patients.get('train', '?')} patients",
-                f"{settings.get('epochs_done', '?')} epochs, from {_start(settings)}",
-                f"{settings['preprocessing']['size']} px",
-                f"{settings['threshold']:.2f}",
+                settings.model + (f" ({settings.encoder})" if settings.encoder else ""),
+                settings.loss or "",
+                f"{settings.dataset or ''}, {settings.patients.get('train', '?')} patients",
+                f"{_told(settings.epochs_done)} epochs, from {_start(settings)}",
+                f"{settings.size} px",
+                f"{settings.threshold:.2f}",
                 _licence(_card(checkpoint)),
             ]
         )
@@ -84,13 +83,16 @@ def render(checkpoints: str | Path) -> str:
     return f'<div class="sheet"><h2>Models</h2>{body}{left_out if skipped else ""}{_ADD}</div>'
 
 
-def _start(settings: dict) -> str:
-    if known := settings.get("started_from"):
-        return f"{known['name']} after {known['epochs']}"
-    run = settings["run"]
-    if run.get("init_from"):
+def _told(number: int | None) -> str:
+    return "?" if number is None else str(number)
+
+
+def _start(settings: Settings) -> str:
+    if known := settings.started_from:
+        return f"{known.name} after {known.epochs}"
+    if settings.run.init_from:
         return "other weights"
-    return "ImageNet weights" if run.get("encoder_weights") else "random weights"
+    return "ImageNet weights" if settings.run.encoder_weights else "random weights"
 
 
 def _labelled(checkpoints: str | Path) -> dict:
@@ -119,9 +121,8 @@ def _card(checkpoint: Checkpoint) -> str:
     except OSError:
         pass
     try:
-        metrics = json.loads((checkpoint.folder / METRICS).read_text(encoding="utf-8"))
-        return model_card(checkpoint.settings, metrics)
-    except (OSError, ValueError, KeyError, TypeError):  # a stranger may have written these
+        return model_card(checkpoint.settings, checkpoint.metrics)
+    except (CheckpointError, OSError):  # a stranger may have written these
         return "This checkpoint has no model card."
 
 

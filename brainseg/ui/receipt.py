@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from shlex import quote
 
 import brainseg
 from brainseg.checkpoints.folder import Checkpoint
+from brainseg.files import sha256
 
 _PACKAGES = ("torch", "openvino", "segmentation-models-pytorch", "numpy", "opencv-python-headless")
 NOTE = "For research and teaching. Not for clinical use."
@@ -21,9 +21,7 @@ NOTE = "For research and teaching. Not for clinical use."
 def describe_file(path: str | Path) -> dict:
     """Name, size and sha256 of a file that was given."""
     path = Path(path)
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest}
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def describe_checkpoint(checkpoint: Checkpoint) -> dict:
@@ -32,10 +30,10 @@ def describe_checkpoint(checkpoint: Checkpoint) -> dict:
     return {
         "name": checkpoint.name,
         "sha256": checkpoint.sha256(),
-        "threshold": settings["threshold"],
-        "trained_on": settings.get("dataset"),
-        "fold": settings.get("fold"),
-        "git_revision": settings.get("git_revision"),
+        "threshold": settings.threshold,
+        "trained_on": settings.dataset,
+        "fold": settings.fold,
+        "git_revision": settings.git_revision,
         "hub": checkpoint.origin,  # of a pulled one: repository and commit
     }
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from brainseg.checkpoints.folder import CONFIG, WEIGHTS, CheckpointError, find_checkpoints
+from brainseg.checkpoints.folder import CONFIG, WEIGHTS, find_checkpoints
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
 from brainseg.inference.predictor import (

@@ -12,7 +12,6 @@ import torch
 from brainseg.checkpoints import folder as checkpoints
 from brainseg.checkpoints.folder import (
     Checkpoint,
-    CheckpointError,
     architecture_json,
     copy_checkpoint,
     find_base,
@@ -21,9 +20,11 @@ from brainseg.checkpoints.folder import (
     read_checkpoint,
     save_checkpoint,
 )
+from brainseg.checkpoints.settings import CheckpointError, settings_from_json
 from brainseg.files import WriteError, replacing
 from brainseg.inference.predictor import load, load_all
-from brainseg.models.building import DEFAULT_ENCODERS, MODELS, create_model
+from brainseg.models.building import create_model
+from brainseg.models.specs import MODELS
 
 SETTINGS = {
     "name": "unet-bce",
@@ -50,7 +51,7 @@ def network(model, encoder, **kwargs):
 
 
 def write(folder, module, **changes):
-    settings = {**SETTINGS, **changes}
+    settings = settings_from_json({**SETTINGS, **changes})
     return save_checkpoint(folder, module.state_dict(), architecture_json(module), settings, {})
 
 
@@ -81,7 +82,7 @@ def no_leftovers(folder):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_comes_back_with_the_same_outputs(model, tmp_path):
-    encoder = None if DEFAULT_ENCODERS[model] is None else "resnet18"
+    encoder = None if MODELS[model].encoder is None else "resnet18"
     module = network(model, encoder)
     channels = 2 if model == "unetpp" else 3
     bases = [{"name": name, "sha256": ""} for name in ("one", "two")] if channels == 2 else []
@@ -147,7 +148,7 @@ def test_a_second_save_replaces_the_first(tmp_path):
     (tmp_path / "it" / "state.safetensors").write_bytes(b"to resume from")
     with torch.no_grad():
         module.head.bias += 1
-    assert write(tmp_path / "it", module, threshold=0.4).settings["threshold"] == 0.4
+    assert write(tmp_path / "it", module, threshold=0.4).settings.threshold == 0.4
     torch.testing.assert_close(
         load_module(read_checkpoint(tmp_path / "it")).head.bias, module.head.bias, atol=1e-3, rtol=0
     )
@@ -335,7 +336,7 @@ def test_a_base_lies_beside_its_stack(random_checkpoints):
     for base, name in zip(stack.bases, (RESNET, "deeplabv3plus-resnet18-bce"), strict=True):
         found = find_base(stack, base)
         assert found.folder == random_checkpoints / name
-        assert found.sha256() == base["sha256"]
+        assert found.sha256() == base.sha256
 
 
 @pytest.mark.parametrize("run", ["fold0-seed0", "fold0-seed0-image"])
@@ -455,7 +456,7 @@ def test_replacing_puts_the_new_file_in_place_only_at_the_end(tmp_path):
 def test_a_checkpoint_without_bases_has_none(random_checkpoints):
     one = read_checkpoint(random_checkpoints / "unet-bce")
     assert isinstance(one, Checkpoint) and one.bases == [] and one.name == "unet-bce"
-    assert np.isclose(one.settings["threshold"], 0.5)
+    assert np.isclose(one.settings.threshold, 0.5)
 
 
 def test_inputs_prepared_by_another_version_are_refused(random_checkpoints, tmp_path):

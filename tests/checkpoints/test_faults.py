@@ -16,6 +16,7 @@ from brainseg.checkpoints.folder import (
     read_checkpoint,
     save_checkpoint,
 )
+from brainseg.checkpoints.settings import settings_from_json
 from brainseg.files import WriteError, replacing
 from brainseg.models.unet import UNet
 from brainseg.training.loop import _is_out_of_memory
@@ -38,7 +39,11 @@ def small_files():
 def save(folder, module):
     state = module.state_dict()
     return save_checkpoint(
-        folder, state, architecture_json(module), SETTINGS, {"metrics.json": "{}"}
+        folder,
+        state,
+        architecture_json(module),
+        settings_from_json(SETTINGS),
+        {"metrics.json": "{}"},
     )
 
 

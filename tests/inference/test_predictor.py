@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import brainseg
-from brainseg.checkpoints.folder import CheckpointError, load_module, read_checkpoint
+from brainseg.checkpoints.folder import load_module, read_checkpoint
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import Case
 from brainseg.inference import fusion
 from brainseg.inference.predictor import (

@@ -11,7 +11,8 @@ from brainseg.data.phantom import load
 from brainseg.data.splits import slice_roles
 from brainseg.models.unet import UNet
 from brainseg.training.batches import Batches
-from brainseg.training.loop import make_accelerator, validate
+from brainseg.training.learner import make_accelerator
+from brainseg.training.loop import validate
 
 accelerator = make_accelerator("no", cpu=True)
 # 7 slices a case and batches of 4: no share of any process is a whole number of batches.

@@ -8,8 +8,9 @@ import pytest
 import train as train_command
 from brainseg.__main__ import main
 from brainseg.config import Config, ConfigError
-from brainseg.training import runs, stacking
-from brainseg.training.loop import make_accelerator
+from brainseg.training import planning, runs, stacking
+from brainseg.training.learner import make_accelerator
+from brainseg.training.planning import Planned
 
 
 def train(tmp_path, *args):
@@ -44,14 +45,14 @@ def test_without_a_leaking_run_the_meter_says_what_to_do(tmp_path, capsys):
 
 def test_an_in_sample_stack_reads_its_bases_own_training_predictions(tmp_path):
     config = Config(model="unet", dataset="phantom", size=32, epochs=1, batch_size=4,
-                    limit_patients=12, precision="no")  # fmt: skip
+                    limit_patients=12)  # fmt: skip
     place = runs.Workplace(
         None, tmp_path / "c", tmp_path / "r", accelerator=make_accelerator("no", cpu=True)
     )
-    base = runs.run(config, place)
+    base = runs.run(Planned(config), place)
     stack = Config(model="unetpp", bases=("unet-bce",), dataset="phantom", size=32, batch_size=4,
                    limit_patients=12, leak="in-sample")  # fmt: skip
-    assert list(runs.plan([stack], tmp_path / "r")) == [config, stack]  # no helpers
+    assert list(planning.plan([stack], tmp_path / "r")) == [config, stack]  # no helpers
     _, data = place.dataset(config)
     maps = stacking.base_maps(stack, [base], [], data, place.accelerator, tmp_path / "stack")
     assert np.isfinite(maps).all() and (maps.reshape(len(maps), -1).max(1) > 0).all()

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from brainseg.__main__ import main
+from brainseg.checkpoints.settings import settings_of
+from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of
@@ -73,14 +75,8 @@ def predictors(monkeypatch):
             yield Result(name, "model", found.astype(np.float32), 0.5)
 
     monkeypatch.setattr(evaluation, "predict_all", predict_all)
-    settings = {
-        "model": "unet",
-        "loss": "bce",
-        "encoder": None,
-        "fold": 3,
-        "dataset": "made up",
-        "run": {"seed": 7},
-    }
+    config = Config(model="unet", dataset="made up", fold=3, seed=7)
+    settings = settings_of(config)
     return {"model-bce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
 
 

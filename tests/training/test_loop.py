@@ -13,25 +13,27 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from brainseg import models
 from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data.cache import prepared_set
 from brainseg.data.phantom import load
+from brainseg.models.specs import MODELS
 from brainseg.models.unet import UNet
+from brainseg.training import learner, schedule, validation
 from brainseg.training import loop as training
-from brainseg.training.loop import Batches, TrainingError, make_accelerator, train
+from brainseg.training.batches import Batches
+from brainseg.training.learner import TrainingError, make_accelerator
+from brainseg.training.loop import train
 
 TINY = Config(
     model="unet", encoder_weights=None, dataset="phantom", size=32, epochs=3, batch_size=4,
-    precision="no",
 )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch):
     """A narrow U-Net: what is tested here does not depend on its width."""
-    monkeypatch.setitem(models.MODELS, "unet", lambda encoder, weights, n: UNet(n, 8))
+    monkeypatch.setitem(MODELS, "unet", replace(MODELS["unet"], builder=lambda n: UNet(n, 8)))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def test_interrupt_keeps_the_finished_epochs(data, tmp_path):
     with pytest.raises(training.Interrupted) as caught:
         run(TINY, data, tmp_path / "run", track=stop)
     checkpoint = caught.value.checkpoint
-    assert checkpoint.settings["interrupted"] and checkpoint.settings["epochs_done"] == 2
+    assert checkpoint.settings.interrupted and checkpoint.settings.epochs_done == 2
 
 
 def test_interrupt_before_the_first_epoch_ends_leaves_no_checkpoint(data, tmp_path, monkeypatch):
@@ -101,7 +103,7 @@ def test_interrupt_before_the_first_epoch_ends_leaves_no_checkpoint(data, tmp_pa
 
 def test_nan_loss_names_step_and_learning_rate(data, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        training, "create_loss", lambda name: lambda logits, mask: logits.mean() * float("nan")
+        learner, "create_loss", lambda name: lambda logits, mask: logits.mean() * float("nan")
     )
     with pytest.raises(TrainingError, match=r"epoch 1, step 1, at learning rate .* lower --lr"):
         run(TINY, data, tmp_path / "run")
@@ -153,12 +155,12 @@ def test_first_last_and_every_kth_epoch_are_validated(data, tmp_path):
     with open(checkpoint.folder / "history.csv", newline="") as stream:
         dices = [float(row["val_dice"]) for row in csv.DictReader(stream)]
     assert list(np.isnan(dices)) == [False, True, True, False, False]
-    assert checkpoint.settings["best_epoch"] in (1, 4, 5)
+    assert checkpoint.settings.best_epoch in (1, 4, 5)
 
 
 def test_epochs_that_are_not_validated_do_not_use_up_the_patience(data, tmp_path):
     config = replace(TINY, epochs=5, val_every=4, patience=2)
-    assert run(config, data, tmp_path / "run").settings["epochs_done"] == 5
+    assert run(config, data, tmp_path / "run").settings.epochs_done == 5
 
 
 def test_plain_batches_equal_what_inference_prepares(data):
@@ -174,12 +176,12 @@ def test_plain_batches_equal_what_inference_prepares(data):
 
 def test_every_epoch_has_all_tumour_slices_and_the_share_of_empty_ones(data):
     rows = np.arange(len(data.images))
-    order = training._epoch_rows(TINY, rows, data.tumour, epoch=0)
+    order = schedule.epoch_rows(TINY, rows, data.tumour, epoch=0)
     sick = set(np.flatnonzero(data.tumour))
     assert sick <= set(order) and len(order) == len(set(order))
     available = len(rows) - len(sick)
     assert len(order) - len(sick) == min(available, round(0.6 * len(sick)))
-    assert list(order) != list(training._epoch_rows(TINY, rows, data.tumour, epoch=1))
+    assert list(order) != list(schedule.epoch_rows(TINY, rows, data.tumour, epoch=1))
 
 
 def test_mean_dice_from_histograms_is_the_dice_of_the_masks():
@@ -190,8 +192,8 @@ def test_mean_dice_from_histograms_is_the_dice_of_the_masks():
     for patient in range(3):
         for p, t in zip(probabilities[patient], truth[patient], strict=True):
             counts[patient, int(t), int(p * 100)] += 1
-    found = training._mean_dice(counts)
-    for index, threshold in enumerate(training.THRESHOLDS):
+    found = validation.mean_dice(counts)
+    for index, threshold in enumerate(validation.THRESHOLDS):
         masks = probabilities > threshold
         dice = 2 * (masks & truth).sum(1) / (masks.sum(1) + truth.sum(1))
         assert found[index] == pytest.approx(dice.mean())
@@ -202,7 +204,7 @@ def test_helper_never_sees_its_block(data):
 
     train_rows = slice_roles(data.patients, 0)["train"]
     dealt = block_of(data.patients[train_rows], 2)
-    rows = training._training_rows(replace(TINY, held_out_block=(0, 2)), data, train_rows)
+    rows = schedule.training_rows(replace(TINY, held_out_block=(0, 2)), data, train_rows)
     assert {dealt[p] for p in data.patients[rows]} == {1}
 
 
@@ -230,11 +232,11 @@ def test_ctrl_c_then_resume_on_the_command_line(tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "--resume continues" in errors and "Traceback" not in errors
-    assert read_checkpoint(folder).settings["interrupted"]
+    assert read_checkpoint(folder).settings.interrupted
 
     refused = subprocess.run(command, capture_output=True, text=True)
     assert refused.returncode == 1 and "--resume continues it" in refused.stderr
     subprocess.run([*command, "--resume"], check=True)
-    assert "interrupted" not in read_checkpoint(folder).settings
+    assert not read_checkpoint(folder).settings.interrupted
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "finished already" in again.stdout

@@ -45,7 +45,7 @@ def test_two_processes_train_one_run(tmp_path):
         tmp_path / "runs", "--cache", tmp_path / "cache",
     )  # fmt: skip
     checkpoint = read_checkpoint(tmp_path / "runs/phantom/unet-bce/fold0-seed0")
-    assert checkpoint.settings["epochs_done"] == 2 and "2 processes" in out
+    assert checkpoint.settings.epochs_done == 2 and "2 processes" in out
     load_module(checkpoint)
 
 
@@ -72,7 +72,7 @@ def test_the_grid_on_a_local_ray_of_two_workers(tmp_path):
     assert len(rows) == 6 and not any("failed" in row for row in rows)
     for seed in (0, 1):
         stack = read_checkpoint(tmp_path / f"runs/phantom/unetpp-bce/fold0-seed{seed}")
-        assert [base["name"] for base in stack.bases] == ["unet_resnet34-resnet18-bce", "unet-bce"]
+        assert [base.name for base in stack.bases] == ["unet_resnet34-resnet18-bce", "unet-bce"]
 
 
 def test_the_whole_grid(tmp_path):

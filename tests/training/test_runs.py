@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 
 import train
-from brainseg import models
 from brainseg.checkpoints.folder import find_checkpoints, load_module, read_checkpoint
-from brainseg.config import Config, ConfigError, from_json
+from brainseg.checkpoints.settings import Start
+from brainseg.config import Config, ConfigError
 from brainseg.data import DATASETS, phantom
 from brainseg.data.cache import prepared_set
 from brainseg.data.splits import block_of, slice_roles
 from brainseg.inference.predictor import load_all
-from brainseg.models import losses
+from brainseg.models.losses import LOSSES
+from brainseg.models.specs import MODELS
 from brainseg.models.unet import UNet
-from brainseg.training import runs, stacking
-from brainseg.training.loop import make_accelerator
+from brainseg.training import learner, planning, runs, stacking
+from brainseg.training.learner import make_accelerator
+from brainseg.training.planning import Planned
+from brainseg.training.start import start_of
 
 FLAGS = [
     "--dataset", "phantom", "--encoder-weights", "none", "--size", "32", "--epochs", "1",
@@ -30,17 +33,18 @@ FLAGS = [
 
 
 def test_the_command_line_knows_every_model_loss_and_data_set():
-    assert set(train.MODELS) == {*models.MODELS, "all"}
-    assert set(train.LOSSES) == {*losses.LOSSES, "all"}
-    assert set(train.DATASETS) == set(DATASETS)
+    asked = ["--model", *MODELS, "all", "--loss", *LOSSES, "all"]
+    args = train.parse(asked)
+    assert args.model == [*MODELS, "all"] and args.loss == [*LOSSES, "all"]
+    assert [train.parse(["--dataset", name]).dataset for name in DATASETS] == list(DATASETS)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Small phantoms and a narrow U-Net: what is tested here does not depend on either's size."""
-    load, build = phantom.load, models.MODELS["unet"]
+    load, narrow = phantom.load, replace(MODELS["unet"], builder=lambda n: UNet(n, 8))
     monkeypatch.setattr(phantom, "load", lambda path=None: load(path, size=32, slices=6))
-    monkeypatch.setitem(models.MODELS, "unet", lambda e, w, n: build(e, w, n) if e else UNet(n, 8))
+    monkeypatch.setitem(MODELS, "unet", narrow)
 
 
 def main(tmp_path, *flags) -> int:
@@ -49,9 +53,9 @@ def main(tmp_path, *flags) -> int:
 
 
 def test_combinations_put_bases_before_stacks():
-    pairs = runs.combinations(["unetpp", "unet"], ["all"])
+    pairs = planning.combinations(["unetpp", "unet"], ["all"])
     assert pairs == [(m, loss) for m in ("unet", "unetpp") for loss in ("bce", "dice", "hybrid")]
-    assert len(runs.combinations(["all"], ["all"])) == 12
+    assert len(planning.combinations(["all"], ["all"])) == 12
 
 
 def test_settings_a_model_does_not_have_make_no_second_run():
@@ -67,12 +71,12 @@ def test_names_and_folders():
         model="unetpp", loss="dice", encoder="resnet18", stack_inputs="predictions+image"
     )
     assert config.name == "unetpp-resnet18-dice"
-    assert runs.parse_name(config.name) == ("unetpp", "resnet18", "dice")
-    assert runs.parse_name("unet-bce") == ("unet", None, "bce")
+    assert planning.parse_name(config.name) == ("unetpp", "resnet18", "dice")
+    assert planning.parse_name("unet-bce") == ("unet", None, "bce")
     folder = config.run_folder(Path("runs"))
     assert folder == Path("runs/lgg/unetpp-resnet18-dice/fold0-seed0-image")
     with pytest.raises(ConfigError, match="no checkpoint name"):
-        runs.parse_name("resnet-focal")
+        planning.parse_name("resnet-focal")
 
 
 def test_a_stack_trains_its_missing_bases_first_and_is_found_finished(tmp_path, capsys):
@@ -81,7 +85,7 @@ def test_a_stack_trains_its_missing_bases_first_and_is_found_finished(tmp_path, 
     told = capsys.readouterr().out
     assert "unet-bce is read by a stack: it comes first" in told
     stack = read_checkpoint(tmp_path / "runs/phantom/unetpp-bce/fold0-seed0")
-    assert [base["name"] for base in stack.bases] == list(small[1:])
+    assert [base.name for base in stack.bases] == list(small[1:])
     helpers = sorted((tmp_path / "runs/phantom/unet-bce").iterdir())
     assert [h.name for h in helpers] == [
         "fold0-seed0", "fold0-seed0-without0of2", "fold0-seed0-without1of2",
@@ -100,16 +104,17 @@ def test_a_stack_trains_its_missing_bases_first_and_is_found_finished(tmp_path, 
 def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     """Every training patient is predicted by the helper that never saw it, others by the base."""
     config = Config(model="unet", encoder_weights=None, dataset="phantom", size=32, epochs=1,
-                    batch_size=4, precision="no")  # fmt: skip
+                    batch_size=4)  # fmt: skip
     place = runs.Workplace(
         None, tmp_path / "c", tmp_path / "r", accelerator=make_accelerator("no", cpu=True)
     )
-    base = runs.run(config, place)
+    base = runs.run(Planned(config), place)
     data = prepared_set(phantom.load(), 32, tmp_path / "c")
     stack = Config(model="unetpp", bases=("unet-bce",), stack_folds=2, dataset="phantom", size=32)
-    needed = runs.plan([stack], tmp_path / "r")
-    assert list(needed) == [*needed[stack], stack] and needed[stack][0] == config
-    helpers = [runs.run(helper, place) for helper in needed[stack][1:]]
+    needed = planning.plan([stack], tmp_path / "r")
+    planned = needed[stack]
+    assert list(needed) == [*planned.reads, stack] and planned.bases == (config,)
+    helpers = [runs.run(Planned(helper), place) for helper in planned.helpers]
     folder = tmp_path / "stack"
     maps = stacking.base_maps(stack, [base], helpers, data, place.accelerator, folder)
     assert maps.shape == (len(data.images), 1, 32, 32)
@@ -130,11 +135,9 @@ def test_one_failing_combination_does_not_stop_the_others(tmp_path, capsys, monk
     def broken(name):
         raise ValueError("this loss is broken")
 
-    from brainseg.training import loop as training
-
-    original = training.create_loss
+    original = learner.create_loss
     monkeypatch.setattr(
-        training, "create_loss", lambda name: broken(name) if name == "dice" else original(name)
+        learner, "create_loss", lambda name: broken(name) if name == "dice" else original(name)
     )
     assert main(tmp_path, "--model", "unet", "--loss", "bce", "dice", "hybrid") == 1
     captured = capsys.readouterr()
@@ -148,15 +151,15 @@ def test_another_configuration_is_not_replaced_without_overwrite(tmp_path, capsy
     assert main(tmp_path, "--model", "unet", "--lr", "0.01") == 1
     assert "lr 0.01 instead of 0.0006): --overwrite replaces it" in capsys.readouterr().err
     assert main(tmp_path, "--model", "unet", "--lr", "0.01", "--overwrite") == 0
-    run = read_checkpoint(tmp_path / "runs/phantom/unet-bce/fold0-seed0").settings["run"]
-    assert run["lr"] == 0.01
+    run = read_checkpoint(tmp_path / "runs/phantom/unet-bce/fold0-seed0").settings.run
+    assert run.lr == 0.01
 
 
 def test_config_repeats_a_run(tmp_path):
     assert main(tmp_path, "--model", "unet", "--loss", "hybrid", "--lr", "0.002") == 0
     config = tmp_path / "runs/phantom/unet-hybrid/fold0-seed0/config.json"
     (again,) = train.resolve(train.parse(["--config", str(config)]))
-    assert from_json(read_checkpoint(config.parent).settings["run"]) == again
+    assert read_checkpoint(config.parent).settings.run == again
     text = json.loads(config.read_text())
     text["brainseg"]["run"]["epoch"] = 3
     config.write_text(json.dumps(text))
@@ -204,19 +207,17 @@ def test_init_from_remembers_the_start_and_refuses_one_that_knows_too_much(tmp_p
     assert main(tmp_path, *flags) == 0
     (folder,) = (tmp_path / "runs/phantom/unet-hybrid").iterdir()
     done = read_checkpoint(folder)
-    first = read_checkpoint(start).settings["epochs_done"]
-    assert done.settings["started_from"] == {
-        "name": "unet-bce", "dataset": "phantom", "epochs": first,
-    }  # fmt: skip
-    assert done.total_epochs == first + done.settings["epochs_done"]
+    first = read_checkpoint(start).settings.epochs_done
+    assert done.settings.started_from == Start("unet-bce", "phantom", first)
+    assert done.settings.total_epochs == first + done.settings.epochs_done
     assert f"unet-bce after {first} epochs" in (folder / "README.md").read_text()
 
     # It was trained on patients of fold 1, and a helper's block is of its own training patients.
     assert main(tmp_path, *flags, "--folds", "1") == 1
     assert "fold 1 is kept apart" in capsys.readouterr().err
-    helper = replace(from_json(done.settings["run"]), held_out_block=(0, 2))
+    helper = replace(done.settings.run, held_out_block=(0, 2))
     with pytest.raises(ConfigError, match="a block of training patients is kept apart"):
-        runs._started_from(helper, start)
+        start_of(helper, start)
 
 
 def test_encoder_with_unet_is_refused_in_a_sentence(tmp_path, capsys):

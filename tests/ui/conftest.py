@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 def save_random(folder: Path, model: str, *, encoder: str | None = None, bases=()) -> None:
     """Save an untrained network as ``folder/<model>-bce``; it marks a third of most pictures."""
     from brainseg.checkpoints.folder import architecture_json, read_checkpoint, save_checkpoint
+    from brainseg.checkpoints.settings import settings_from_json
     from brainseg.models.building import create_model
 
     names = [f"{base}-bce" for base in bases]
@@ -42,7 +43,11 @@ def save_random(folder: Path, model: str, *, encoder: str | None = None, bases=(
         ]
     texts = {"metrics.json": "{}", "README.md": "---\nlicense: apache-2.0\n---\n# untrained\n"}
     save_checkpoint(
-        folder / f"{model}-bce", module.state_dict(), architecture_json(module), settings, texts
+        folder / f"{model}-bce",
+        module.state_dict(),
+        architecture_json(module),
+        settings_from_json(settings),
+        texts,
     )
 
 

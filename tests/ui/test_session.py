@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg.checkpoints.folder import CheckpointError
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data import phantom
 from brainseg.inference import predictor as inference
 from brainseg.inference.predictor import Comparison, Result

@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import logging as client_logging
 
-from brainseg.checkpoints.folder import CheckpointError, is_plain_name
+from brainseg.checkpoints.settings import CheckpointError, is_plain_name
 
 
 class HubError(CheckpointError):

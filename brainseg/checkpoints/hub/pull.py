@@ -7,7 +7,6 @@ after the download: the client itself does not notice a damaged body of the righ
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import re
@@ -31,13 +30,12 @@ from brainseg.checkpoints.folder import (
     ORIGIN,
     WEIGHTS,
     Checkpoint,
-    CheckpointError,
     copy_checkpoint,
     find_base,
-    is_plain_name,
     load_module,
     read_checkpoint,
-    read_settings,
+    read_metrics,
+    read_origin,
 )
 from brainseg.checkpoints.hub.client import (
     HubError,
@@ -46,7 +44,8 @@ from brainseg.checkpoints.hub.client import (
     parse_reference,
     talking_about,
 )
-from brainseg.files import WriteError, replacing, write_text
+from brainseg.checkpoints.settings import CheckpointError, Settings, is_plain_name, read_settings
+from brainseg.files import WriteError, sha256, write_json, write_text
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoi
         for name in [wanted.name] if wanted.name else checkpoint_names(wanted):
             checkpoint = _fetch_with_bases(Reference(wanted.repo, name, wanted.revision))
             for base in checkpoint.bases:
-                found.setdefault(base["name"], find_base(checkpoint, base))
+                found.setdefault(base.name, find_base(checkpoint, base))
             found[name] = checkpoint
     cards = {}
     for name, checkpoint in found.items():
@@ -149,7 +148,7 @@ def checkpoint_names(wanted: Reference) -> list[str]:
     return names
 
 
-def fetch_description(wanted: Reference) -> tuple[dict, dict]:
+def fetch_description(wanted: Reference) -> tuple[Settings, dict]:
     """Settings and scores of a checkpoint, without its weights."""
     config = _fetch_file(wanted, CONFIG, wanted.revision)
     with suppress(RemoteEntryNotFoundError):
@@ -157,23 +156,11 @@ def fetch_description(wanted: Reference) -> tuple[dict, dict]:
     return read_settings(config), read_metrics(config.parent)
 
 
-def read_metrics(folder: Path) -> dict:
-    """The scores in ``metrics.json``; empty if there are none."""
-    path = folder / METRICS
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not JSON: pull or train it again.") from error
-    if not isinstance(metrics, dict):
-        raise CheckpointError(f"{path} holds no scores: pull or train it again.")
-    return metrics
-
-
 def _fetch_with_bases(wanted: Reference) -> Checkpoint:
     folder = _fetch(wanted)
     checkpoint = read_checkpoint(folder)
     for base in checkpoint.bases:
-        _fetch(Reference(wanted.repo, base["name"], _commit_of(folder)))
+        _fetch(Reference(wanted.repo, base.name, _commit_of(folder)))
         find_base(checkpoint, base)
     return checkpoint
 
@@ -199,12 +186,12 @@ def _fetch(wanted: Reference) -> Path:
         "repo": wanted.repo,
         "revision": commit,
         "asked": wanted.revision or "main",
-        "sha256": {f: _digest("sha256", folder / f) for f in FILES if (folder / f).is_file()},
+        "sha256": {f: sha256(folder / f) for f in FILES if (folder / f).is_file()},
     }
-    if not (folder / ORIGIN).is_file() or Checkpoint(folder, {}).origin != origin:
+    if not (folder / ORIGIN).is_file() or read_origin(folder) != origin:
         # A cache that can't be written to still serves.
-        with suppress(WriteError), replacing(folder / ORIGIN) as aside:
-            aside.write_text(json.dumps(origin, indent=2), encoding="utf-8")
+        with suppress(WriteError):
+            write_json(folder / ORIGIN, origin, indent=2)
     return folder
 
 
@@ -245,7 +232,7 @@ def _checked(path: Path, checksum: str | None) -> Path:
     of large files, git's sha1 of small ones."""
     if checksum is None:
         return path
-    found = _git_sha1(path) if len(checksum) == 40 else _digest("sha256", path)
+    found = _git_sha1(path) if len(checksum) == 40 else sha256(path)
     if found != checksum:
         blob = path.parent / os.readlink(path) if path.is_symlink() else path
         for file in (path, blob):
@@ -255,11 +242,6 @@ def _checked(path: Path, checksum: str | None) -> Path:
             f"expected {checksum[:12]}...) and was removed: try again."
         )
     return path
-
-
-def _digest(algorithm: str, path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def _git_sha1(path: Path) -> str:
@@ -284,8 +266,7 @@ def _is_another(checkpoint: Checkpoint, folder: Path) -> bool:
     if not (folder / CONFIG).is_file():
         return False
     return any(
-        not (folder / file).is_file()
-        or _digest("sha256", folder / file) != _digest("sha256", checkpoint.folder / file)
+        not (folder / file).is_file() or sha256(folder / file) != sha256(checkpoint.folder / file)
         for file in (CONFIG, WEIGHTS)
     )
 
@@ -293,4 +274,4 @@ def _is_another(checkpoint: Checkpoint, folder: Path) -> bool:
 def _card(checkpoint: Checkpoint, repo: str) -> str:
     from brainseg.checkpoints.card import model_card
 
-    return model_card(checkpoint.settings, read_metrics(checkpoint.folder), repo)
+    return model_card(checkpoint.settings, checkpoint.metrics, repo)

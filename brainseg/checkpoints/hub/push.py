@@ -13,15 +13,14 @@ from brainseg.checkpoints.folder import (
     METRICS,
     WEIGHTS,
     Checkpoint,
-    CheckpointError,
     find_base,
     find_checkpoints,
-    is_plain_name,
     read_checkpoint,
 )
 from brainseg.checkpoints.hub.client import Reference, parse_repo, talking_about
 from brainseg.checkpoints.hub.commit import Remote, commit_files, open_repo
-from brainseg.checkpoints.hub.pull import fetch_description, read_metrics
+from brainseg.checkpoints.hub.pull import fetch_description
+from brainseg.checkpoints.settings import CheckpointError, Settings, is_plain_name
 
 _WORDS = {
     WEIGHTS: "weights",
@@ -43,7 +42,7 @@ def push(checkpoints: Sequence[Checkpoint], repo: str, *, private: bool = False)
     chosen = {c.name: c for c in _with_bases(checkpoints)}
     files: dict[str, Path | bytes] = {}
     for name, checkpoint in chosen.items():
-        card = model_card(checkpoint.settings, read_metrics(checkpoint.folder), repo)
+        card = model_card(checkpoint.settings, checkpoint.metrics, repo)
         files[f"{name}/{CARD}"] = card.encode()
         for file in (WEIGHTS, CONFIG, METRICS, HISTORY):
             if (checkpoint.folder / file).is_file():
@@ -51,7 +50,7 @@ def push(checkpoints: Sequence[Checkpoint], repo: str, *, private: bool = False)
     with talking_about(repo):
         remote = open_repo(repo, private=private)
         described = _described_there(remote, chosen)
-        described |= {n: (c.settings, read_metrics(c.folder)) for n, c in chosen.items()}
+        described |= {n: (c.settings, c.metrics) for n, c in chosen.items()}
         files[CARD] = repository_card(repo, [described[n] for n in sorted(described)]).encode()
         stale = [f"{name}/{file}" for name in chosen for file in _WORDS]
         return commit_files(remote, files, stale, lambda changed: _message(changed, remote))
@@ -84,7 +83,7 @@ def _with_bases(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
     return list(found.values())
 
 
-def _described_there(remote: Remote, pushed: Container[str]) -> dict[str, tuple[dict, dict]]:
+def _described_there(remote: Remote, pushed: Container[str]) -> dict[str, tuple[Settings, dict]]:
     """Settings and metrics of the other checkpoints in the repository, for its card."""
     found = {}
     for path in remote.files:

@@ -11,12 +11,7 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 import brainseg
-from brainseg.checkpoints.folder import (
-    Checkpoint,
-    CheckpointError,
-    copy_checkpoint,
-    find_checkpoints,
-)
+from brainseg.checkpoints.folder import Checkpoint, copy_checkpoint, find_checkpoints
 from brainseg.checkpoints.hub.client import (
     HubError,
     Reference,
@@ -26,6 +21,7 @@ from brainseg.checkpoints.hub.client import (
 )
 from brainseg.checkpoints.hub.commit import commit_files, open_repo
 from brainseg.checkpoints.hub.pull import FILES, local_folder
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data import DATASETS
 
 ENTRY = "space.py"
@@ -156,7 +152,7 @@ def _requirements(modules: ModuleFinder, gpu: bool) -> str:
 def _card(repo: str, found: list[Checkpoint], pinned: Reference | None, gpu: bool) -> str:
     from huggingface_hub import SpaceCardData
 
-    licences = {DATASETS[c.settings["dataset"]].LICENCE_ID for c in found}
+    licences = {DATASETS[c.settings.dataset].LICENCE_ID for c in found}
     more = {}
     if pinned:
         files = ",".join(

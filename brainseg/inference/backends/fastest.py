@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoints.folder import Checkpoint, CheckpointError
+from brainseg.checkpoints.folder import Checkpoint
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.files import WriteError, write_json
 from brainseg.inference import backends
 from brainseg.inference.backends import graphs

@@ -21,7 +21,7 @@ import warnings
 from pathlib import Path
 
 from brainseg.checkpoints.folder import Checkpoint, load_module
-from brainseg.scans.preprocessing import CLIP, VERSION
+from brainseg.scans.preprocessing import CLIP
 
 INPUT, OUTPUT, METADATA = "planes", "probabilities", "brainseg"
 FORMATS = {"onnx": "graph.onnx", "openvino": "graph.xml"}
@@ -86,8 +86,8 @@ def write(checkpoint: Checkpoint, kind: str, path: Path) -> None:
     import torch
 
     module = torch.nn.Sequential(load_module(checkpoint), torch.nn.Sigmoid()).eval()
-    size = checkpoint.settings["preprocessing"]["size"]
-    planes = torch.zeros(2, channels(checkpoint), size, size)
+    settings = checkpoint.settings
+    planes = torch.zeros(2, settings.channels, settings.size, settings.size)
     told = json.dumps(describe(checkpoint))
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated, but OpenVINO reads nothing else
@@ -134,17 +134,16 @@ def _key(checkpoint: Checkpoint) -> str:
 def describe(checkpoint: Checkpoint) -> dict:
     """What a graph says of itself: all that is needed to use it without brainseg."""
     settings = checkpoint.settings
-    reads = [base["name"] for base in checkpoint.bases]
+    reads = [base.name for base in checkpoint.bases]
     return {
         "name": checkpoint.name,
         "weights_sha256": checkpoint.sha256(),
-        "model": settings["model"],
-        "encoder": settings["encoder"],
-        "threshold": settings["threshold"],
-        "reads": [*reads, "image"] if _image(checkpoint) else reads,
+        "model": settings.model,
+        "encoder": settings.encoder,
+        "threshold": settings.threshold,
+        "reads": [*reads, "image"] if settings.reads_image else reads,
         "preprocessing": {
-            **settings["preprocessing"],
-            "version": settings["preprocessing"].get("version", VERSION),
+            **settings.preprocessing,
             "padding": "to a square, centred, with 0",
             "resize": "to size x size: area average to shrink, bilinear to enlarge",
             "grey_levels": "0 to 255",
@@ -152,12 +151,3 @@ def describe(checkpoint: Checkpoint) -> dict:
             "clip": CLIP,
         },
     }
-
-
-def channels(checkpoint: Checkpoint) -> int:
-    """How many planes the network reads: base probabilities, then the image's three."""
-    return len(checkpoint.bases) + 3 * _image(checkpoint)
-
-
-def _image(checkpoint: Checkpoint) -> bool:
-    return not checkpoint.bases or checkpoint.settings["stack_inputs"] == "predictions+image"

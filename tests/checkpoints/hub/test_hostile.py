@@ -12,9 +12,10 @@ from safetensors.numpy import load, save
 
 import brainseg
 from brainseg.__main__ import main
-from brainseg.checkpoints.folder import CheckpointError, load_module, read_checkpoint
+from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.checkpoints.hub import download, local_folder
 from brainseg.checkpoints.hub.pull import pull
+from brainseg.checkpoints.settings import CheckpointError
 
 REPO = "eve/models"
 RESNET = "unet_resnet34-resnet18-bce"

@@ -12,15 +12,11 @@ import torch
 
 import brainseg
 from brainseg.__main__ import main
-from brainseg.checkpoints.folder import (
-    CheckpointError,
-    find_checkpoints,
-    load_module,
-    read_checkpoint,
-)
+from brainseg.checkpoints.folder import find_checkpoints, load_module, read_checkpoint
 from brainseg.checkpoints.hub import download, local_folder
 from brainseg.checkpoints.hub.client import HubError, parse_reference
 from brainseg.checkpoints.hub.pull import pull
+from brainseg.checkpoints.settings import CheckpointError
 from tests.checkpoints.hub.hub_server import sha256
 
 REPO = "ada/brainseg"
@@ -81,11 +77,11 @@ def test_a_revision_is_pinned(remote, trained):
     for revision in (old, "v1"):
         checkpoint = download(f"{REPO}/unet-bce@{revision}")
         assert checkpoint.origin["revision"] == old and checkpoint.origin["asked"] == revision
-        assert checkpoint.settings["model"] == "unet"
+        assert checkpoint.settings.model == "unet"
     for reference in (f"{REPO}/unet-bce", f"{REPO}/unet-bce@main"):
         checkpoint = download(reference)
         assert checkpoint.origin["revision"] == remote.head != old
-        assert checkpoint.settings["model"] == "unet_resnet34"
+        assert checkpoint.settings.model == "unet_resnet34"
 
 
 def test_a_stack_pulls_its_bases(remote, trained, phantom_case):
@@ -165,7 +161,7 @@ def test_another_checkpoint_is_replaced_only_when_told(remote, trained, tmp_path
         pull(f"{REPO}/unet-bce", tmp_path)
     assert all_files(tmp_path) == before
     (checkpoint,) = pull(f"{REPO}/unet-bce", tmp_path, overwrite=True)
-    assert checkpoint.settings["model"] == "unet"
+    assert checkpoint.settings.model == "unet"
 
 
 def test_what_replaces_a_pulled_checkpoint_has_no_origin(remote, trained, tmp_path):

@@ -7,9 +7,10 @@ import pytest
 from huggingface_hub import ModelCard
 
 from brainseg.__main__ import main
-from brainseg.checkpoints.folder import CheckpointError, read_checkpoint
+from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.checkpoints.hub.client import HubError
 from brainseg.checkpoints.hub.push import find_to_push, push
+from brainseg.checkpoints.settings import CheckpointError
 from tests.checkpoints.hub.hub_server import TOKEN, sha256
 
 REPO = "ada/brainseg"

@@ -18,9 +18,9 @@ import yaml
 from PIL import Image
 
 from brainseg.__main__ import main
-from brainseg.checkpoints.folder import CheckpointError
 from brainseg.checkpoints.hub.client import HubError
 from brainseg.checkpoints.hub.space import CPU_INDEX, push_space, write_space
+from brainseg.checkpoints.settings import CheckpointError
 
 REPO, SPACE = "ada/brainseg", "ada/demo"
 

@@ -5,7 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from brainseg.checkpoints.folder import CheckpointError, read_checkpoint
+from brainseg.checkpoints.folder import read_checkpoint
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference import backends
 from brainseg.inference.backends import fastest, graphs
 from brainseg.inference.predictor import Predictor, load_usable, predict_all

@@ -1,0 +1,68 @@
+"""The models there are: one row each. Torch-free, so that ``--help`` and cards can read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+PREDICTIONS, WITH_IMAGE = STACK_INPUTS = ("predictions", "predictions+image")
+DEFAULT_BASES = ("unet_resnet34-bce", "deeplabv3plus-bce")
+IMAGE_CHANNELS = ("T1", "FLAIR", "T1c")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What there is to know of a model before it is built.
+
+    title: for readers.
+    smp_class: its class in segmentation_models_pytorch, or None and
+    builder: a function from the number of input channels to a plain ``nn.Module``.
+    encoder: the default one; None for a network that takes none.
+    channels_last: oneDNN's bf16 kernels run U-Nets up to several times faster on channels-last
+        tensors, but dilated convolutions slower (measured on a 2-core AVX-512 machine).
+    is_stack: it reads the predictions of other models.
+    """
+
+    title: str
+    smp_class: str | None = None
+    builder: Callable | None = None
+    encoder: str | None = None
+    channels_last: bool = True
+    is_stack: bool = False
+
+
+def _unet(in_channels: int):
+    from brainseg.models.unet import UNet
+
+    return UNet(in_channels)
+
+
+MODELS: dict[str, ModelSpec] = {
+    "unet": ModelSpec("self-defined U-Net", builder=_unet),
+    "unet_resnet34": ModelSpec(
+        "U-Net with a ResNet34 encoder", smp_class="Unet", encoder="resnet34"
+    ),
+    "deeplabv3plus": ModelSpec(
+        "DeepLabV3+ with a ResNet50 encoder",
+        smp_class="DeepLabV3Plus",
+        encoder="resnet50",
+        channels_last=False,
+    ),
+    "unetpp": ModelSpec(
+        "U-Net++ that fuses the predictions of other models",
+        smp_class="UnetPlusPlus",
+        encoder="mobilenet_v2",  # its inputs are near-masks: 6.8 M parameters are enough
+        is_stack=True,
+    ),
+}
+
+
+def reads_image(model: str, stack_inputs: str) -> bool:
+    """Whether a network reads the image, and not predictions alone."""
+    return not MODELS[model].is_stack or stack_inputs == WITH_IMAGE
+
+
+def input_channels(model: str, stack_inputs: str, bases: int) -> int:
+    """How many planes a network reads: one for each base of a stack, then those of the image."""
+    own = bases if MODELS[model].is_stack else 0
+    return own + len(IMAGE_CHANNELS) * reads_image(model, stack_inputs)

@@ -1,0 +1,117 @@
+"""A network in training: on its device, with its optimiser, its loss and its running average."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch.optim.swa_utils import AveragedModel
+
+from brainseg.config import Config, ConfigError
+from brainseg.machine import keep_freed_memory, processor_has_bf16
+from brainseg.models.building import create_model
+from brainseg.models.losses import create_loss
+from brainseg.models.specs import MODELS
+
+
+class TrainingError(RuntimeError):
+    """Training can't start or go on; the message says why and what to do."""
+
+
+def make_accelerator(
+    precision: str = "auto", cpu: bool = False, tracker: str | None = None
+) -> Accelerator:
+    """🤗 Accelerate for device, precision, processes and tracking of figures.
+
+    precision: ``bf16``, ``fp16``, ``no`` (float32), or ``auto``: bf16 where hardware has it.
+    tracker: ``tensorboard`` or ``trackio``. Raises ConfigError if it isn't installed.
+    """
+    if precision == "auto":
+        precision = "bf16" if _has_bf16(cpu) else "no"
+    keep_freed_memory()
+    accelerator = Accelerator(
+        mixed_precision=precision, cpu=cpu, log_with=tracker, project_dir="." if tracker else None
+    )
+    if tracker and not accelerator.log_with:
+        raise ConfigError(f"--track {tracker} needs it: pip install {tracker}")
+    return accelerator
+
+
+def _has_bf16(cpu: bool) -> bool:
+    if torch.cuda.is_available() and not cpu:
+        return torch.cuda.is_bf16_supported()
+    return processor_has_bf16()
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """A network in training: the model as Accelerate wraps it and bare, its average, and what
+    changes them."""
+
+    model: torch.nn.Module
+    bare: torch.nn.Module
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+    loss: Callable
+    accelerator: Accelerator
+
+    def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """One optimisation step on inputs and masks; the loss, detached, on the device."""
+        with self.accelerator.autocast():
+            logits = self.model(x)
+        loss = self.loss(logits.float(), y)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.update_parameters(self.bare)
+        return loss.detach()
+
+
+def make_learner(
+    config: Config, accelerator: Accelerator, initial: dict[str, torch.Tensor] | None = None
+) -> Learner:
+    """A network with seeded weights, or with those of ``initial`` that fit, ready to be trained."""
+    torch.manual_seed(config.seed)
+    model = create_model(
+        config.model,
+        encoder=config.encoder,
+        encoder_weights=config.encoder_weights,
+        stack_inputs=config.stack_inputs,
+        bases=config.bases,
+    )
+    if initial is not None:
+        _load_matching(model, initial)
+    if MODELS[config.model].channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+    )
+    model, optimizer = accelerator.prepare(model, optimizer)
+    bare = accelerator.unwrap_model(model)
+    average = AveragedModel(bare, multi_avg_fn=_running_average(config.ema), use_buffers=True)
+    return Learner(model, bare, average, optimizer, create_loss(config.loss), accelerator)
+
+
+def _running_average(decay: float):
+    """Exponential moving average that follows closely at first, when the weights move fast."""
+
+    def update(averages: list, values: list, updates: torch.Tensor) -> None:
+        weight = 1 - min(decay, (1 + updates.item()) / (10 + updates.item()))
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, values, weight)
+        else:  # counters of the normalisation layers
+            for average, value in zip(averages, values, strict=True):
+                average.copy_(value)
+
+    return update
+
+
+def _load_matching(model, initial: dict[str, torch.Tensor]) -> None:
+    own = model.state_dict()
+    fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}
+    if not fitting:
+        raise TrainingError("--init-from has no tensor that fits this model: choose a kindred one.")
+    model.load_state_dict(fitting, strict=False)

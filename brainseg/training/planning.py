@@ -1,0 +1,102 @@
+"""Which runs a command needs: bases and helpers before the stacks that read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from brainseg.checkpoints.folder import CARD, CONFIG, Checkpoint, read_checkpoint
+from brainseg.config import Config, ConfigError
+from brainseg.models.losses import LOSSES
+from brainseg.models.specs import MODELS
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run and the runs that it reads, each with its whole configuration.
+
+    helpers: the first base's, one for each block of training patients, then the next base's; none
+        if the stack is fitted in-sample.
+    """
+
+    config: Config
+    bases: tuple[Config, ...] = ()
+    helpers: tuple[Config, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Config, ...]:
+        return self.bases + self.helpers
+
+
+def combinations(models: list[str], losses: list[str]) -> list[tuple[str, str]]:
+    """All (model, loss) pairs, bases before stacks; ``["all"]`` stands for every name."""
+    models = list(MODELS) if "all" in models else models
+    losses = list(LOSSES) if "all" in losses else losses
+    return [(m, loss) for m in sorted(models, key=lambda m: MODELS[m].is_stack) for loss in losses]
+
+
+def plan(configs: list[Config], runs: Path) -> dict[Config, Planned]:
+    """Every run that ``configs`` need, themselves included, in an order in which each comes after
+    those it reads."""
+    needed: dict[Config, Planned] = {}
+
+    def add(config: Config) -> None:
+        if config in needed:
+            return
+        planned = Planned(config)
+        if config.is_stack:
+            bases = tuple(_base(config, name, runs) for name in config.bases)
+            planned = Planned(config, bases, _helpers(config, bases))
+        for other in planned.reads:
+            add(other)
+        needed[config] = planned
+
+    for config in configs:
+        add(config)
+    return needed
+
+
+def finished(config: Config, folder: Path) -> Checkpoint | None:
+    """The checkpoint in ``folder`` if it is complete and has the same configuration."""
+    if not ((folder / CONFIG).is_file() and (folder / CARD).is_file()):
+        return None
+    checkpoint = read_checkpoint(folder)
+    if checkpoint.settings.interrupted or checkpoint.settings.run != config:
+        return None
+    return checkpoint
+
+
+def parse_name(name: str) -> tuple[str, str | None, str]:
+    """(model, encoder or None, loss) of a checkpoint's name."""
+    model, _, rest = name.partition("-")
+    encoder, _, loss = rest.rpartition("-")
+    if model not in MODELS or loss not in LOSSES:
+        raise ConfigError(
+            f"{name!r} is no checkpoint name: expected <model>[-<encoder>]-<loss>, such as "
+            "unet_resnet34-bce."
+        )
+    return model, encoder or None, loss
+
+
+def _base(stack: Config, name: str, runs: Path) -> Config:
+    """A run that a stack reads, as it is in the runs folder or else as the stack's own settings
+    have it."""
+    model, encoder, loss = parse_name(name)
+    wanted = replace(stack, model=model, encoder=encoder, loss=loss, init_from=None, leak=None)
+    folder = wanted.run_folder(runs)
+    if (folder / CARD).is_file():
+        settings = read_checkpoint(folder).settings
+        wanted = wanted if settings.interrupted else settings.run
+    return wanted
+
+
+def _helpers(stack: Config, bases: tuple[Config, ...]) -> tuple[Config, ...]:
+    """For each base as many runs of its like as there are blocks, each without one block."""
+    if stack.leak:
+        return ()
+    blocks = range(stack.stack_folds)
+    return tuple(
+        replace(base, held_out_block=(block, stack.stack_folds))
+        for base in bases
+        for block in blocks
+    )

@@ -1,0 +1,58 @@
+"""What each epoch and step of a run uses: slices, picture size, learning rate, random seed.
+
+All of it follows from the configuration and the number of the epoch and step.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from brainseg.config import Config
+from brainseg.data.cache import PreparedSet
+from brainseg.data.splits import block_of
+from brainseg.training.learner import TrainingError
+
+
+def training_rows(config: Config, data: PreparedSet, rows: np.ndarray) -> np.ndarray:
+    if config.held_out_block:
+        block, blocks = config.held_out_block
+        dealt = block_of(data.patients[rows], blocks)
+        rows = np.array([row for row in rows if dealt[data.patients[row]] != block], int)
+    if not data.tumour[rows].any():
+        raise TrainingError(
+            f"No training patient of fold {config.fold} has tumour: give more patients."
+        )
+    return rows
+
+
+def epoch_rows(config: Config, rows: np.ndarray, tumour: np.ndarray, epoch: int) -> np.ndarray:
+    """Every tumour slice once, and a share of empty ones drawn anew each epoch, shuffled."""
+    rng = np.random.default_rng([config.seed, epoch])
+    sick, empty = rows[tumour[rows]], rows[~tumour[rows]]
+    chosen = rng.permutation(empty)[: round(config.empty_share * len(sick))]
+    return rng.permutation(np.concatenate([sick, chosen]))
+
+
+def epoch_size(config: Config, epoch: int) -> int:
+    """Side in pixels of what an epoch trains on. Small pictures first: they cost less than half
+    and teach the coarse things as well (progressive resizing, Howard 2018; Tan and Le 2021)."""
+    return config.small_size if epoch < config.small_epochs else config.size
+
+
+def set_lr(optimizer, config: Config, step: int, steps: int) -> float:
+    """One cycle: up linearly over the first tenth, then down to almost nothing as a cosine."""
+    warmup = max(1, steps // 10)
+    if step < warmup:
+        factor = (step + 1) / warmup
+    else:
+        factor = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    lr = config.lr * max(factor, 1e-3)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    return lr
+
+
+def seed_of(*parts: int) -> int:
+    return int(np.random.SeedSequence([int(p) for p in parts]).generate_state(1, np.uint64)[0] >> 1)

@@ -1,0 +1,53 @@
+"""The weights that a run starts from (``--init-from``), and what they know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from brainseg.checkpoints.folder import WEIGHTS, read_checkpoint
+from brainseg.checkpoints.settings import Start
+from brainseg.config import Config, ConfigError
+from brainseg.files import sha256
+
+
+def weights_file(path: Path) -> Path:
+    """The file of weights in a checkpoint folder, or the file given. Raises ConfigError."""
+    file = path / WEIGHTS if path.is_dir() else path
+    if not file.is_file():
+        raise ConfigError(f"--init-from {path}: expected a checkpoint folder or weights file.")
+    return file
+
+
+def starting_weights(config: Config, path: Path | None) -> tuple[dict, Start | None]:
+    """Tensors by name, in float32, and what they had learned, None for a bare file.
+
+    Raises ConfigError where they are others than the run began with, or know patients that must
+    stay unseen.
+    """
+    from safetensors.torch import load_file
+
+    if path is None:
+        raise ConfigError(f"{config.name} starts from other weights: give them by --init-from.")
+    weights = weights_file(path)
+    if sha256(weights) != config.init_from:
+        raise ConfigError(f"{weights} is not the file this run began with: give the same one.")
+    tensors = load_file(weights)
+    tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    return tensors, start_of(config, path)
+
+
+def start_of(config: Config, path: Path) -> Start | None:
+    """What the weights in a checkpoint folder had learned; None for a bare file. Raises ConfigError
+    where they know patients that must stay unseen."""
+    if not path.is_dir():
+        return None
+    start = read_checkpoint(path)
+    run = start.settings.run
+    is_helper = config.held_out_block is not None
+    if run.dataset == config.dataset and (is_helper or run.fold != config.fold):
+        kept = "a block of training patients" if is_helper else f"fold {config.fold}"
+        raise ConfigError(
+            f"{path} was trained on patients that {config.name} must not see ({kept} is kept "
+            "apart): start from weights of another data set, or of the same fold."
+        )
+    return Start(start.name, run.dataset, start.settings.total_epochs)
