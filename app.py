@@ -14,7 +14,7 @@ from pathlib import Path
 
 from brainseg.checkpoints.hub import local_folder
 from brainseg.checkpoints.settings import CheckpointError
-from brainseg.inference.predictor import warm_up
+from brainseg.inference.comparing import warm_up
 from brainseg.ui.page import LAUNCH, build
 
 parser = argparse.ArgumentParser(description="Compare segmentation models on your own scan.")

@@ -14,13 +14,13 @@ _HOMES = {
     "write_mask": "brainseg.scans.reading",
     "Scan": "brainseg.scans.reading",
     "ScanError": "brainseg.scans.reading",
-    "load": "brainseg.inference.predictor",
-    "compare": "brainseg.inference.predictor",
+    "load": "brainseg.inference.loading",
+    "compare": "brainseg.inference.comparing",
     "Predictor": "brainseg.inference.predictor",
-    "Comparison": "brainseg.inference.predictor",
-    "Result": "brainseg.inference.predictor",
-    "create_model": "brainseg.models",
-    "list_models": "brainseg.models",
+    "Comparison": "brainseg.inference.results",
+    "Result": "brainseg.inference.results",
+    "create_model": "brainseg.models.building",
+    "list_models": "brainseg.models.building",
 }
 __all__ = [*_HOMES, "__version__"]
 

@@ -141,7 +141,7 @@ def _add_checkpoints(command: argparse.ArgumentParser, what: str) -> None:
 
 def _export(args: argparse.Namespace) -> int:
     from brainseg.inference.export import export
-    from brainseg.inference.predictor import load
+    from brainseg.inference.loading import load
 
     predictor = load(args.name, args.checkpoints, backend="pytorch")
     suffix = {"onnx": ".onnx", "openvino": ".xml"}[args.format]
@@ -345,7 +345,7 @@ def _unused(folder: Path, given: set[Path]) -> Path:
 
 def _load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
     from brainseg.checkpoints.hub import local_folder
-    from brainseg.inference.predictor import load_usable
+    from brainseg.inference.loading import load_usable
 
     predictors, skipped = load_usable(local_folder(checkpoints), backend)
     for reason in skipped:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from brainseg.files import replacing, write_json
-from brainseg.inference.predictor import Comparison, Predictor, predict_all
+from brainseg.inference.predictor import Predictor, predict_all
+from brainseg.inference.results import Comparison
 from brainseg.scans.formats import sniff
 from brainseg.scans.reading import Scan, ScanError, mask_suffix, natural_key, write_mask
 from brainseg.scans.rendering import display_volume, largest_slice, overlay

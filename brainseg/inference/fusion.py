@@ -1,10 +1,37 @@
-"""Fusions that learn nothing: the yardsticks a trained ensemble has to beat."""
+"""Fusions that learn nothing: the yardsticks a trained stack has to beat."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+
+from brainseg.inference.results import Result
+
+
+def fuse(results: Sequence[Result], weights: Sequence[float | None]) -> Iterator[Result]:
+    """All fusions of these models' results but ``fusion_all``, in the order of ``FUSIONS``.
+
+    weights: their models' Dice on validation patients; without all of them nothing is weighted.
+    """
+    masks = [result.mask for result in results]
+    maps = [result.probabilities for result in results]
+    thresholds = [result.threshold for result in results]
+    yield mean_result("fusion_mean", results)
+    if all(weights):
+        threshold = float(np.average(thresholds, weights=weights))
+        yield Result("fusion_weighted", "fusion", mean(maps, weights), threshold)
+    yield Result("fusion_vote", "fusion", vote(masks), 0.5)
+    probabilities, *beliefs = staple(masks)
+    names = [result.name for result in results]
+    estimates = dict(zip(names, zip(*beliefs, strict=True), strict=True))
+    yield Result("fusion_staple", "fusion", probabilities, 0.5, estimates)
+
+
+def mean_result(name: str, results: Sequence[Result]) -> Result:
+    """The mean of probabilities, at the mean of the thresholds."""
+    threshold = float(np.mean([result.threshold for result in results]))
+    return Result(name, "fusion", mean([r.probabilities for r in results]), threshold)
 
 
 def mean(probabilities: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:

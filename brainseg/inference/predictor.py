@@ -1,67 +1,38 @@
-"""Checkpoints at work: a scan in, probabilities and masks out, all numpy.
+"""One checkpoint at work, and all of them on one scan: a scan in, probabilities and masks out.
 
-``Predictor`` is one checkpoint, ``compare`` runs every checkpoint and fusion on one scan. Each base
-model runs once, however many stacks and fusions read it. All of it may be called from many threads
-at once: one network runs at a time, on all cores, and those who wait for it share its next pass.
+Each base model runs once, however many stacks and fusions read it. All of it may be called from
+many threads at once: one network runs at a time, on all cores, and those who wait for it share its
+next pass.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoints.folder import (
-    CONFIG,
-    WEIGHTS,
-    Checkpoint,
-    find_base,
-    find_checkpoints,
-    load_module,
-    read_checkpoint,
-)
+from brainseg.checkpoints.folder import Checkpoint, load_module
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference import backends
 from brainseg.inference.backends import REFERENCE, fastest
-from brainseg.inference.fusing import expected_results, fused_results
-from brainseg.inference.results import FUSIONS, Comparison, Result
+from brainseg.inference.fusion import fuse, mean_result
+from brainseg.inference.results import FUSIONS, Result
 from brainseg.inference.turns import MOST_SLICES, Batcher
 from brainseg.scans.preprocessing import Prepared, normalise, prepare, restore
 from brainseg.scans.reading import Scan
 
-__all__ = [
-    "FUSIONS",
-    "Comparison",
-    "Predictor",
-    "Result",
-    "compare",
-    "compare_stream",
-    "expected_results",
-    "load",
-    "load_all",
-    "load_usable",
-    "predict_all",
-    "warm_up",
-]
-
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
-MANY_SLICES = 32  # a scan of so many runs alone, because of its memory
 WORTH_TUNING = 128  # so many slices cost eager float32 more time than measuring all backends does
 
 Progress = Callable[[str, int, int], None]
 """Called with a model's name, how many of its slices are done, and how many there are. What it
 raises ends the prediction and reaches the caller: that is how to cancel."""
-
-_one_volume = threading.Semaphore(1)
-_sharing = threading.RLock()
 
 
 class Predictor:
@@ -75,13 +46,20 @@ class Predictor:
     until there is a measurement.
     """
 
-    def __init__(self, checkpoint: Checkpoint, backend: str = REFERENCE) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, backend: str = REFERENCE, bases: Sequence[Predictor] = ()
+    ) -> None:
         self.checkpoint = checkpoint
         self.name = checkpoint.name
-        self.kind = "ensemble" if checkpoint.bases else "model"
+        self.kind = "ensemble" if checkpoint.settings.is_stack else "model"
         self.threshold: float = checkpoint.settings.threshold
         self.size: int = checkpoint.settings.size
-        self.bases = [_predictor(find_base(checkpoint, base), backend) for base in checkpoint.bases]
+        if len(bases) != len(checkpoint.bases):
+            raise ValueError(
+                f"{self.name} reads {len(checkpoint.bases)} models and got {len(bases)}: open it "
+                "by brainseg.load."
+            )
+        self.bases = list(bases)
         self.backend = backend
         self._is_tuned = backend != AUTO
         self._batcher: Batcher | None = None
@@ -166,7 +144,7 @@ class Predictor:
 
     def example_planes(self) -> np.ndarray:
         """What the network reads of a phantom: float32 (3, channels, size, size)."""
-        prepared = prepare(_phantom().pixels, self.size)
+        prepared = prepare(example_scan().pixels, self.size)
         base_maps = [base.probabilities(prepared, []) for base in self.bases]
         return self._planes(prepared, base_maps, slice(None))
 
@@ -209,139 +187,6 @@ class Predictor:
         self.__dict__.pop("module", None)  # it is read again if somebody asks
 
 
-def load(
-    name: str | Path, checkpoints: str | Path = "checkpoints", backend: str | None = None
-) -> Predictor:
-    """A predictor from a name in ``checkpoints``, a folder, or the Hub.
-
-    ``load("unetpp-bce")``, ``load("runs/lgg/unet-bce/fold0-seed0")``,
-    ``load("user/repo/unet-bce@revision")``. ``backend`` as in ``Predictor``; left out, it is
-    ``$BRAINSEG_BACKEND`` or else ``"auto"``. Raises CheckpointError if there is no such thing.
-    """
-    for folder in (Path(checkpoints) / name, Path(name)):
-        if folder.is_dir():
-            return _predictor(read_checkpoint(folder), backend)
-    if str(name).partition("@")[0].count("/") == 2:
-        from brainseg.checkpoints.hub import download
-
-        return _predictor(download(str(name)), backend)
-    known, _ = find_checkpoints(checkpoints) if Path(checkpoints).is_dir() else ([], [])
-    raise CheckpointError(
-        f"No checkpoint {str(name)!r}: expected a folder, user/repo/name on the Hub, or one of "
-        f"{', '.join(c.name for c in known) or '(none found)'} in {checkpoints}."
-    )
-
-
-def load_all(
-    checkpoints: str | Path = "checkpoints", backend: str | None = None
-) -> tuple[dict[str, Predictor], list[str]]:
-    """Predictors of all checkpoints below a folder by label, and why others were left out.
-
-    The label is the checkpoint's name, or its path below the folder where names repeat (as in
-    ``runs/``). Helper runs of stacks are not meant for use and are passed over. ``backend`` as in
-    ``load``.
-    """
-    found, skipped = find_checkpoints(checkpoints)
-    found = [c for c in found if not c.settings.run.held_out_block]
-    repeated = {name for name, n in Counter(c.name for c in found).items() if n > 1}
-    predictors = {}
-    for checkpoint in found:
-        path = checkpoint.folder.relative_to(checkpoints).as_posix()
-        try:
-            label = path if checkpoint.name in repeated else checkpoint.name
-            predictors[label] = _predictor(checkpoint, backend)
-        except CheckpointError as error:
-            skipped.append(str(error))
-    return predictors, skipped
-
-
-def load_usable(
-    checkpoints: str | Path = "checkpoints", backend: str | None = None
-) -> tuple[dict[str, Predictor], list[str]]:
-    """``load_all``, less those whose weights can't be read; one damaged file must not hide the
-    other models. Raises CheckpointError if none is left."""
-    predictors, skipped = load_all(checkpoints, backend)
-    for label, predictor in list(predictors.items()):
-        try:
-            predictor.read_weights()
-        except CheckpointError as error:
-            skipped.append(str(error))
-            del predictors[label]
-    if not predictors:
-        raise CheckpointError(
-            " ".join(
-                [f"{checkpoints} has no usable checkpoint: train one with train.py.", *skipped]
-            )
-        )
-    return predictors, skipped
-
-
-def warm_up(checkpoints: str | Path = "checkpoints") -> None:
-    """Load all checkpoints, then find the fastest backend of each. For a thread beside the app:
-    comparisons that come meanwhile are answered. Raises nothing; what goes wrong is logged."""
-    try:
-        predictors, _ = load_usable(checkpoints)
-        for predictor in predictors.values():
-            predictor.tune()
-        for _ in predict_all(_phantom(), predictors):  # imports and first passes are slow, too
-            pass
-    except CheckpointError as error:
-        log.warning("nothing is loaded ahead: %s", error)
-    except Exception:  # comparisons still work, and say themselves what is wrong
-        log.exception("loading ahead failed")
-
-
-def compare(
-    scan: Scan,
-    truth: np.ndarray | None = None,
-    checkpoints: str | Path = "checkpoints",
-    *,
-    flips: bool = False,
-    progress: Progress | None = None,
-) -> Comparison:
-    """Run every checkpoint and fusion on a scan. ``truth``: bool (slices, height, width).
-
-    ``flips`` and ``progress`` as in ``predict_all``. Raises CheckpointError if the folder holds no
-    usable checkpoint, ValueError for a truth of another shape.
-    """
-    *_, comparison = compare_stream(scan, truth, checkpoints, flips=flips, progress=progress)
-    return comparison
-
-
-def compare_stream(
-    scan: Scan,
-    truth: np.ndarray | None = None,
-    checkpoints: str | Path = "checkpoints",
-    *,
-    flips: bool = False,
-    progress: Progress | None = None,
-) -> Iterator[Comparison]:
-    """``compare``, as it grows: each comparison has one result more than the one before, so that
-    the first mask can be shown while other models run. The last one is complete.
-
-    Close the iterator to stop between two models; to stop within one, raise from ``progress``.
-    Many may run at once, from different threads, except that scans of 32 slices and more run one
-    after another, because of their memory: don't take turns on two of them in one thread.
-    """
-    if truth is not None and truth.shape != scan.pixels.shape[:3]:
-        raise ValueError(
-            f"truth is {truth.shape}, the scan {scan.pixels.shape[:3]} (slices, height, width): "
-            "expected equal."
-        )
-    predictors, skipped = load_usable(checkpoints)
-    results: dict[str, Result] = {}
-    is_large = len(scan.pixels) >= MANY_SLICES
-    if is_large:
-        _one_volume.acquire()
-    try:
-        for result in predict_all(scan, predictors, flips=flips, progress=progress):
-            results[result.name] = result
-            yield Comparison(scan, truth, dict(results), tuple(skipped))
-    finally:
-        if is_large:
-            _one_volume.release()
-
-
 def predict_all(
     scan: Scan,
     predictors: dict[str, Predictor],
@@ -351,14 +196,40 @@ def predict_all(
     flips: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
-    """Results one by one, as they are ready: models, ensembles, then fusions (with two or more
+    """Results one by one, as they are ready: models, stacks, then fusions (with two or more
     models to fuse: those that a stack reads, or else every single model; in the first case
     ``fusion_all`` is the mean of every single model).
 
     slicewise: treat each slice as if it had been uploaded alone.
     flips: average each network's output with that on the mirrored slices, at twice the cost.
     progress: see ``Progress``; what it raises ends the run.
+
+    Every prediction goes through here, see ``wrap_predictions``.
     """
+    options = {"slicewise": slicewise, "flips": flips, "progress": progress}
+    results: dict[str, Result] = {}
+    for result in _gate(scan, predictors, **options):
+        results[result.name] = result
+        yield result
+    if fusions:
+        yield from _fusions(predictors, results)
+
+
+def wrap_predictions(wrapper: Callable[[Callable], Callable]) -> None:
+    """Run every network inside ``wrapper`` from here on: where a GPU is lent for one call at a
+    time, that one function is all that has to be wrapped."""
+    global _gate
+    _gate = wrapper(_gate)
+
+
+def _run_networks(
+    scan: Scan,
+    predictors: dict[str, Predictor],
+    *,
+    slicewise: bool,
+    flips: bool,
+    progress: Progress | None,
+) -> Iterator[Result]:
     height, width = scan.pixels.shape[1:3]
     prepared: dict[int, Prepared] = {}
     maps: dict[Path, np.ndarray] = {}
@@ -378,32 +249,53 @@ def predict_all(
             maps[key] = predictor.probabilities(prepared[predictor.size], base_maps, **options)
         return maps[key]
 
-    results: dict[str, Result] = {}
     for label, predictor in sorted(predictors.items(), key=lambda item: item[1].kind != "model"):
         probabilities = restore(run(predictor), height, width)
-        results[label] = Result(label, predictor.kind, probabilities, predictor.threshold)
-        yield results[label]
-    if fusions:
-        yield from fused_results(predictors, results)
+        yield Result(label, predictor.kind, probabilities, predictor.threshold)
 
 
-def _predictor(checkpoint: Checkpoint, backend: str | None = None) -> Predictor:
-    """One predictor per file content and backend, shared by all who ask."""
-    folder = checkpoint.folder.resolve()
-    stamps = tuple((folder / name).stat().st_mtime_ns for name in (WEIGHTS, CONFIG))
-    backend = backend or os.environ.get("BRAINSEG_BACKEND") or AUTO
-    with _sharing:
-        return _shared_predictor(folder, stamps, backend)
+_gate = _run_networks
 
 
-@functools.lru_cache(maxsize=64)
-def _shared_predictor(folder: Path, modified_ns: tuple[int, ...], backend: str) -> Predictor:
-    return Predictor(read_checkpoint(folder), backend)
+def expected_results(predictors: dict[str, Predictor]) -> list[tuple[str, str]]:
+    """Name and kind of each result that ``predict_all`` gives for these, in its order."""
+    kinds = [(label, predictor.kind) for label, predictor in predictors.items()]
+    kinds.sort(key=lambda item: item[1] != "model")
+    fused, singles = _members(predictors)
+    if len(fused) < 2:
+        return kinds
+    missing = set()
+    if not all(predictors[label].validation_dice for label in fused):
+        missing.add("fusion_weighted")
+    if not set(fused) < set(singles):
+        missing.add("fusion_all")
+    return [*kinds, *((name, "fusion") for name in FUSIONS if name not in missing)]
+
+
+def _fusions(predictors: dict[str, Predictor], results: dict[str, Result]) -> Iterator[Result]:
+    fused, singles = _members(predictors)
+    if len(fused) < 2:
+        return
+    weights = [predictors[label].validation_dice for label in fused]
+    yield from fuse([results[label] for label in fused], weights)
+    if set(fused) < set(singles):
+        yield mean_result("fusion_all", [results[label] for label in singles])
+
+
+def _members(predictors: dict[str, Predictor]) -> tuple[list[str], list[str]]:
+    """Labels of the models that are fused, and of every single model."""
+    singles = [label for label, predictor in predictors.items() if predictor.kind == "model"]
+    labels = {p.checkpoint.folder.resolve(): label for label, p in predictors.items()}
+    for predictor in predictors.values():
+        bases = [labels.get(base.checkpoint.folder.resolve()) for base in predictor.bases]
+        if bases and all(bases):
+            return bases, singles
+    return singles, singles
 
 
 @functools.cache
-def _phantom() -> Scan:
-    """Three slices with a tumour."""
+def example_scan() -> Scan:
+    """Three slices of a phantom, with a tumour."""
     from brainseg.data.phantom import make_case
 
     return Scan(make_case(3, "large", slices=9).scan.pixels[3:6], source="phantom")

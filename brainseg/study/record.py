@@ -20,7 +20,8 @@ import numpy as np
 
 from brainseg.data.case import Case, CaseRef
 from brainseg.files import write_json
-from brainseg.inference.predictor import Predictor, Result
+from brainseg.inference.predictor import Predictor
+from brainseg.inference.results import Result
 from brainseg.metrics.agreement import mean_agreement, pairwise_dice
 from brainseg.metrics.calibration import fit_temperature, histogram, reliability
 from brainseg.metrics.overlap import count, dice

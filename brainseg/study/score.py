@@ -16,7 +16,9 @@ from brainseg.data import figshare
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of, role_of
 from brainseg.files import write_text
-from brainseg.inference.predictor import Predictor, Result, predict_all
+from brainseg.inference.loading import open_checkpoint
+from brainseg.inference.predictor import Predictor, predict_all
+from brainseg.inference.results import Result
 from brainseg.metrics import overlap
 from brainseg.metrics.statistics import summarise
 from brainseg.metrics.surface import Surface, surface
@@ -88,7 +90,7 @@ def score_test_fold(
     """Summary of one checkpoint on the patients of its own test fold, without distances."""
     fold = checkpoint.settings.fold
     chosen = select_patients(refs, fold=fold)
-    predictor = Predictor(checkpoint)
+    predictor = open_checkpoint(checkpoint)
     rows = evaluate({predictor.name: predictor}, chosen, slicewise=slicewise, distances=False)
     found = summary(rows).get(predictor.name, {})
     return {"fold": fold, **{key: found[key] for key in found if key in _TEST_FOLD}}

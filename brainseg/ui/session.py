@@ -21,14 +21,10 @@ from brainseg.checkpoints.folder import CONFIG, WEIGHTS, find_checkpoints
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
-from brainseg.inference.predictor import (
-    Comparison,
-    Predictor,
-    compare,
-    compare_stream,
-    expected_results,
-    load_usable,
-)
+from brainseg.inference.comparing import compare, compare_stream
+from brainseg.inference.loading import load_usable
+from brainseg.inference.predictor import Predictor, expected_results
+from brainseg.inference.results import Comparison
 from brainseg.metrics import agreement
 from brainseg.scans import guard, rendering
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
@@ -149,8 +145,9 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
     )
     names = [name for name, _ in order]
     yield Step(found, 0, len(names), names[0])
-    for done, comparison in enumerate(compare_stream(inputs.scan, None, checkpoints), start=1):
-        found = view.add(found, comparison.results[names[done - 1]])
+    for done, comparison in enumerate(compare_stream(inputs.scan, predictors), start=1):
+        *_, result = comparison.results.values()
+        found = view.add(found, result)
         if done < len(names):
             yield Step(found, done, len(names), names[done])
     found = view.finish(found)

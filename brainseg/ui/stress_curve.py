@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.inference.predictor import expected_results, load_usable, predict_all
+from brainseg.inference.loading import load_usable
+from brainseg.inference.predictor import expected_results, predict_all
 from brainseg.metrics import overlap
 from brainseg.scans import corruptions, rendering
 from brainseg.scans.reading import Scan, ScanError

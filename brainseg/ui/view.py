@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from brainseg.inference.predictor import Result
+from brainseg.inference.results import Result
 from brainseg.metrics import agreement, overlap
 from brainseg.scans import rendering
 from brainseg.scans.reading import Scan

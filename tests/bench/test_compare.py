@@ -8,7 +8,8 @@ import pytest
 from brainseg.bench import compare, plain_comparison, stand_ins
 from brainseg.bench.processes import in_own_process, resident_gb
 from brainseg.checkpoints.folder import read_checkpoint
-from brainseg.inference.predictor import load_usable, predict_all
+from brainseg.inference.loading import load_usable
+from brainseg.inference.predictor import predict_all
 
 
 def test_the_plain_comparison_finds_the_same_masks(random_checkpoints, phantom_case):

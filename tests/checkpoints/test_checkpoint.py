@@ -22,7 +22,7 @@ from brainseg.checkpoints.folder import (
 )
 from brainseg.checkpoints.settings import CheckpointError, settings_from_json
 from brainseg.files import WriteError, replacing
-from brainseg.inference.predictor import load, load_all
+from brainseg.inference.loading import load, load_all
 from brainseg.models.building import create_model
 from brainseg.models.specs import MODELS
 

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 from PIL import Image
 
 from brainseg.__main__ import main
-from brainseg.inference.predictor import FUSIONS, load
+from brainseg.inference.loading import load
+from brainseg.inference.results import FUSIONS
 from brainseg.scans.reading import Scan, read_scan, read_sequences
 
 MODELS = ["unet-bce", "unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce", "unetpp-bce"]

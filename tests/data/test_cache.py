@@ -145,7 +145,7 @@ from pathlib import Path
 import numpy as np
 from brainseg.data.cache import prepared_set
 from brainseg.data.case import Case, CaseRef
-from brainseg.scan import Scan
+from brainseg.scans.reading import Scan
 
 pixels = np.full((2, 32, 32, 3), 99, np.uint8)
 

@@ -8,7 +8,7 @@ import pytest
 from brainseg.__main__ import main
 from brainseg.inference import export as exporting
 from brainseg.inference.export import ExportError, export
-from brainseg.inference.predictor import load
+from brainseg.inference.loading import load
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
 
 onnxruntime = pytest.importorskip("onnxruntime")

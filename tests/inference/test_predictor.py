@@ -17,18 +17,10 @@ from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import Case
 from brainseg.inference import fusion
-from brainseg.inference.predictor import (
-    FUSIONS,
-    Comparison,
-    Predictor,
-    Result,
-    compare,
-    compare_stream,
-    load,
-    load_all,
-    predict_all,
-    warm_up,
-)
+from brainseg.inference.comparing import compare, compare_stream, warm_up
+from brainseg.inference.loading import load, load_all
+from brainseg.inference.predictor import Predictor, predict_all
+from brainseg.inference.results import FUSIONS, Comparison, Result
 from brainseg.scans.preprocessing import normalise, prepare, restore
 from brainseg.scans.reading import Scan
 
@@ -291,7 +283,9 @@ def test_nothing_to_compare(phantom_case, tmp_path):
 
 
 def test_a_stream_shows_one_result_more_each_time(random_checkpoints, phantom_case, compared):
-    seen = list(compare_stream(phantom_case.scan, phantom_case.mask, random_checkpoints))
+    seen = list(
+        compare_stream(phantom_case.scan, load_all(random_checkpoints)[0], phantom_case.mask)
+    )
     names = [list(comparison.results) for comparison in seen]
     assert names[-1] == list(compared.results)
     assert names == [names[-1][:count] for count in range(1, len(names[-1]) + 1)]
@@ -332,10 +326,10 @@ def _order(name):
 
 
 def test_an_abandoned_volume_does_not_block_the_next(random_checkpoints, monkeypatch):
-    monkeypatch.setattr("brainseg.inference.predictor.MANY_SLICES", 2)
+    monkeypatch.setattr("brainseg.inference.comparing.MANY_SLICES", 2)
     monkeypatch.setenv("BRAINSEG_BACKEND", "pytorch")
     scan = sample((2, 32, 32, 1))
-    abandoned = compare_stream(scan, None, random_checkpoints)
+    abandoned = compare_stream(scan, load_all(random_checkpoints)[0])
     next(abandoned)
     done = threading.Event()
 
@@ -396,14 +390,15 @@ def test_what_is_remembered_runs_without_torch(random_checkpoints, tmp_path):
     code = """
 import sys
 from unittest.mock import patch
-from brainseg import inference
-from brainseg.backends import choice
-known = choice.Choice("openvino", {"openvino": 1.0}, {"openvino": 0.0})
-with patch.object(choice, "remembered", lambda checkpoint: known):
-    predictors, skipped = inference.load_usable(sys.argv[1], "auto")
+from brainseg.inference import predictor
+from brainseg.inference.backends import fastest
+from brainseg.inference.loading import load_usable
+known = fastest.Choice("openvino", {"openvino": 1.0}, {"openvino": 0.0})
+with patch.object(fastest, "remembered", lambda checkpoint: known):
+    predictors, skipped = load_usable(sys.argv[1], "auto")
     assert len(predictors) == 4 and not skipped
-    scan = inference._phantom()
-    assert len(list(inference.predict_all(scan, predictors))) == 9
+    scan = predictor.example_scan()
+    assert len(list(predictor.predict_all(scan, predictors))) == 9
 print("torch" in sys.modules)
 """
     printed = []

@@ -906,7 +906,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, suffix):
 def test_reading_a_png_stays_light(tmp_path):
     Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
     code = (
-        "import sys; from brainseg.scan import read_scan; read_scan(sys.argv[1]); "
+        "import sys; from brainseg.scans.reading import read_scan; read_scan(sys.argv[1]); "
         "print([m for m in ('SimpleITK', 'cv2', 'torch', 'scipy') if m in sys.modules])"
     )
     out = subprocess.run(

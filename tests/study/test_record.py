@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from brainseg.inference.predictor import Result
+from brainseg.inference.results import Result
 from brainseg.study.record import Agreements, StapleBeliefs
 
 

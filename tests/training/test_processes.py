@@ -9,7 +9,9 @@ import pytest
 
 from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.data.phantom import make_case
-from brainseg.inference.predictor import FUSIONS, load_all, predict_all
+from brainseg.inference.loading import load_all
+from brainseg.inference.predictor import predict_all
+from brainseg.inference.results import FUSIONS
 
 pytestmark = pytest.mark.slow
 

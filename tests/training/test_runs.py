@@ -16,7 +16,7 @@ from brainseg.config import Config, ConfigError
 from brainseg.data import DATASETS, phantom
 from brainseg.data.cache import prepared_set
 from brainseg.data.splits import block_of, slice_roles
-from brainseg.inference.predictor import load_all
+from brainseg.inference.loading import load_all
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import MODELS
 from brainseg.models.unet import UNet

@@ -3,7 +3,7 @@ import base64
 import numpy as np
 import pytest
 
-from brainseg.inference.predictor import Comparison, Result
+from brainseg.inference.results import Comparison, Result
 from brainseg.scans.reading import Scan
 from brainseg.ui import view
 

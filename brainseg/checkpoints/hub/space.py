@@ -47,11 +47,9 @@ import spaces  # before torch, as ZeroGPU wants it
 {setting}os.environ.setdefault("BRAINSEG_BACKEND", "pytorch")
 os.environ.setdefault("BRAINSEG_DEVICE", "cuda")
 
-from brainseg.inference import predictor as inference
+from brainseg.inference.predictor import wrap_predictions
 
-for name in ("compare", "compare_stream"):
-    if hasattr(inference, name):
-        setattr(inference, name, spaces.GPU(getattr(inference, name)))
+wrap_predictions(spaces.GPU)
 runpy.run_path("app.py", run_name="__main__")
 '''
 

@@ -3,7 +3,7 @@
 A backend is a function that takes a checkpoint and gives another: from planes as
 ``preprocessing.normalise`` makes them, float32 (n, channels, size, size), to probabilities,
 float32 (n, size, size). Which one is fastest differs from model to model and from machine to
-machine, so ``choice`` measures; nothing here prefers one.
+machine, so ``fastest`` measures; nothing here prefers one.
 """
 
 from __future__ import annotations

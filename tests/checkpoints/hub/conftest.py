@@ -10,7 +10,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from brainseg.inference import predictor as inference
+from brainseg.inference import loading
 from tests.checkpoints.hub.hub_server import TOKEN, HubServer
 from tests.checkpoints.hub.loopback import HOME, HUB
 
@@ -31,7 +31,7 @@ def hub(monkeypatch) -> Iterator[HubServer]:
     # The client waits between its tries, 23 s in all; what it does is not changed by waiting less.
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     yield HUB
-    inference._shared_predictor.cache_clear()  # or else the many here push out those of other tests
+    loading._shared_predictor.cache_clear()  # or else the many here push out those of other tests
 
 
 @pytest.fixture

@@ -236,7 +236,7 @@ def test_a_hub_that_does_not_answer_leaves_the_cache(remote, published, fault, c
 def test_offline_in_a_process_of_its_own(remote, settings):
     commit = download(f"{REPO}/unet-bce").origin["revision"]
     code = (
-        "import brainseg; from brainseg.hub import local_folder;"
+        "import brainseg; from brainseg.checkpoints.hub import local_folder;"
         f"print(brainseg.load('{REPO}/unet-bce').checkpoint.origin['revision']);"
         f"print(local_folder('{REPO}').name);"
         f"brainseg.load('{REPO}/unetpp-bce')"

@@ -226,7 +226,7 @@ def test_the_app_takes_a_repository(published, tmp_path, scan):
     assert done.returncode and "no such repository" in done.stderr
     assert "Traceback" not in done.stderr
     code = (
-        "import sys, app; from brainseg.hub import local_folder;"
+        "import sys, app; from brainseg.checkpoints.hub import local_folder;"
         f"print(local_folder('{REPO}@{head}').name); sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)

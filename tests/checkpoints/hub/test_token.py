@@ -71,7 +71,7 @@ def test_a_traceback_holds_no_token(hub, trained):
     """In a notebook an error is shown with all that led to it."""
     hub.fail("POST", "/preupload/", status=418, message=f"Bearer {TOKEN}")
     code = (
-        "from brainseg.hub.push import *; from pathlib import Path;"
+        "from brainseg.checkpoints.hub.push import *; from pathlib import Path;"
         f"push(find_to_push(['unet-bce'], Path({str(trained)!r})), {REPO!r})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -9,7 +9,8 @@ from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference import backends
 from brainseg.inference.backends import fastest, graphs
-from brainseg.inference.predictor import Predictor, load_usable, predict_all
+from brainseg.inference.loading import load_usable
+from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.scans.preprocessing import prepare
 
 

@@ -1,0 +1,115 @@
+"""From names, folders and the Hub to predictors: each read once, and shared by all who ask."""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import os
+import threading
+from collections import Counter
+from pathlib import Path
+
+from brainseg.checkpoints.folder import (
+    CONFIG,
+    WEIGHTS,
+    Checkpoint,
+    find_base,
+    find_checkpoints,
+    read_checkpoint,
+)
+from brainseg.checkpoints.settings import CheckpointError
+from brainseg.inference.backends import REFERENCE
+from brainseg.inference.predictor import AUTO, Predictor
+
+_sharing = threading.RLock()
+
+
+def load(
+    name: str | Path, checkpoints: str | Path = "checkpoints", backend: str | None = None
+) -> Predictor:
+    """A predictor from a name in ``checkpoints``, a folder, or the Hub.
+
+    ``load("unetpp-bce")``, ``load("runs/lgg/unet-bce/fold0-seed0")``,
+    ``load("user/repo/unet-bce@revision")``. ``backend`` as in ``Predictor``; left out, it is
+    ``$BRAINSEG_BACKEND`` or else ``"auto"``. Raises CheckpointError if there is no such thing.
+    """
+    for folder in (Path(checkpoints) / name, Path(name)):
+        if folder.is_dir():
+            return _predictor(read_checkpoint(folder), backend)
+    if str(name).partition("@")[0].count("/") == 2:
+        from brainseg.checkpoints.hub import download
+
+        return _predictor(download(str(name)), backend)
+    known, _ = find_checkpoints(checkpoints) if Path(checkpoints).is_dir() else ([], [])
+    raise CheckpointError(
+        f"No checkpoint {str(name)!r}: expected a folder, user/repo/name on the Hub, or one of "
+        f"{', '.join(c.name for c in known) or '(none found)'} in {checkpoints}."
+    )
+
+
+def load_all(
+    checkpoints: str | Path = "checkpoints", backend: str | None = None
+) -> tuple[dict[str, Predictor], list[str]]:
+    """Predictors of all checkpoints below a folder by label, and why others were left out.
+
+    The label is the checkpoint's name, or its path below the folder where names repeat (as in
+    ``runs/``). Helper runs of stacks are not meant for use and are passed over. ``backend`` as in
+    ``load``.
+    """
+    found, skipped = find_checkpoints(checkpoints)
+    found = [c for c in found if not c.settings.run.held_out_block]
+    repeated = {name for name, n in Counter(c.name for c in found).items() if n > 1}
+    predictors = {}
+    for checkpoint in found:
+        path = checkpoint.folder.relative_to(checkpoints).as_posix()
+        try:
+            label = path if checkpoint.name in repeated else checkpoint.name
+            predictors[label] = _predictor(checkpoint, backend)
+        except CheckpointError as error:
+            skipped.append(str(error))
+    return predictors, skipped
+
+
+def load_usable(
+    checkpoints: str | Path = "checkpoints", backend: str | None = None
+) -> tuple[dict[str, Predictor], list[str]]:
+    """``load_all``, less those whose weights can't be read; one damaged file must not hide the
+    other models. Raises CheckpointError if none is left."""
+    predictors, skipped = load_all(checkpoints, backend)
+    for label, predictor in list(predictors.items()):
+        try:
+            predictor.read_weights()
+        except CheckpointError as error:
+            skipped.append(str(error))
+            del predictors[label]
+    if not predictors:
+        raise CheckpointError(
+            " ".join(
+                [f"{checkpoints} has no usable checkpoint: train one with train.py.", *skipped]
+            )
+        )
+    return predictors, skipped
+
+
+def open_checkpoint(checkpoint: Checkpoint, backend: str = REFERENCE) -> Predictor:
+    """A predictor of its own, which nobody else holds; the bases of a stack are shared."""
+    bases = [_predictor(find_base(checkpoint, base), backend) for base in checkpoint.bases]
+    return Predictor(checkpoint, backend, bases)
+
+
+def _predictor(checkpoint: Checkpoint, backend: str | None = None) -> Predictor:
+    """One predictor per file content and backend, shared by all who ask."""
+    folder = checkpoint.folder.resolve()
+    stamps = tuple((folder / name).stat().st_mtime_ns for name in (WEIGHTS, CONFIG))
+    backend = backend or os.environ.get("BRAINSEG_BACKEND") or AUTO
+    with _sharing:
+        return _shared_predictor(folder, stamps, backend)
+
+
+@functools.lru_cache(maxsize=64)
+def _shared_predictor(folder: Path, modified_ns: tuple[int, ...], backend: str) -> Predictor:
+    return open_checkpoint(read_checkpoint(folder), backend)
+
+
+# To another process a predictor travels as its checkpoint, to be opened there.
+copyreg.pickle(Predictor, lambda predictor: (_predictor, (predictor.checkpoint, predictor.backend)))
