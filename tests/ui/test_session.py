@@ -10,7 +10,8 @@ from PIL import Image
 
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data import phantom
-from brainseg.inference.results import FUSIONS, Comparison, Result
+from brainseg.inference import results
+from brainseg.inference.results import Comparison, Result
 from brainseg.scans.reading import Scan, ScanError, read_scan
 from brainseg.study import estimate
 from brainseg.ui import markup, session, stress_curve, view, words
@@ -198,7 +199,7 @@ def test_summary():
 
 
 def test_each_fusion_says_what_it_fuses():
-    told = [words.about(name, True) for name in FUSIONS]
+    told = [words.about(name, True) for name in results.FUSIONS]
     assert all(told) and len(set(told)) == len(told)
     assert words.about("fusion_mean", True) == "mean of the ensemble's models"
     assert words.about("fusion_mean", False) == "mean of all models"
