@@ -22,8 +22,10 @@ from brainseg.bench import hardware, plain_comparison, serving, stand_ins
 from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
 from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.data.phantom import make_case
-from brainseg.inference import predictor as inference
-from brainseg.inference.backends import fastest, open_backend
+from brainseg.inference.backends import fastest
+from brainseg.inference.backends.opening import open_backend
+from brainseg.inference.loading import load_usable
+from brainseg.inference.predictor import AUTO, predict_all
 from brainseg.machine import usable_cores
 from brainseg.metrics import overlap
 from brainseg.scans.reading import Scan
@@ -193,7 +195,7 @@ def page(result: dict) -> str:
 
 def _make_ours(folder: Path) -> Callable:
     logging.basicConfig(level=logging.WARNING)
-    predictors, _ = inference.load_usable(folder, inference.AUTO)
+    predictors, _ = load_usable(folder, AUTO)
     for predictor in predictors.values():
         predictor.tune()
 
@@ -201,7 +203,7 @@ def _make_ours(folder: Path) -> Callable:
         forget_peak()
         began = time.perf_counter()
         masks = {}
-        for result in inference.predict_all(scan, predictors):
+        for result in predict_all(scan, predictors):
             masks[result.name] = result.mask
         return time.perf_counter() - began, masks, peak_gb()
 
@@ -226,14 +228,12 @@ def _make_ours(folder: Path) -> Callable:
 def _agreement(folder: Path, predictors: dict, data: Path | None, random: set[str]) -> dict:
     """Largest difference in Dice between fast masks and those of float32 PyTorch: against the
     truth per patient for trained models on LGG, mask against mask for all models on phantoms."""
-    slow, _ = inference.load_usable(folder, "pytorch")
+    slow, _ = load_usable(folder, "pytorch")
     phantoms = [make_case(seed, "large", slices=9).scan for seed in range(3)]
     pairs = [
         (fast.mask, right.mask)
         for scan in phantoms
-        for fast, right in zip(
-            inference.predict_all(scan, predictors), inference.predict_all(scan, slow), strict=True
-        )
+        for fast, right in zip(predict_all(scan, predictors), predict_all(scan, slow), strict=True)
     ]
     dices = [overlap.dice(overlap.count(one, other)) for one, other in pairs]
     result = {

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.files import replacing
-from brainseg.inference import backends
 from brainseg.inference.backends import graphs
+from brainseg.inference.backends.names import REFERENCE
+from brainseg.inference.backends.opening import open_backend
 from brainseg.inference.predictor import Predictor
 
 FORMATS = tuple(graphs.FORMATS)
@@ -62,7 +63,7 @@ def largest_difference(predictor: Predictor, graph: Path) -> float:
     """Largest difference of a graph's probabilities, in float32, from PyTorch's, over a phantom's
     slices, one alone and several at once."""
     planes = predictor.example_planes()
-    expected = backends.open_backend(backends.REFERENCE, predictor.checkpoint)(planes)
+    expected = open_backend(REFERENCE, predictor.checkpoint)(planes)
     if graph.suffix == ".onnx":
         from brainseg.inference.backends.onnxruntime import run_graph
     else:

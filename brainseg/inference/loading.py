@@ -18,7 +18,7 @@ from brainseg.checkpoints.folder import (
     read_checkpoint,
 )
 from brainseg.checkpoints.settings import CheckpointError
-from brainseg.inference.backends import REFERENCE
+from brainseg.inference.backends.names import REFERENCE
 from brainseg.inference.predictor import AUTO, Predictor
 
 _sharing = threading.RLock()

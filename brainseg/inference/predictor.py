@@ -17,8 +17,8 @@ import numpy as np
 
 from brainseg.checkpoints.folder import Checkpoint, load_module
 from brainseg.checkpoints.settings import CheckpointError
-from brainseg.inference import backends
-from brainseg.inference.backends import REFERENCE, fastest
+from brainseg.inference.backends import fastest, opening
+from brainseg.inference.backends.names import REFERENCE, Run
 from brainseg.inference.fusion import fuse, mean_result
 from brainseg.inference.results import FUSIONS, Result
 from brainseg.inference.turns import MOST_SLICES, Batcher
@@ -41,9 +41,9 @@ class Predictor:
     ``module`` is the plain ``torch.nn.Module`` in evaluation mode; ``bases`` are the predictors
     whose probabilities a stack reads, empty for other models.
 
-    ``backend`` is what runs the network: a name that ``backends.available()`` gives, or ``"auto"``,
-    the one measured as fastest on this machine (see ``tune``), which is eager float32 PyTorch
-    until there is a measurement.
+    ``backend`` is what runs the network: a name that ``backends.opening.available()`` gives, or
+    ``"auto"``, the one measured as fastest on this machine (see ``tune``), which is eager float32
+    PyTorch until there is a measurement.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Predictor:
             wanted = known.backend if known else REFERENCE
         if wanted != REFERENCE:
             try:
-                self._use(wanted, backends.open_backend(wanted, self.checkpoint))
+                self._use(wanted, opening.open_backend(wanted, self.checkpoint))
                 return
             except CheckpointError:
                 raise
@@ -180,7 +180,7 @@ class Predictor:
 
         self._batcher = Batcher(run_module(self.module, REFERENCE))
 
-    def _use(self, backend: str, run: backends.Run) -> None:
+    def _use(self, backend: str, run: Run) -> None:
         self._batcher = Batcher(run)
         self.backend = backend
         self._is_tuned = True

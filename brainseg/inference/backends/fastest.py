@@ -23,8 +23,8 @@ import numpy as np
 from brainseg.checkpoints.folder import Checkpoint
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.files import WriteError, write_json
-from brainseg.inference import backends
-from brainseg.inference.backends import graphs
+from brainseg.inference.backends import graphs, opening
+from brainseg.inference.backends.names import Run
 from brainseg.inference.turns import ALL_CORES
 from brainseg.machine import usable_cores
 
@@ -57,13 +57,13 @@ def remembered(checkpoint: Checkpoint) -> Choice | None:
         return None
 
 
-def measure(checkpoint: Checkpoint, planes: np.ndarray) -> tuple[Choice, backends.Run]:
+def measure(checkpoint: Checkpoint, planes: np.ndarray) -> tuple[Choice, Run]:
     """Measure, remember, and give the choice ready to run.
 
     planes: one slice's input, float32 (1, channels, size, size). Raises CheckpointError for
     damaged weights.
     """
-    runs, difference = compared(checkpoint, planes, backends.available())
+    runs, difference = compared(checkpoint, planes, opening.available())
     # The least counts, for others may be at work meanwhile.
     ms = {name: min(times) for name, times in milliseconds(runs, planes).items()}
     choice = Choice(min(ms, key=ms.get), ms, difference)
@@ -79,14 +79,14 @@ def measure(checkpoint: Checkpoint, planes: np.ndarray) -> tuple[Choice, backend
 
 def compared(
     checkpoint: Checkpoint, planes: np.ndarray, names: Sequence[str]
-) -> tuple[dict[str, backends.Run], dict[str, float]]:
+) -> tuple[dict[str, Run], dict[str, float]]:
     """Those backends that run and agree with the first of ``names``, and by how much each differs
     from it: mean absolute difference of probabilities."""
     runs, difference = {}, {}
     expected = None
     for name in names:
         try:
-            run = backends.open_backend(name, checkpoint)
+            run = opening.open_backend(name, checkpoint)
             with ALL_CORES.taken():
                 found = run(planes)
         except CheckpointError:
@@ -108,7 +108,7 @@ def compared(
     return runs, difference
 
 
-def milliseconds(runs: dict[str, backends.Run], planes: np.ndarray) -> dict[str, list[float]]:
+def milliseconds(runs: dict[str, Run], planes: np.ndarray) -> dict[str, list[float]]:
     """How long each run takes, in turns, ``ROUNDS`` times."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(ROUNDS):

@@ -110,7 +110,7 @@ def _write_onnx(module, planes, told: str, path: Path) -> None:
 
 
 def _write_openvino(module, planes, told: str, path: Path) -> None:
-    from brainseg.inference.backends.openvino import openvino
+    import openvino
 
     model = openvino.convert_model(module, example_input=planes, input=[-1, *planes.shape[1:]])
     model.inputs[0].set_names({INPUT})

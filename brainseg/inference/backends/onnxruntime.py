@@ -7,7 +7,8 @@ from pathlib import Path
 import onnxruntime
 
 from brainseg.checkpoints.folder import Checkpoint
-from brainseg.inference.backends import Run, graphs
+from brainseg.inference.backends import graphs
+from brainseg.inference.backends.names import Run
 from brainseg.machine import usable_cores
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import openvino
 
 from brainseg.checkpoints.folder import Checkpoint
-from brainseg.inference.backends import Run, graphs
+from brainseg.inference.backends import graphs
+from brainseg.inference.backends.names import Run
 from brainseg.machine import usable_cores
 
 _PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16", "openvino-fp16": "f16"}

@@ -7,7 +7,7 @@ import os
 import torch
 
 from brainseg.checkpoints.folder import Checkpoint, load_module
-from brainseg.inference.backends import REFERENCE, Run
+from brainseg.inference.backends.names import REFERENCE, Run
 from brainseg.machine import processor_has_bf16, usable_cores
 
 CHANNELS_LAST, BF16, COMPILED = "pytorch-channels-last", "pytorch-bf16", "pytorch-compiled"

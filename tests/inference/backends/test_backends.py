@@ -7,8 +7,8 @@ import pytest
 
 from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.checkpoints.settings import CheckpointError
-from brainseg.inference import backends
-from brainseg.inference.backends import fastest, graphs
+from brainseg.inference.backends import fastest, graphs, opening
+from brainseg.inference.backends.names import NAMES
 from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.scans.preprocessing import prepare
@@ -31,9 +31,9 @@ def dice(one, other):
     return 2 * (one & other).sum() / (one.sum() + other.sum())
 
 
-@pytest.mark.parametrize("backend", [*backends.NAMES[1:3], *backends.NAMES[4:7]])
+@pytest.mark.parametrize("backend", [*NAMES[1:3], *NAMES[4:7]])
 def test_masks_are_those_of_float32_pytorch(checkpoints, phantom_case, backend):
-    if backend not in [*backends.available(), "pytorch-bf16"]:  # bf16 can be emulated
+    if backend not in [*opening.available(), "pytorch-bf16"]:  # bf16 can be emulated
         pytest.skip(f"{backend} is not to be had here")
     expected, _ = load_usable(checkpoints, "pytorch")
     found, _ = load_usable(checkpoints, backend)
@@ -79,7 +79,7 @@ def test_tuning_chooses_the_fastest_and_remembers(copied, monkeypatch):
     predictor.tune()
     known = fastest.remembered(checkpoint)
     assert known.backend == predictor.backend == min(known.ms, key=known.ms.get)
-    assert set(known.difference) == set(backends.available())  # all were tried
+    assert set(known.difference) == set(opening.available())  # all were tried
     agreeing = {name for name, d in known.difference.items() if d <= fastest.TOLERANCE}
     assert set(known.ms) == agreeing  # bf16, where there is any, may be too rough for a random one
     assert all(base.backend != "auto" for base in predictor.bases)
@@ -105,8 +105,8 @@ def test_wrong_and_failing_backends_are_never_chosen(copied, monkeypatch, caplog
         return fake({"pytorch": 0.5, "wrong": 0.6, "nan": np.nan, "right": 0.5001}[name])
 
     names = ["pytorch", "wrong", "nan", "fails", "right"]
-    monkeypatch.setattr(backends, "open_backend", opened)
-    monkeypatch.setattr(backends, "available", lambda: names)
+    monkeypatch.setattr(opening, "open_backend", opened)
+    monkeypatch.setattr(opening, "available", lambda: names)
     known, run = fastest.measure(checkpoint, np.zeros((1, 3, 8, 8), np.float32))
     assert set(known.ms) == {"pytorch", "right"}
     assert known.backend in known.ms and run(np.zeros((1, 3, 8, 8))).shape == (1, 8, 8)
@@ -119,13 +119,13 @@ def test_a_remembered_backend_that_no_longer_works_falls_back(copied, phantom_ca
     expected = Predictor(checkpoint).predict(phantom_case.scan).probabilities
     known = fastest.Choice("openvino", {"openvino": 1.0}, {"openvino": 0.0})
     monkeypatch.setattr(fastest, "remembered", lambda _: known)
-    monkeypatch.setattr(backends, "open_backend", lambda *_: 1 / 0)
+    monkeypatch.setattr(opening, "open_backend", lambda *_: 1 / 0)
     found = Predictor(checkpoint, "auto").predict(phantom_case.scan).probabilities
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_pytorch_alone_is_enough(copied, phantom_case, monkeypatch):
-    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    monkeypatch.setattr(opening, "find_spec", lambda name: None)
     predictor = Predictor(read_checkpoint(copied / "unet-bce"), "auto")
     predictor.tune()
     assert predictor.backend.startswith("pytorch")

@@ -1,0 +1,22 @@
+"""What backends are called, and what each of them is: a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Run = Callable[[np.ndarray], np.ndarray]
+"""From planes, float32 (n, channels, size, size), to probabilities, float32 (n, size, size)."""
+
+NAMES = (
+    "pytorch",
+    "pytorch-channels-last",
+    "pytorch-bf16",
+    "pytorch-compiled",
+    "onnxruntime",
+    "openvino",
+    "openvino-bf16",
+    "openvino-fp16",
+)
+REFERENCE = NAMES[0]  # eager float32: what every other backend has to agree with
