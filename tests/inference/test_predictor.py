@@ -1,6 +1,7 @@
 """Checkpoints at work: own grids, each base once, scores that agree with a count by hand."""
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import brainseg
 from brainseg.checkpoints.folder import load_module, read_checkpoint
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import Case
-from brainseg.inference import fusion
+from brainseg.inference import fusion, predictor
 from brainseg.inference.comparing import compare, compare_stream, warm_up
 from brainseg.inference.loading import load, load_all
 from brainseg.inference.predictor import Predictor, predict_all
@@ -408,6 +409,32 @@ print("torch" in sys.modules)
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
         printed.append(done.stdout.strip())
     assert printed == ["True", "False"]
+
+
+def test_every_prediction_goes_through_one_gate(random_checkpoints, phantom_case, monkeypatch):
+    monkeypatch.setattr(predictor, "_gate", predictor._gate)
+    seen = []
+
+    def lend(run):
+        def lent(scan, predictors, **options):
+            seen.append(sorted(predictors))
+            yield from run(scan, predictors, **options)
+
+        return lent
+
+    predictor.wrap_predictions(lend)
+    alone = load("unet-bce", random_checkpoints)
+    alone.predict(phantom_case.scan)
+    compare(phantom_case.scan, checkpoints=random_checkpoints)
+    warm_up(random_checkpoints)
+    assert seen == [["unet-bce"], sorted(MODELS), sorted(MODELS)]
+
+
+def test_a_predictor_travels_as_its_checkpoint(random_checkpoints):
+    stack = load("unetpp-bce", random_checkpoints)
+    stack.read_weights()
+    travelling = pickle.dumps(stack)
+    assert len(travelling) < 10_000 and pickle.loads(travelling) is stack
 
 
 # ---------------------------------------------------------------- loading

@@ -1,0 +1,84 @@
+"""What a checkpoint says of itself: there and back, and what old and odd ones become."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from brainseg.checkpoints.settings import (
+    Base,
+    CheckpointError,
+    Start,
+    join_parts,
+    read_settings,
+    settings_from_json,
+    settings_of,
+)
+from brainseg.config import Config
+
+SHIPPED = sorted((Path(__file__).parents[2] / "checkpoints").glob("*/config.json"))
+FULL = replace(
+    settings_of(Config("unetpp", bases=("unet-bce", "unet-dice")), threshold=0.25),
+    bases=(Base("unet-bce", "a" * 64), Base("unet-dice", "b" * 64)),
+    started_from=Start("unetpp-bce", "figshare", 6),
+    patients={"train": 3, "val": 2, "test": 1},
+    epochs_done=4,
+    best_epoch=2,
+    interrupted=True,
+    precision="bf16",
+    data_key="key",
+    versions={"torch": "2"},
+    git_revision="c" * 40,
+)
+
+
+@pytest.mark.parametrize("settings", [FULL, settings_of(Config("unet"))])
+def test_there_and_back(settings, tmp_path):
+    assert settings_from_json(json.loads(json.dumps(settings.to_json()))) == settings
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(join_parts({"encoder_name": "tu-resnet18"}, settings)))
+    assert read_settings(path) == settings
+
+
+def test_what_a_network_reads():
+    assert (FULL.reads_image, FULL.channels, FULL.total_epochs) == (False, 2, 10)
+    both = replace(FULL, stack_inputs="predictions+image")
+    assert (both.reads_image, both.channels) == (True, 5)
+    single = settings_of(Config("unet"))
+    assert (single.reads_image, single.channels, single.total_epochs) == (True, 3, 0)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_shipped_checkpoints_are_read_as_they_were_trained(path):
+    told = json.loads(path.read_text())["brainseg"]
+    settings = read_settings(path)
+    assert settings.name == path.parent.name and settings.threshold == told["threshold"]
+    assert settings.run == Config(**{
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in told["run"].items() if key != "precision"
+    })  # fmt: skip
+    again = settings.to_json()
+    rewritten = {"run", "run_hash", "precision"}
+    assert {k: v for k, v in again.items() if k not in rewritten} == {
+        k: v for k, v in told.items() if k not in rewritten and v != []
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": "segformer"}, "model is 'segformer', expected one of unet, "),
+        ({"bases": []}, "it names no bases, which does not go with unetpp"),
+        ({"fold": "one"}, "fold is 'one', expected a number"),
+        ({"run": {"size": 33}}, "size is 33"),
+        ({"run": {"sizes": 33}}, "Unknown configuration key 'sizes'"),
+        ({"run": {"model": {}}}, "run"),
+    ],
+)
+def test_odd_ones_are_told_with_the_part_and_the_file(tmp_path, change, said):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"brainseg": {**FULL.to_json(), **change}}))
+    with pytest.raises(CheckpointError) as error:
+        read_settings(path)
+    assert said in str(error.value) and str(path) in str(error.value)
