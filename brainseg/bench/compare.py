@@ -26,7 +26,7 @@ from brainseg.inference import predictor as inference
 from brainseg.inference.backends import fastest, graphs, open_backend
 from brainseg.machine import usable_cores
 from brainseg.metrics import overlap
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 ROUNDS = 15
 VOLUME_SHAPE = (155, 240, 240)

@@ -35,7 +35,7 @@ from brainseg.inference.fusing import expected_results, fused_results
 from brainseg.inference.results import FUSIONS, Comparison, Result
 from brainseg.inference.turns import MOST_SLICES, Batcher
 from brainseg.scans.preprocessing import Prepared, normalise, prepare, restore
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 __all__ = [
     "FUSIONS",

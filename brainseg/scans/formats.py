@@ -1,4 +1,4 @@
-"""Decoders behind `brainseg.scan`: what a file is by its content, and its pixels by kind.
+"""Decoders behind `read_scan`: what a file is by its content, and its pixels by kind.
 
 Pictures go through Pillow (OpenCV where Pillow would cut the bit depth), medical formats through
 SimpleITK. Every decoder checks the size stated in the header before it decodes anything.
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-MAX_PIXELS = 512 * 512 * 1024
-"""Largest number of samples (slices x height x width x channels) that is read from one source."""
+from brainseg.scans.geometry import to_patient_axes
+from brainseg.scans.scan import ScanError, check_finite, check_size
 
 PICTURES = ("png", "jpeg", "tiff", "bmp", "webp")
 VOLUMES = {
@@ -41,12 +41,6 @@ _MAGIC = (
     (b"\x08\0", "dicom"),  # a DICOM file without preamble starts at group 0008
 )
 _DETACHED = "{} keeps its voxels in another file. Save it as one file (.nii.gz or .mha)."
-# One slice along another axis than the patient's length is kept whole, in its usual view.
-_VIEW = {"L": "PIL", "R": "PIL", "P": "LIP", "A": "LIP", "S": "LPS", "I": "LPS"}
-
-
-class ScanError(ValueError):
-    """A scan or mask that cannot be used: says what was found, what was expected, what to do."""
 
 
 def sniff(file: Path) -> str:
@@ -77,24 +71,6 @@ def describe(file: Path) -> str:
     if all(byte in b"\t\n\r\f" or byte >= 32 for byte in head):
         return "holds plain text"
     return f"holds unknown data (it begins with {head[:4].hex(' ')})"
-
-
-def check_size(samples: int, name: str) -> None:
-    """Raise ScanError when a source states more samples than MAX_PIXELS."""
-    if samples > MAX_PIXELS:
-        raise ScanError(
-            f"{name} states {samples:,} samples, more than the {MAX_PIXELS:,} that are "
-            "read. Crop it or reduce its resolution."
-        )
-
-
-def check_finite(bad: int, name: str) -> None:
-    """Raise ScanError when some values of a source are NaN or infinite."""
-    if bad:
-        raise ScanError(
-            f"{name} holds {bad} values that are NaN or infinite. Replace them, for "
-            "example by 0, and save it again."
-        )
 
 
 def read_picture(file: Path, name: str, kind: str) -> np.ndarray:
@@ -167,36 +143,7 @@ def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np
             )
         _check_content(first, name, kind)
         image = reader.Execute() if len(files) == 1 else _read_series(files, name)
-    return _to_patient_axes(image)
-
-
-def restore_grid(mask: np.ndarray, grid: dict):
-    """SimpleITK image, uint8, of a (slices, height, width) mask on the grid it was read from."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    # Exact axes, not the true direction: at 45 degrees rounding could pick another permutation.
-    cosines = sitk.DICOMOrientImageFilter.GetDirectionCosinesFromOrientation(grid["view"])
-    image.SetDirection(cosines)
-    image = sitk.DICOMOrient(image, grid["orientation"])
-    if len(grid["size"]) == 2:
-        image = image[:, :, 0]
-    image.SetSpacing(grid["spacing"])
-    image.SetOrigin(grid["origin"])
-    image.SetDirection(grid["direction"])
-    return image
-
-
-def as_image(pixels: np.ndarray, affine: np.ndarray):
-    """SimpleITK image of a (slices, height, width) array placed in the patient by its affine."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(pixels)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(affine[:3, 3].tolist())
-    return image
+    return to_patient_axes(image)
 
 
 def series_files(folder: Path, name: str) -> list[Path]:
@@ -439,33 +386,3 @@ def _description(file: str) -> str:
     key = "0008|103e"
     text = reader.GetMetaData(key).strip() if reader.HasMetaDataKey(key) else ""
     return text or "no description"
-
-
-def _to_patient_axes(image) -> tuple[np.ndarray, np.ndarray, dict]:
-    import SimpleITK as sitk
-
-    parts = [image]
-    if image.GetDimension() == 4:
-        parts = [image[:, :, :, channel] for channel in range(image.GetSize()[3])]
-    grid = {
-        "size": parts[0].GetSize(),
-        "spacing": parts[0].GetSpacing(),
-        "origin": parts[0].GetOrigin(),
-        "direction": parts[0].GetDirection(),
-    }
-    if image.GetDimension() == 2:
-        parts = [sitk.JoinSeries(image)]
-    cosines = parts[0].GetDirection()
-    code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(cosines)
-    thin = [letter for letter, count in zip(code, parts[0].GetSize(), strict=True) if count == 1]
-    view = _VIEW[thin[0]] if len(thin) == 1 else "LPS"
-    parts = [sitk.DICOMOrient(part, view) for part in parts]
-
-    pixels = np.stack([sitk.GetArrayViewFromImage(part) for part in parts], axis=-1)
-    if pixels.ndim == 5:  # a vector image: its components are the channels
-        pixels = pixels[..., 0]
-    affine = np.eye(4)
-    direction = np.reshape(parts[0].GetDirection(), (3, 3))
-    affine[:3, :3] = direction * parts[0].GetSpacing()
-    affine[:3, 3] = parts[0].GetOrigin()
-    return pixels, affine, {**grid, "orientation": code, "view": view}

@@ -12,7 +12,7 @@ import numpy as np
 from brainseg.inference.predictor import expected_results, load_usable, predict_all
 from brainseg.metrics import overlap
 from brainseg.scans import corruptions, rendering
-from brainseg.scans.reading import Scan, ScanError
+from brainseg.scans.scan import Scan, ScanError
 from brainseg.ui import view
 from brainseg.ui.session import Step, read_example, require_checkpoints
 from brainseg.ui.view import View

@@ -29,7 +29,7 @@ from brainseg.inference.predictor import (
     warm_up,
 )
 from brainseg.scans.preprocessing import normalise, prepare, restore
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 BASES = ["unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce"]
 MODELS = ["unet-bce", *BASES, "unetpp-bce"]

@@ -15,18 +15,12 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from brainseg.scans import formats
-from brainseg.scans import reading as scan_module
-from brainseg.scans.reading import (
-    Scan,
-    ScanError,
-    mask_suffix,
-    natural_key,
-    read_mask,
-    read_scan,
-    read_sequences,
-    write_mask,
-)
+from brainseg.scans import archives, formats, masks
+from brainseg.scans import scan as scan_module
+from brainseg.scans.masks import mask_suffix, read_mask, write_mask
+from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import Scan, ScanError, natural_key
+from brainseg.scans.sequences import read_sequences
 
 ORIENTATIONS = ["LPS", "RAS", "LAS", "PIR", "ASL", "SRA", "IPL", "RSP"]
 VOLUME_SUFFIXES = [".nii", ".nii.gz", ".mha", ".nrrd"]
@@ -543,7 +537,7 @@ def test_zip_of_a_series_or_of_one_file(tmp_path):
 
 
 def test_zip_is_unpacked_to_a_folder_that_goes_away(tmp_path, monkeypatch):
-    monkeypatch.setattr(scan_module.tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(archives.tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     volume(tmp_path / "a.nii", noise(3, 4, 5))
     read_scan(archive(tmp_path / "a.zip", {"a.nii": (tmp_path / "a.nii").read_bytes()}))
@@ -575,10 +569,10 @@ def test_bad_zips(tmp_path, monkeypatch):
     big = archive(tmp_path / "bomb.zip", {"a.nii": bytes(10**6)})
     (tmp_path / "cut.zip").write_bytes(big.read_bytes()[:-30])
     refused(tmp_path / "cut.zip", "truncated")
-    monkeypatch.setattr(scan_module, "MAX_UNPACKED_BYTES", 10**5)
+    monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 10**5)
     refused(big, "unpacks to more", "100,000")
     with pytest.raises(ScanError, match="than it declares"):
-        scan_module._copy(io.BytesIO(bytes(20)), tmp_path / "out", 10, "a.zip")
+        archives._copy(io.BytesIO(bytes(20)), tmp_path / "out", 10, "a.zip")
 
 
 # ---------------------------------------------------------------- bad input
@@ -662,7 +656,7 @@ def test_constant_images_are_allowed(tmp_path):
 
 
 def test_size_is_refused_before_decoding(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "MAX_PIXELS", 100)
+    monkeypatch.setattr(scan_module, "MAX_PIXELS", 100)
     Image.fromarray(noise(20, 20)).save(tmp_path / "a.png")
     Image.fromarray(noise(20, 20)).save(tmp_path / "a.jpg")
     cv2.imwritemulti(str(tmp_path / "a.tif"), [noise(9, 9)] * 2)
@@ -670,7 +664,7 @@ def test_size_is_refused_before_decoding(tmp_path, monkeypatch):
     for suffix in VOLUME_SUFFIXES:
         volume(tmp_path / f"a{suffix}", noise(5, 5, 5))
     dicom_series(tmp_path / "s", noise(3, 6, 6, dtype=np.int16))
-    for name in ("_pillow_array", "_opencv_frames", "_read_series", "_to_patient_axes"):
+    for name in ("_pillow_array", "_opencv_frames", "_read_series", "to_patient_axes"):
         monkeypatch.setattr(formats, name, lambda *_: pytest.fail("decoded"))
     for path in tmp_path.iterdir():
         refused(path, "more than the 100", "Crop")
@@ -893,7 +887,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, suffix):
         temporary.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr(scan_module, "_write", broken)
+    monkeypatch.setattr(masks, "_write", broken)
     refused(
         path, "no space left", read=lambda path: write_mask(np.zeros((1, 8, 8), bool), scan, path)
     )
@@ -906,7 +900,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, suffix):
 def test_reading_a_png_stays_light(tmp_path):
     Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
     code = (
-        "import sys; from brainseg.scan import read_scan; read_scan(sys.argv[1]); "
+        "import sys; from brainseg.scans.reading import read_scan; read_scan(sys.argv[1]); "
         "print([m for m in ('SimpleITK', 'cv2', 'torch', 'scipy') if m in sys.modules])"
     )
     out = subprocess.run(
