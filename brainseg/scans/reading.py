@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.scans.archives import unpacked
-from brainseg.scans.formats import (
+from brainseg.scans.formats.volumes import (
     PICTURES,
     READABLE,
     VOLUMES,

@@ -15,8 +15,9 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from brainseg.scans import archives, formats, masks
+from brainseg.scans import archives, masks
 from brainseg.scans import scan as scan_module
+from brainseg.scans.formats import volumes as formats
 from brainseg.scans.masks import mask_suffix, read_mask, write_mask
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError, natural_key
