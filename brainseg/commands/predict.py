@@ -12,7 +12,7 @@ import numpy as np
 
 from brainseg.checkpoints.folder import replacing
 from brainseg.inference.predictor import Comparison, Predictor, predict_all
-from brainseg.scans.formats.volumes import sniff
+from brainseg.scans.formats.sniffing import sniff
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.rendering import display_volume, largest_slice, overlay
 from brainseg.scans.scan import Scan, ScanError, natural_key

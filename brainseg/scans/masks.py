@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.scans.formats.volumes import PICTURES
+from brainseg.scans.formats.sniffing import PICTURES
 from brainseg.scans.geometry import as_image, distance_mm, restore_grid
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError

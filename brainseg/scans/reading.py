@@ -10,17 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.scans.archives import unpacked
-from brainseg.scans.formats.volumes import (
-    PICTURES,
-    READABLE,
-    VOLUMES,
-    describe,
-    read_npy,
-    read_picture,
-    read_volume,
-    series_files,
-    sniff,
-)
+from brainseg.scans.formats.arrays import read_npy
+from brainseg.scans.formats.dicom import series_files
+from brainseg.scans.formats.pictures import read_picture
+from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, describe, sniff
+from brainseg.scans.formats.volumes import read_volume
 from brainseg.scans.scan import Scan, ScanError, check_finite, check_size, natural_key
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from brainseg.scans import archives, masks
 from brainseg.scans import scan as scan_module
-from brainseg.scans.formats import volumes as formats
+from brainseg.scans.formats import pictures, volumes
 from brainseg.scans.masks import mask_suffix, read_mask, write_mask
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError, natural_key
@@ -665,8 +665,13 @@ def test_size_is_refused_before_decoding(tmp_path, monkeypatch):
     for suffix in VOLUME_SUFFIXES:
         volume(tmp_path / f"a{suffix}", noise(5, 5, 5))
     dicom_series(tmp_path / "s", noise(3, 6, 6, dtype=np.int16))
-    for name in ("_pillow_array", "_opencv_frames", "_read_series", "to_patient_axes"):
-        monkeypatch.setattr(formats, name, lambda *_: pytest.fail("decoded"))
+    for module, name in [
+        (pictures, "_pillow_array"),
+        (pictures, "_opencv_frames"),
+        (volumes, "read_series"),
+        (volumes, "to_patient_axes"),
+    ]:
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("decoded"))
     for path in tmp_path.iterdir():
         refused(path, "more than the 100", "Crop")
 
