@@ -9,11 +9,11 @@ __version__ = "0.1.0"
 # Names are fetched on first use, so that `import brainseg` stays cheap.
 _HOMES = {
     "read_scan": "brainseg.scans.reading",
-    "read_mask": "brainseg.scans.reading",
-    "read_sequences": "brainseg.scans.reading",
-    "write_mask": "brainseg.scans.reading",
-    "Scan": "brainseg.scans.reading",
-    "ScanError": "brainseg.scans.reading",
+    "read_mask": "brainseg.scans.masks",
+    "read_sequences": "brainseg.scans.sequences",
+    "write_mask": "brainseg.scans.masks",
+    "Scan": "brainseg.scans.scan",
+    "ScanError": "brainseg.scans.scan",
     "load": "brainseg.inference.loading",
     "compare": "brainseg.inference.comparing",
     "Predictor": "brainseg.inference.predictor",

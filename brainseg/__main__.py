@@ -303,7 +303,10 @@ def _report(args: argparse.Namespace) -> int:
 def _predict(args: argparse.Namespace) -> int:
     from brainseg.commands.predict import describe, expand, predict_to_folder
     from brainseg.inference.predictor import WORTH_TUNING
-    from brainseg.scans.reading import ScanError, read_mask, read_scan, read_sequences
+    from brainseg.scans.masks import read_mask
+    from brainseg.scans.reading import read_scan
+    from brainseg.scans.scan import ScanError
+    from brainseg.scans.sequences import read_sequences
 
     sequences = {k: getattr(args, k) for k in ("flair", "t1", "t1c") if getattr(args, k)}
     if bool(args.scans) == bool(sequences):

@@ -28,7 +28,7 @@ from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import AUTO, predict_all
 from brainseg.machine import usable_cores
 from brainseg.metrics import overlap
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 ROUNDS = 15
 VOLUME_SHAPE = (155, 240, 240)

@@ -17,7 +17,7 @@ import torch
 
 from brainseg.checkpoints.folder import Checkpoint, find_base, find_checkpoints, load_module
 from brainseg.scans.preprocessing import normalise, prepare, restore
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 _BATCH = 16
 

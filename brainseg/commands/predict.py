@@ -12,9 +12,10 @@ import numpy as np
 from brainseg.files import replacing, write_json
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Comparison
-from brainseg.scans.formats import sniff
-from brainseg.scans.reading import Scan, ScanError, mask_suffix, natural_key, write_mask
+from brainseg.scans.formats.sniffing import sniff
+from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.rendering import display_volume, largest_slice, overlay
+from brainseg.scans.scan import Scan, ScanError, natural_key
 
 
 def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from brainseg.data.case import Case, CaseRef, DataError, naming
-from brainseg.scans.reading import read_mask, read_sequences
+from brainseg.scans.masks import read_mask
+from brainseg.scans.sequences import read_sequences
 
 TITLE = "BraTS, Brain Tumor Segmentation challenge"
 LICENCE = "the terms of its release (CC BY-NC-SA or CC BY, registration needed)"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.scans.reading import Scan, ScanError
+from brainseg.scans.scan import Scan, ScanError
 
 
 class DataError(ValueError):

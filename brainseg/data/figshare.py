@@ -16,7 +16,8 @@ import numpy as np
 
 from brainseg.data.case import Case, CaseRef, DataError, naming
 from brainseg.data.slices import slices_ref
-from brainseg.scans.reading import Scan, natural_key, picture_size
+from brainseg.scans.reading import picture_size
+from brainseg.scans.scan import Scan, natural_key
 
 TITLE = "Brain Tumor Dataset (figshare, Cheng et al.)"
 LICENCE = "CC BY 4.0"

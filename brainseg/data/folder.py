@@ -12,7 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from brainseg.data.case import Case, CaseRef, DataError, naming
-from brainseg.scans.reading import natural_key, read_mask, read_scan
+from brainseg.scans.masks import read_mask
+from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import natural_key
 
 TITLE = "your own folder"
 LICENCE = "your own"

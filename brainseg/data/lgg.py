@@ -10,7 +10,7 @@ from pathlib import Path
 
 from brainseg.data.case import CaseRef, DataError
 from brainseg.data.slices import slices_ref
-from brainseg.scans.reading import natural_key
+from brainseg.scans.scan import natural_key
 
 TITLE = "LGG MRI Segmentation (TCGA lower-grade glioma, Buda et al. 2019)"
 LICENCE = "CC BY-NC-SA 4.0"

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.data.case import Case, CaseRef, DataError, naming
-from brainseg.scans.reading import Scan, read_mask, read_scan
+from brainseg.scans.masks import read_mask
+from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import Scan
 
 
 def slices_ref(

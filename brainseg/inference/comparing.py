@@ -13,7 +13,7 @@ from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import Predictor, Progress, example_scan, predict_all
 from brainseg.inference.results import Comparison, Result
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from brainseg.inference.fusion import fuse, mean_result
 from brainseg.inference.results import FUSIONS, Result
 from brainseg.inference.turns import MOST_SLICES, Batcher
 from brainseg.scans.preprocessing import Prepared, normalise, prepare, restore
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 log = logging.getLogger(__name__)
 

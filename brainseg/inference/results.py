@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from brainseg.metrics import overlap
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 # Of the models that a stack reads too, and last the mean of every single model.
 FUSIONS = ("fusion_mean", "fusion_weighted", "fusion_vote", "fusion_staple", "fusion_all")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 _SIDE = 128  # slices are looked at in this size
 _SLICES = 9  # so many, evenly spaced, from the middle half of a volume

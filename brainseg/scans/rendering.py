@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 MASK_COLOUR = (213, 94, 0)  # vermilion
 TRUTH_COLOUR = (86, 180, 233)  # sky blue

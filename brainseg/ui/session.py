@@ -27,16 +27,11 @@ from brainseg.inference.predictor import Predictor, expected_results
 from brainseg.inference.results import Comparison
 from brainseg.metrics import agreement
 from brainseg.scans import guard, rendering
+from brainseg.scans.masks import mask_suffix, read_mask, write_mask
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
-from brainseg.scans.reading import (
-    Scan,
-    ScanError,
-    mask_suffix,
-    read_mask,
-    read_scan,
-    read_sequences,
-    write_mask,
-)
+from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import Scan, ScanError
+from brainseg.scans.sequences import read_sequences
 from brainseg.study import estimate
 from brainseg.ui import receipt, view
 from brainseg.ui.view import View

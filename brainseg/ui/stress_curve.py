@@ -13,7 +13,7 @@ from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import expected_results, predict_all
 from brainseg.metrics import overlap
 from brainseg.scans import corruptions, rendering
-from brainseg.scans.reading import Scan, ScanError
+from brainseg.scans.scan import Scan, ScanError
 from brainseg.ui import view
 from brainseg.ui.session import Step, read_example, require_checkpoints
 from brainseg.ui.view import View

@@ -17,7 +17,7 @@ import numpy as np
 from brainseg.inference.results import Result
 from brainseg.metrics import agreement, overlap
 from brainseg.scans import rendering
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 from brainseg.ui import words
 
 MAX_SIDE = 768

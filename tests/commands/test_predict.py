@@ -12,7 +12,9 @@ from PIL import Image
 from brainseg.__main__ import main
 from brainseg.inference.loading import load
 from brainseg.inference.results import FUSIONS
-from brainseg.scans.reading import Scan, read_scan, read_sequences
+from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import Scan
+from brainseg.scans.sequences import read_sequences
 
 MODELS = ["unet-bce", "unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce", "unetpp-bce"]
 ALL = [*MODELS, *FUSIONS]

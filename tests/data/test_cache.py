@@ -19,7 +19,7 @@ from brainseg.data import load_dataset
 from brainseg.data.cache import prepared_set
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.scans import preprocessing
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 
 def refuse():
@@ -145,7 +145,8 @@ from pathlib import Path
 import numpy as np
 from brainseg.data.cache import prepared_set
 from brainseg.data.case import Case, CaseRef
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
+from brainseg.scans.scan import Scan
 
 pixels = np.full((2, 32, 32, 3), 99, np.uint8)
 

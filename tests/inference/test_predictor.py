@@ -23,7 +23,7 @@ from brainseg.inference.loading import load, load_all
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import FUSIONS, Comparison, Result
 from brainseg.scans.preprocessing import normalise, prepare, restore
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 BASES = ["unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce"]
 MODELS = ["unet-bce", *BASES, "unetpp-bce"]

@@ -4,7 +4,7 @@ import pytest
 
 from brainseg.data.phantom import make_case
 from brainseg.scans import guard
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 ROWS, COLUMNS = np.mgrid[:128, :128]
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from brainseg.scans import rendering
-from brainseg.scans.reading import Scan
 from brainseg.scans.rendering import MASK_COLOUR, TRUTH_COLOUR
+from brainseg.scans.scan import Scan
 
 MARKED, TRUE = list(MASK_COLOUR), list(TRUTH_COLOUR)
 

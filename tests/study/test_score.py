@@ -17,7 +17,7 @@ from brainseg.data import phantom
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of
 from brainseg.inference.results import FUSIONS, Result
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 from brainseg.study import score as evaluation
 from brainseg.study.score import evaluate, select_patients, summary, write_results
 

@@ -139,7 +139,8 @@ def scan_nifti(tmp_path) -> tuple[Path, Path]:
     import SimpleITK as sitk
 
     from brainseg.data.phantom import make_case
-    from brainseg.scans.reading import read_scan, write_mask
+    from brainseg.scans.masks import write_mask
+    from brainseg.scans.reading import read_scan
 
     case = make_case(3, "large", size=64, slices=6)
     image = sitk.GetImageFromArray(case.scan.pixels[..., 1].astype(np.int16))

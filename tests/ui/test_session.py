@@ -12,7 +12,8 @@ from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data import phantom
 from brainseg.inference import results
 from brainseg.inference.results import Comparison, Result
-from brainseg.scans.reading import Scan, ScanError, read_scan
+from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import Scan, ScanError
 from brainseg.study import estimate
 from brainseg.ui import markup, session, stress_curve, view, words
 

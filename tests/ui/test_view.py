@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from brainseg.inference.results import Comparison, Result
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 from brainseg.ui import view
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.phantom.patient import KINDS, draw_patient
 from brainseg.data.phantom.scanner import render
-from brainseg.scans.reading import Scan
+from brainseg.scans.scan import Scan
 
 TITLE = "Procedural head phantoms with tumours"
 LICENCE = "Apache-2.0, as the code: generated, no patient's data"

@@ -1,0 +1,76 @@
+"""Unpacking a .zip that a stranger may have packed, before a scan is read from it."""
+
+import re
+import stat
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from brainseg.scans.scan import MAX_PIXELS, ScanError, natural_key
+
+MAX_UNPACKED_BYTES = 8 * MAX_PIXELS
+"""Largest total size of the files in a .zip."""
+
+
+@contextmanager
+def unpacked(path: Path, name: str):
+    """The files of a .zip, flat in a folder that goes away on leaving.
+
+    `name` is what messages call the archive. Raises ScanError for entries with unsafe paths, links,
+    a password, more than MAX_UNPACKED_BYTES, and archives of arrays; zipfile's errors for damage.
+    """
+    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        for entry in entries:
+            _check_entry(entry, name)
+        if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+            raise ScanError(
+                f"{name} unpacks to more than the {MAX_UNPACKED_BYTES:,} bytes that "
+                "are read. Put one scan into it only."
+            )
+        if path.suffix.lower() == ".npz" or any(e.filename.endswith(".npy") for e in entries):
+            raise ScanError(
+                f"{name} is a .npz archive of arrays, expected one array. "
+                "Save the scan's pixels with numpy.save as .npy."
+            )
+        left = MAX_UNPACKED_BYTES
+        entries.sort(key=lambda entry: natural_key(entry.filename))
+        for number, entry in enumerate(entries):
+            inner = PurePosixPath(entry.filename)
+            if inner.name.startswith(".") or "__MACOSX" in inner.parts:
+                continue
+            # Flat, plain names: nothing in the archive decides where its files go.
+            target = Path(folder) / re.sub(r"[^\w.-]", "_", inner.name)[-80:]
+            if target.exists():
+                target = target.with_name(f"{number}-{target.name}")
+            with archive.open(entry) as packed:
+                left -= _copy(packed, target, left, name)
+        yield Path(folder)
+
+
+def _check_entry(entry: zipfile.ZipInfo, name: str) -> None:
+    inner = entry.filename.replace("\\", "/")
+    if inner.startswith("/") or ".." in inner.split("/") or re.match(r"[A-Za-z]:", inner):
+        raise ScanError(
+            f"{name} holds an entry with an unsafe path ({entry.filename}). "
+            "Pack the scan's files again, without parent or absolute paths."
+        )
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise ScanError(
+            f"{name} holds a symbolic link ({entry.filename}). Pack the files themselves."
+        )
+    if entry.flag_bits & 1:
+        raise ScanError(f"{name} is protected by a password. Pack it without one.")
+
+
+def _copy(packed, target: Path, limit: int, name: str) -> int:
+    """Unpack one entry, whatever size it declared; returns the bytes written."""
+    written = 0
+    with target.open("wb") as out:
+        while chunk := packed.read(2**20):
+            written += len(chunk)
+            if written > limit:
+                raise ScanError(f"{name} unpacks to more than it declares. Pack it again.")
+            out.write(chunk)
+    return written

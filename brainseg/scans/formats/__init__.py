@@ -1,0 +1,1 @@
+"""Decoders behind `read_scan`, one file per kind of format."""

@@ -1,0 +1,68 @@
+"""What a file is, by its content: the kinds of scan that are known, and how each begins."""
+
+import gzip
+import re
+from pathlib import Path
+
+PICTURES = ("png", "jpeg", "tiff", "bmp", "webp")
+VOLUMES = {
+    "nifti": "NiftiImageIO",
+    "dicom": "GDCMImageIO",
+    "mha": "MetaImageIO",
+    "nrrd": "NrrdImageIO",
+}
+READABLE = "PNG, JPEG, TIFF, BMP, WebP, NIfTI, DICOM, MHA, NRRD or .npy"
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"BM", "bmp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"\x93NUMPY", "npy"),
+    (b"NRRD000", "nrrd"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"\x08\0", "dicom"),  # a DICOM file without preamble starts at group 0008
+)
+
+
+def sniff(file: Path) -> str:
+    """Kind of a file by its first bytes: a picture, a volume, "npy", "zip", or "" when unknown."""
+    head = read_head(file)
+    if head.startswith(b"\x1f\x8b"):
+        with gzip.open(file) as stream:
+            head = stream.read(512)
+        return "nifti" if _is_nifti(head) else ""
+    if _is_nifti(head):
+        return "nifti"
+    if head[128:132] == b"DICM":
+        return "dicom"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if re.match(rb"\s*(ObjectType|NDims|Comment)\s*=", head):
+        return "mha"
+    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "")
+
+
+def describe(file: Path) -> str:
+    """What an unreadable file holds, in a few words."""
+    head = read_head(file)
+    if not head:
+        return "is empty (0 bytes)"
+    if head.startswith(b"\x1f\x8b"):
+        return "holds gzip data that is not NIfTI"
+    if all(byte in b"\t\n\r\f" or byte >= 32 for byte in head):
+        return "holds plain text"
+    return f"holds unknown data (it begins with {head[:4].hex(' ')})"
+
+
+def read_head(file: Path) -> bytes:
+    """First 512 bytes of a file, or all of a shorter one."""
+    with file.open("rb") as stream:
+        return stream.read(512)
+
+
+def _is_nifti(head: bytes) -> bool:
+    return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")

@@ -1,0 +1,142 @@
+"""Reading the tumour masks of scans, and writing masks back where the scans came from."""
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+from brainseg.scans.formats.sniffing import PICTURES
+from brainseg.scans.geometry import as_image, distance_mm, restore_grid
+from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import Scan, ScanError
+
+_MASK_SUFFIXES = (".nii.gz", ".nii", ".mha", ".nrrd", ".png", ".tif", ".tiff", ".npy")
+
+
+def read_mask(path, scan: Scan) -> np.ndarray:
+    """Read the tumour mask of a scan: bool (slices, height, width) on the grid of `scan.pixels`.
+
+    In volumes and arrays every value above 0 is tumour. Pictures must hold two values, 0 and
+    another, give or take compression noise; the threshold is half of the larger.
+
+    Raises ScanError when the size differs, when both state a geometry and lie more than a voxel
+    apart, when a picture is not binary, and as `read_scan` does.
+    """
+    mask = read_scan(path)
+    found, expected = mask.pixels.shape[:3], scan.pixels.shape[:3]
+    if found != expected:
+        raise ScanError(
+            f"{mask.source} has size {found} (slices, height, width), but the scan "
+            f"{scan.source} has {expected}. Give the mask drawn on this scan."
+        )
+    if mask.affine is not None and scan.affine is not None:
+        apart_mm = distance_mm(mask.affine, scan.affine, expected)
+        if apart_mm > max(scan.spacing_mm):
+            raise ScanError(
+                f"{mask.source} lies up to {apart_mm:.1f} mm away from the scan "
+                f"{scan.source}. Resample the mask onto the scan, or copy the scan's "
+                "geometry into its header."
+            )
+    values = mask.pixels.max(axis=-1)
+    if mask.format not in PICTURES:
+        return values > 0
+    if _looks_grey(values):
+        raise ScanError(
+            f"{mask.source} is not a mask: it holds {len(np.unique(values))} grey "
+            "values, expected 0 and one other. Save it with tumour white and the "
+            "rest black."
+        )
+    return values > values.max() / 2
+
+
+def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
+    """Write a mask so that it overlays the scan's source, and return the path.
+
+    mask: bool (slices, height, width), on the grid of `scan.pixels`. The suffix of `path` sets
+    the format: .png (one slice), .tif or .tiff (a page per slice) with 0 and 255; .npy (slices,
+    height, width), .nii, .nii.gz, .mha or .nrrd with 0 and 1, uint8. Medical formats get the
+    source's own size, orientation, spacing and origin. The file appears whole or not at all.
+
+    Raises ScanError for another shape, dtype or suffix, and when the file cannot be written.
+    """
+    mask, path = np.asarray(mask), Path(path)
+    suffix = next((s for s in _MASK_SUFFIXES if path.name.lower().endswith(s)), None)
+    if mask.dtype != bool:
+        raise ScanError(
+            f"The mask for {path.name} holds {mask.dtype}, expected bool. Threshold it first."
+        )
+    if mask.shape != scan.pixels.shape[:3]:
+        raise ScanError(
+            f"The mask for {path.name} has shape {mask.shape}, but the scan "
+            f"{scan.source} has {scan.pixels.shape[:3]}. Give a mask of that shape."
+        )
+    if suffix is None:
+        raise ScanError(
+            f"{path.name} has no suffix a mask can be written to. "
+            f"Use one of {', '.join(_MASK_SUFFIXES)}."
+        )
+    if suffix == ".png" and len(mask) > 1:
+        raise ScanError(
+            f"{path.name} can hold one slice, the mask has {len(mask)}. "
+            "Use .tif or a volume format."
+        )
+    if not path.parent.is_dir():
+        raise ScanError(
+            f"{path.name} cannot be written: there is no folder {path.parent}. Create it first."
+        )
+    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
+    try:
+        _write(mask, scan, temporary, suffix)
+        temporary.replace(path)  # atomic
+    except (OSError, RuntimeError) as error:
+        raise ScanError(
+            f"{path.name} could not be written ({error}). Check the folder's rights and free space."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def mask_suffix(scan: Scan) -> str:
+    """Suffix of the mask format that matches the scan's own; DICOM gets ".nii.gz"."""
+    if scan.format in PICTURES:
+        return ".png" if len(scan.pixels) == 1 else ".tif"
+    return ".nii.gz" if scan.format in ("nifti", "dicom") else f".{scan.format}"
+
+
+def _looks_grey(values: np.ndarray) -> bool:
+    """Whether a picture has in-between values that noise and soft edges do not explain."""
+    top = float(values.max())
+    between = (values > 0.15 * top) & (values < 0.85 * top)
+    core = values[:, 1:-1, 1:-1]
+    label = between[:, 1:-1, 1:-1]  # an even patch, which noise and edges do not have
+    for neighbour in (
+        values[:, :-2, 1:-1],
+        values[:, 2:, 1:-1],
+        values[:, 1:-1, :-2],
+        values[:, 1:-1, 2:],
+    ):
+        label = label & (core == neighbour)
+    return bool(between.mean() > 0.02 or label.any())
+
+
+def _write(mask: np.ndarray, scan: Scan, path: Path, suffix: str) -> None:
+    if suffix == ".npy":
+        np.save(path, mask.astype(np.uint8))
+    elif suffix in (".png", ".tif", ".tiff"):
+        from PIL import Image
+
+        first, *rest = [Image.fromarray(page.astype(np.uint8) * 255) for page in mask]
+        if suffix == ".png":
+            first.save(path)
+        else:
+            first.save(path, save_all=True, append_images=rest, compression="tiff_adobe_deflate")
+    else:
+        import SimpleITK as sitk
+
+        if scan.geometry is not None:
+            image = restore_grid(mask, scan.geometry)
+        else:
+            affine = np.eye(4) if scan.affine is None else scan.affine
+            image = as_image(mask.astype(np.uint8), affine)
+        sitk.WriteImage(image, str(path), useCompression=True)

@@ -1,0 +1,65 @@
+"""What a scan is in memory, and what every reader of one holds it to.
+
+Volumes are axial slices in LPS: rows run front to back, columns from the patient's right to the
+left, slices from the feet to the head. A picture is a scan of one slice, as stored.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+MAX_PIXELS = 512 * 512 * 1024
+"""Largest number of samples (slices x height x width x channels) that is read from one source."""
+
+
+class ScanError(ValueError):
+    """A scan or mask that cannot be used: says what was found, what was expected, what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A scan in memory; a 2-D image is a scan of one slice.
+
+    pixels: (slices, height, width, channels), 1 or 3 channels, numeric dtype of the source (bool
+        becomes uint8), finite, C-contiguous.
+    spacing_mm: (slice, row, column) in mm, or None where the file states none.
+    affine: (4, 4) float64, index (column, row, slice, 1) of `pixels` to LPS position in mm.
+    source: file name, for messages.
+    format: kind of the source: "png", "jpeg", "tiff", "bmp", "webp", "npy", "nifti", "dicom",
+        "mha" or "nrrd".
+    geometry: the source's own voxel grid, opaque; lets `write_mask` give a mask back on it.
+    """
+
+    pixels: np.ndarray
+    spacing_mm: tuple[float, float, float] | None = None
+    affine: np.ndarray | None = None
+    source: str = ""
+    format: str = "npy"
+    geometry: dict | None = None
+
+
+def natural_key(name) -> list:
+    """Sort key that puts `slice_2` before `slice_10`."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part.lower())
+        for part in re.split(r"(\d+)", str(name))
+    ]
+
+
+def check_size(samples: int, name: str) -> None:
+    """Raise ScanError when a source states more samples than MAX_PIXELS."""
+    if samples > MAX_PIXELS:
+        raise ScanError(
+            f"{name} states {samples:,} samples, more than the {MAX_PIXELS:,} that are "
+            "read. Crop it or reduce its resolution."
+        )
+
+
+def check_finite(bad: int, name: str) -> None:
+    """Raise ScanError when some values of a source are NaN or infinite."""
+    if bad:
+        raise ScanError(
+            f"{name} holds {bad} values that are NaN or infinite. Replace them, for "
+            "example by 0, and save it again."
+        )
