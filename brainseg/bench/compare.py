@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from brainseg.bench import hardware, plain_comparison, serving, stand_ins
 from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
-from brainseg.checkpoints.folder import load_module, read_checkpoint
+from brainseg.checkpoints.folder import Checkpoint, load_module, read_checkpoint
 from brainseg.data.phantom import make_case
 from brainseg.inference import predictor as inference
 from brainseg.inference.backends import fastest, open_backend
 from brainseg.machine import usable_cores
 from brainseg.metrics import overlap
+from brainseg.models.operations import operations
 from brainseg.scans.reading import Scan
 
 ROUNDS = 15
@@ -284,9 +284,8 @@ def _backends(folder: Path, compile_s: float) -> dict:
     return {"models": models}
 
 
-def _compiled_ms(checkpoint) -> dict[str, float]:
-    settings = checkpoint.settings
-    planes = np.zeros((1, settings.channels, settings.size, settings.size), np.float32)
+def _compiled_ms(checkpoint: Checkpoint) -> dict[str, float]:
+    planes = _empty_planes(checkpoint)
     try:
         run = open_backend("pytorch-compiled", checkpoint)
         run(planes)
@@ -325,7 +324,9 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
         kind = str(dtype).removeprefix("torch.")
         if kind not in peaks:
             peaks[kind] = hardware.matrix_product_flops(torch.device("cpu"), dtype)
-        floor_s = operations(read_checkpoint(folder / name)) / peaks[kind]
+        checkpoint = read_checkpoint(folder / name)
+        planes = torch.from_numpy(_empty_planes(checkpoint))
+        floor_s = operations(load_module(checkpoint), planes) / peaks[kind]
         total_s, total_floor_s = total_s + seconds, total_floor_s + floor_s
         result |= {
             f"{name}_backend": backend,
@@ -337,13 +338,10 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
     return {**result, "all_floor_ratio": total_s / total_floor_s, "peak_gflops": gflops}
 
 
-def operations(checkpoint) -> int:
-    """Additions and multiplications of the convolutions for one slice."""
+def _empty_planes(checkpoint: Checkpoint) -> np.ndarray:
+    """Zeros in place of one slice of what a network reads."""
     settings = checkpoint.settings
-    planes = torch.zeros(1, settings.channels, settings.size, settings.size)
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        load_module(checkpoint)(planes)
-    return counter.get_total_flops()
+    return np.zeros((1, settings.channels, settings.size, settings.size), np.float32)
 
 
 def _volume(shape: tuple[int, int, int], reference: Callable, ours: Callable) -> dict:

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
 
 from brainseg.bench import hardware, plain_training
 from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.cache import PreparedSet, prepared_set
+from brainseg.models.operations import operations
 from brainseg.models.specs import MODELS
 from brainseg.training.batches import Batches
 from brainseg.training.learner import Learner, make_accelerator, make_learner
@@ -78,7 +78,7 @@ def _model(config: Config, data: PreparedSet, pairs, accelerator, peak: float) -
             times["ours"] += hardware.step_seconds(ours, device)
             times["input"] += hardware.step_seconds(_our_inputs(batches, config), device)
     medians = {key: statistics.median(values) for key, values in times.items()}
-    flops = _flops(learner, batches, config)
+    flops = _step_operations(learner, batches, config)
     name = config.model
     return {
         f"{name}_step_ratio": medians["reference"] / medians["ours"],
@@ -148,14 +148,12 @@ def _our_inputs(batches: Batches, config: Config) -> Iterator[tuple]:
         yield batches.augmented(rows, int(rng.integers(2**31)))
 
 
-def _flops(learner: Learner, batches: Batches, config: Config) -> int:
-    """Operations of one step: the forward pass's convolutions three times, because a backward pass
-    forms the gradients of inputs and of weights. (torch counts a depthwise convolution's backward
-    pass as if it were a dense one.)"""
+def _step_operations(learner: Learner, batches: Batches, config: Config) -> int:
+    """The forward pass's operations three times, because a backward pass forms the gradients of
+    inputs and of weights. (torch counts a depthwise convolution's backward pass as if it were a
+    dense one.)"""
     x, _ = next(_our_inputs(batches, config))
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        learner.model(x)
-    return 3 * counter.get_total_flops()
+    return 3 * operations(learner.model, x)
 
 
 def _write_files(refs, folder: Path) -> list[tuple[Path, Path]]:
