@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from brainseg.bench import hardware, plain_training
+from brainseg.bench.processes import in_own_process
 from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.cache import PreparedSet, prepared_set
@@ -71,7 +72,7 @@ def _model(config: Config, data: PreparedSet, pairs, accelerator, peak: float) -
     learner = make_learner(config, accelerator)
     ours = _our_steps(learner, batches, config)
     times: dict[str, list[float]] = {"reference": [], "ours": [], "input": []}
-    with plain_training.in_own_process(config, pairs, device.type) as measure:
+    with in_own_process(plain_training.make, config, pairs, device.type) as measure:
         workers = min(WORKERS, key=lambda count: statistics.median(measure(count)))
         for _ in range(ROUNDS):
             times["reference"] += measure(workers)

@@ -2,11 +2,9 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from brainseg.bench import compare, plain_comparison, stand_ins
-from brainseg.bench.processes import in_own_process, resident_gb
 from brainseg.inference.predictor import load_usable, predict_all
 
 
@@ -17,29 +15,6 @@ def test_the_plain_comparison_finds_the_same_masks(random_checkpoints, phantom_c
     for result in predict_all(phantom_case.scan, predictors):
         if result.name != "fusion_weighted":  # stand-ins have no scores to weigh them by
             assert (masks[result.name] == result.mask).mean() > 0.999, result.name
-
-
-def _scaler(factor):
-    def scale(value):
-        if value is None:
-            raise ValueError("nothing to scale")
-        return factor * value
-
-    return scale
-
-
-def test_work_in_a_process_of_its_own():
-    with in_own_process(_scaler, 3) as scale:
-        assert scale(2) == 6
-        with pytest.raises(ValueError, match="nothing to scale"):
-            scale(None)
-        assert scale(1) == 3  # an error does not end it
-
-
-def test_resident_memory_is_that_of_this_process():
-    before = resident_gb()
-    held = np.ones(2**27, np.uint8)
-    assert 0.1 < resident_gb() - before < 0.2 and held.any()
 
 
 @pytest.mark.slow
