@@ -27,6 +27,7 @@ from brainseg.machine import usable_cores
 from brainseg.metrics import overlap
 from brainseg.models.operations import operations
 from brainseg.scans.reading import Scan
+from brainseg.study.claims import ROWS
 
 ROUNDS = 15
 VOLUME_SHAPE = (155, 240, 240)
@@ -274,13 +275,13 @@ def _backends(folder: Path, compile_s: float) -> dict:
     """What each model's choice was made from, and the compiled network where there is time."""
     models = {}
     give_up = time.perf_counter() + compile_s
-    for model, loss in stand_ins.ROWS:
-        checkpoint = read_checkpoint(folder / f"{model}-{loss}")
+    for name in ROWS:
+        checkpoint = read_checkpoint(folder / name)
         known = fastest.remembered(checkpoint)
         ms = dict(known.ms)
         if time.perf_counter() < give_up:
             ms |= _compiled_ms(checkpoint)
-        models[checkpoint.name] = {"ms": ms, "difference": known.difference}
+        models[name] = {"ms": ms, "difference": known.difference}
     return {"models": models}
 
 
@@ -315,8 +316,7 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
     result: dict = {}
     peaks: dict[str, float] = {}
     total_s = total_floor_s = 0.0
-    for model, loss in stand_ins.ROWS:
-        name = f"{model}-{loss}"
+    for name in ROWS:
         backend, seconds = ours("network", name, rounds)
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(
             backend.rpartition("-")[2], torch.float32

@@ -22,15 +22,8 @@ from brainseg.config import Config
 from brainseg.data.phantom import make_case
 from brainseg.models.building import create_model
 from brainseg.scans import preprocessing
-
-ROWS = (
-    ("unet", "bce"),
-    ("unet", "hybrid"),
-    ("unet_resnet34", "bce"),
-    ("deeplabv3plus", "bce"),
-    ("unetpp", "bce"),
-    ("unetpp", "hybrid"),
-)
+from brainseg.study.claims import ROWS
+from brainseg.training.planning import parse_name
 
 
 def gather(shipped: Path, folder: Path, size: int = preprocessing.SIZE) -> list[str]:
@@ -40,10 +33,12 @@ def gather(shipped: Path, folder: Path, size: int = preprocessing.SIZE) -> list[
     """
     image = _example(size)
     random = []
-    for seed, (model, loss) in enumerate(ROWS):
+    for seed, name in enumerate(ROWS):
+        model, encoder, loss = parse_name(name)
         config = Config(
-            model=model, loss=loss, encoder_weights=None, dataset="phantom", size=size, seed=seed
-        )
+            model=model, loss=loss, encoder=encoder, encoder_weights=None, dataset="phantom",
+            size=size, seed=seed,
+        )  # fmt: skip
         bases = config.bases if config.is_stack else ()
         try:
             if set(bases) & set(random):

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from brainseg.bench import compare, plain_comparison, stand_ins
+from brainseg.bench import compare, plain_comparison
 from brainseg.inference.predictor import load_usable, predict_all
+from brainseg.study.claims import ROWS
 
 
 def test_the_plain_comparison_finds_the_same_masks(random_checkpoints, phantom_case):
@@ -24,9 +25,8 @@ def test_the_whole_benchmark_in_small(tmp_path):
         comparisons=2, compile_s=0,
     )  # fmt: skip
     json.dumps(result, allow_nan=False)
-    names = {f"{model}-{loss}" for model, loss in stand_ins.ROWS}
-    assert set(result["random_weights"]) == set(result["models"]) == names
+    assert set(result["random_weights"]) == set(result["models"]) == set(ROWS)
     assert result["visitors_errors"] == result["visitors_with_wrong_answers"] == 0
     assert all(value > 0 for key, value in result.items() if key.endswith("_ratio"))
     table = compare.page(result)
-    assert all(name in table for name in names)
+    assert all(name in table for name in ROWS)
