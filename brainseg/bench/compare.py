@@ -17,14 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from brainseg.bench import hardware, plain_comparison, serving, stand_ins
-from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
+from brainseg.bench import hardware, our_comparison, plain_comparison, serving, stand_ins
+from brainseg.bench.processes import in_own_process
 from brainseg.checkpoints.folder import Checkpoint, load_module, read_checkpoint
 from brainseg.data.phantom import make_case
-from brainseg.inference import predictor as inference
 from brainseg.inference.backends import fastest, open_backend
 from brainseg.machine import usable_cores
-from brainseg.metrics import overlap
 from brainseg.models.operations import operations
 from brainseg.scans.reading import Scan
 from brainseg.study.claims import ROWS
@@ -62,7 +60,7 @@ def run(
         slices = _slices(visitors)
         with (
             in_own_process(plain_comparison.make, folder) as reference,
-            in_own_process(_make_ours, folder) as ours,
+            in_own_process(our_comparison.make, folder) as ours,
         ):
             result |= _backends(folder, compile_s)
             result |= _one_slice(Scan(slices[0][None]), reference, ours, rounds)
@@ -187,82 +185,6 @@ def page(result: dict) -> str:
         "sides in turns\nand states medians. Figures hold for the machine named.\n\n"
         f"{report(result)}\n"
     )
-
-
-# ---------------------------------------------------------------- our side, in its own process
-
-
-def _make_ours(folder: Path) -> Callable:
-    logging.basicConfig(level=logging.WARNING)
-    predictors, _ = inference.load_usable(folder, inference.AUTO)
-    for predictor in predictors.values():
-        predictor.tune()
-
-    def compare(scan: Scan) -> tuple[float, dict[str, np.ndarray], float]:
-        forget_peak()
-        began = time.perf_counter()
-        masks = {}
-        for result in inference.predict_all(scan, predictors):
-            masks[result.name] = result.mask
-        return time.perf_counter() - began, masks, peak_gb()
-
-    def network(name: str, rounds: int) -> tuple[str, float]:
-        predictor = predictors[name]
-        planes = predictor.example_planes()[:1]
-        predictor.forward(planes)
-        times = []
-        for _ in range(rounds):
-            began = time.perf_counter()
-            predictor.forward(planes)
-            times.append(time.perf_counter() - began)
-        return predictor.backend, statistics.median(times)
-
-    def agreement(data: Path | None, random: set[str]) -> dict:
-        return _agreement(folder, predictors, data, random)
-
-    tasks = {"compare": compare, "network": network, "agreement": agreement}
-    return lambda task, *arguments: tasks[task](*arguments)
-
-
-def _agreement(folder: Path, predictors: dict, data: Path | None, random: set[str]) -> dict:
-    """Largest difference in Dice between fast masks and those of float32 PyTorch: against the
-    truth per patient for trained models on LGG, mask against mask for all models on phantoms."""
-    slow, _ = inference.load_usable(folder, "pytorch")
-    phantoms = [make_case(seed, "large", slices=9).scan for seed in range(3)]
-    pairs = [
-        (fast.mask, right.mask)
-        for scan in phantoms
-        for fast, right in zip(
-            inference.predict_all(scan, predictors), inference.predict_all(scan, slow), strict=True
-        )
-    ]
-    dices = [overlap.dice(overlap.count(one, other)) for one, other in pairs]
-    result = {
-        "phantom_mask_dice": min(d for d in dices if not np.isnan(d)),
-        "lgg_dice_difference": None,
-    }
-    if data is None:
-        return result
-    from brainseg.data import load_dataset
-    from brainseg.study.score import evaluate, select_patients
-
-    refs = select_patients(load_dataset("lgg", data), fold=0)
-    trained = set(predictors) - random
-    both = [
-        evaluate({name: models[name] for name in trained}, refs) for models in (predictors, slow)
-    ]
-    differences: dict[str, list[float]] = {}
-    for fast, right in zip(*both, strict=True):
-        differences.setdefault(fast["checkpoint"], []).append(fast["dice"] - right["dice"])
-    table = np.array(list(differences.values()))
-    return result | {
-        "lgg_dice_difference": float(np.nanmax(np.abs(table))),
-        "lgg_mean_dice_difference": float(np.abs(np.nanmean(table, axis=1)).max()),
-        "lgg_patients": len({ref.patient_id for ref in refs}),
-    }
-
-
-# ---------------------------------------------------------------- the rows
 
 
 def _slices(count: int) -> list[np.ndarray]:
