@@ -21,6 +21,7 @@ from brainseg.bench import hardware, our_comparison, plain_comparison, serving, 
 from brainseg.bench.processes import in_own_process
 from brainseg.checkpoints.folder import Checkpoint, load_module, read_checkpoint
 from brainseg.data.phantom import make_case
+from brainseg.files import markdown_table
 from brainseg.inference.backends import fastest, open_backend
 from brainseg.machine import usable_cores
 from brainseg.models.operations import operations
@@ -80,101 +81,112 @@ def run(
 def report(result: dict) -> str:
     """The figures as text."""
     r = result
-    yes = {True: "met", False: "missed"}
-
-    def row(figure: str, found: str, bar: str, is_met: bool | None = None) -> str:
-        verdict = "" if is_met is None else f" ({yes[is_met]})"
-        return f"| {figure} | {found} | {bar}{verdict} |"
-
-    slices = "×".join(map(str, r["volume_shape"]))
-    lines = [
+    floor_ms = sum(r[f"{name}_floor_ms"] for name in r["models"])
+    bound = r["one_slice_reference_s"] * 1000 / floor_ms
+    peaks = [f"{gflops:.0f} GFLOP/s in {kind}" for kind, gflops in r["peak_gflops"].items()]
+    parts = [
         f"{r['machine']}; input {r['size_px']} px. Random weights stand in for "
         f"{', '.join(r['random_weights']) or 'no model'}.",
-        "",
-        "| figure | found | bar |",
-        "|---|---|---|",
-        row(
+        markdown_table(("figure", "found", "bar"), [*_comparison_rows(r), *_mask_rows(r)]),
+        "Milliseconds per slice by backend, the chosen one's time against the floor last:",
+        _backends_table(r),
+        f"Peak of a matrix product: {', '.join(peaks)}. At that peak all networks take "
+        f"{floor_ms:.0f} ms, {bound:.1f} times less than the plain comparison.",
+    ]
+    return "\n\n".join(parts)
+
+
+def _comparison_rows(r: dict) -> list[tuple[str, str, str]]:
+    slices = "×".join(map(str, r["volume_shape"]))
+    first_s, uncached_s = r["first_comparison_s"], r["first_comparison_nothing_cached_s"]
+    return [
+        (
             "all models and fusions on one slice, against the plain comparison",
             f"{r['one_slice_ratio']:.1f}×: {r['one_slice_reference_s'] * 1000:.0f} ms became "
             f"{r['one_slice_s'] * 1000:.0f} ms",
-            "6×", r["one_slice_ratio"] >= 6,
+            _bar("6×", r["one_slice_ratio"] >= 6),
         ),
-        row(
+        (
             "the networks of the same, against the machine's floor",
-            f"{r['all_floor_ratio']:.2f}×", "1.5×", r["all_floor_ratio"] <= 1.5,
+            f"{r['all_floor_ratio']:.2f}×",
+            _bar("1.5×", r["all_floor_ratio"] <= 1.5),
         ),
-        row(
+        (
             f"a {slices} volume through all of them, against the plain comparison",
             f"{r['volume_ratio']:.1f}×: {r['volume_reference_s']:.0f} s became "
             f"{r['volume_s']:.1f} s, {r['volume_peak_gb']:.1f} GB at most",
-            "5×, under 4 GB", r["volume_ratio"] >= 5 and r["volume_peak_gb"] < 4,
+            _bar("5×, under 4 GB", r["volume_ratio"] >= 5 and r["volume_peak_gb"] < 4),
         ),
-        row(
+        (
             "start of `python app.py` to the first page, against a Gradio app of three lines",
             f"{r['app_start_ratio']:.2f}×: {r['app_start_s']:.1f} s, "
             f"{r['three_line_app_start_s']:.1f} s",
-            "1.3×", r["app_start_ratio"] <= 1.3,
+            _bar("1.3×", r["app_start_ratio"] <= 1.3),
         ),
-        row(
+        (
             "first comparison after start",
-            f"{r['first_comparison_s']:.1f} s; {r['first_comparison_nothing_cached_s']:.1f} s "
-            "where nothing is cached yet",
-            "10 s",
-            max(r["first_comparison_s"], r["first_comparison_nothing_cached_s"]) < 10,
+            f"{first_s:.1f} s; {uncached_s:.1f} s where nothing is cached yet",
+            _bar("10 s", max(first_s, uncached_s) < 10),
         ),
-        row(
+        (
             f"resident memory with all models loaded, and after {r['comparisons']} comparisons",
             f"{r['resident_loaded_gb']:.2f} GB, {r['resident_after_comparisons_gb']:.2f} GB",
-            "3 GB, flat",
-            r["resident_after_comparisons_gb"] < 3 and r["resident_growth_ratio"] < 1.1,
+            _bar(
+                "3 GB, flat",
+                r["resident_after_comparisons_gb"] < 3 and r["resident_growth_ratio"] < 1.1,
+            ),
         ),
-        row(
+        (
             f"{r['visitors']} visitors at once, one slice each",
             f"last answer after {r['visitors_at_once_last_answer_s']:.1f} s, one after another "
             f"{r['visitors_one_after_another_s']:.1f} s ({r['visitors_ratio']:.2f}×); "
             f"{r['visitors_errors']} errors, {r['visitors_with_wrong_answers']} wrong answers",
-            "1×, none",
-            r["visitors_ratio"] >= 1
-            and not r["visitors_errors"] + r["visitors_with_wrong_answers"],
+            _bar(
+                "1×, none",
+                r["visitors_ratio"] >= 1
+                and not r["visitors_errors"] + r["visitors_with_wrong_answers"],
+            ),
         ),
-        row(
+    ]
+
+
+def _mask_rows(r: dict) -> list[tuple[str, str, str]]:
+    rows = [
+        (
             "lowest Dice with the mask of float32 PyTorch, on phantoms, random weights included",
-            f"{r['phantom_mask_dice']:.4f}", "",
-        ),
-    ]  # fmt: skip
-    if r["lgg_dice_difference"] is not None:
-        lines.append(row(
-            "largest difference in Dice from float32 PyTorch, trained models, "
-            f"{r['lgg_patients']} patients of LGG fold 0",
-            f"{r['lgg_dice_difference']:.4f} for one patient, "
-            f"{r['lgg_mean_dice_difference']:.4f} in a model's mean",
-            "0.002", r["lgg_dice_difference"] <= 0.002,
-        ))  # fmt: skip
-    names = list(r["models"])
-    columns = list(dict.fromkeys(key for name in names for key in r["models"][name]["ms"]))
-    lines += [
-        "",
-        "Milliseconds per slice by backend, the chosen one's time against the floor last:",
-        "",
-        f"| model | {' | '.join(columns)} | chosen | floor |",
-        "|---" * (len(columns) + 3) + "|",
-    ]
-    for name in names:
-        ms = r["models"][name]["ms"]
-        cells = [f"{ms[key]:.0f}" if key in ms else "" for key in columns]
-        lines.append(
-            f"| {name} | {' | '.join(cells)} | {r[f'{name}_backend']} | "
-            f"{r[f'{name}_floor_ratio']:.2f}× |"
+            f"{r['phantom_mask_dice']:.4f}",
+            "",
         )
-    peaks = [f"{gflops:.0f} GFLOP/s in {kind}" for kind, gflops in r["peak_gflops"].items()]
-    floor_ms = sum(r[f"{name}_floor_ms"] for name in names)
-    bound = r["one_slice_reference_s"] * 1000 / floor_ms
-    lines += [
-        "",
-        f"Peak of a matrix product: {', '.join(peaks)}. At that peak all networks take "
-        f"{floor_ms:.0f} ms, {bound:.1f} times less than the plain comparison.",
     ]
-    return "\n".join(lines)
+    if r["lgg_dice_difference"] is not None:
+        rows.append(
+            (
+                "largest difference in Dice from float32 PyTorch, trained models, "
+                f"{r['lgg_patients']} patients of LGG fold 0",
+                f"{r['lgg_dice_difference']:.4f} for one patient, "
+                f"{r['lgg_mean_dice_difference']:.4f} in a model's mean",
+                _bar("0.002", r["lgg_dice_difference"] <= 0.002),
+            )
+        )
+    return rows
+
+
+def _bar(bar: str, is_met: bool) -> str:
+    return f"{bar} ({'met' if is_met else 'missed'})"
+
+
+def _backends_table(r: dict) -> str:
+    backends = list(dict.fromkeys(key for model in r["models"].values() for key in model["ms"]))
+    rows = [
+        (
+            name,
+            *(f"{model['ms'][key]:.0f}" if key in model["ms"] else "" for key in backends),
+            r[f"{name}_backend"],
+            f"{r[f'{name}_floor_ratio']:.2f}×",
+        )
+        for name, model in r["models"].items()
+    ]
+    return markdown_table(("model", *backends, "chosen", "floor"), rows)
 
 
 def page(result: dict) -> str:

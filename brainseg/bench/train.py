@@ -22,6 +22,7 @@ from brainseg.bench.processes import in_own_process
 from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.cache import PreparedSet, prepared_set
+from brainseg.files import markdown_table
 from brainseg.models.operations import operations
 from brainseg.models.specs import MODELS
 from brainseg.training.batches import Batches
@@ -94,28 +95,31 @@ def _model(config: Config, data: PreparedSet, pairs, accelerator, peak: float) -
 
 def report(result: dict) -> str:
     """The figures as text."""
-    lines = [
+    headings = (
+        "model", "plain loop (workers)", "ours", "ratio", "images/s", "input", "share of peak"
+    )  # fmt: skip
+    parts = [
         f"{result['machine']}: {result['precision']}, {result['size_px']} px, batch "
         f"{result['batch_size']}; matrix product {result['peak_tflops']:.2f} TFLOP/s, copy "
         f"{result['copy_gb_per_s']:.1f} GB/s",
-        "",
-        "| model | plain loop (workers) | ours | ratio | images/s | input | share of peak |",
-        "|---|---|---|---|---|---|---|",
+        markdown_table(headings, [_row(result, name) for name in MODELS]),
     ]
-    for name in MODELS:
-        r = {key: result[f"{name}_{key}"] for key in (
-            "reference_s", "reference_workers", "ours_s", "step_ratio", "images_per_s",
-            "input_share", "share_of_peak",
-        )}  # fmt: skip
-        lines.append(
-            f"| {name} | {r['reference_s']:.2f} s ({r['reference_workers']}) | {r['ours_s']:.2f} s "
-            f"| {r['step_ratio']:.1f} | {r['images_per_s']:.1f} | {r['input_share']:.1%} | "
-            f"{r['share_of_peak']:.0%} |"
-        )
     memory = result.get("deeplabv3plus_256px_batch16_peak_memory_gb")
     if memory is not None:
-        lines += ["", f"deeplabv3plus at 256 px, batch 16: {memory:.1f} GB of memory at most"]
-    return "\n".join(lines)
+        parts.append(f"deeplabv3plus at 256 px, batch 16: {memory:.1f} GB of memory at most")
+    return "\n\n".join(parts)
+
+
+def _row(result: dict, name: str) -> tuple[str, ...]:
+    return (
+        name,
+        f"{result[f'{name}_reference_s']:.2f} s ({result[f'{name}_reference_workers']})",
+        f"{result[f'{name}_ours_s']:.2f} s",
+        f"{result[f'{name}_step_ratio']:.1f}",
+        f"{result[f'{name}_images_per_s']:.1f}",
+        f"{result[f'{name}_input_share']:.1%}",
+        f"{result[f'{name}_share_of_peak']:.0%}",
+    )
 
 
 def peak_memory_gb() -> float:
