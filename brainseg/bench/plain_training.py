@@ -23,7 +23,10 @@ from brainseg.models.specs import input_channels
 
 
 class FileSlices(Dataset):
-    """Slices and masks as picture files, decoded, resized, augmented and normalised one by one."""
+    """Slices and masks as picture files, decoded, resized, augmented and normalised one by one.
+
+    Each is a pair of float32 tensors: z-scores (channels, size, size), 0 or 1 (1, size, size).
+    """
 
     def __init__(self, pairs: list[tuple[Path, Path]], size: int, channels: int) -> None:
         self.pairs, self.size, self.channels = pairs, size, channels

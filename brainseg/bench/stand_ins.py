@@ -73,7 +73,10 @@ def _save_random(config: Config, bases: list[Checkpoint], x: torch.Tensor, folde
 def spread_out(module: torch.nn.Module, x: torch.Tensor) -> None:
     """Let a network with random weights mark a fifth of ``x``, its probabilities spread over
     [0, 1]. Normalisation stays the identity: fitted to ``x`` it would blow up channels that hold
-    next to nothing, and with them the rounding of bf16."""
+    next to nothing, and with them the rounding of bf16.
+
+    x: what the network reads, float32 (n, channels, height, width).
+    """
     head = getattr(module, "segmentation_head", None)
     head = module.head if head is None else head[0]
     module.eval()
