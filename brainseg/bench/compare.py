@@ -16,19 +16,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from brainseg.bench import hardware, plain_comparison, serving, stand_ins
-from brainseg.bench.processes import forget_peak, in_own_process, peak_gb
-from brainseg.checkpoints.folder import load_module, read_checkpoint
+from brainseg.bench import hardware, our_comparison, plain_comparison, serving, stand_ins
+from brainseg.bench.processes import in_own_process
+from brainseg.checkpoints.folder import Checkpoint, load_module, read_checkpoint
 from brainseg.data.phantom import make_case
+from brainseg.files import markdown_table
 from brainseg.inference.backends import fastest
 from brainseg.inference.backends.opening import open_backend
-from brainseg.inference.loading import load_usable
-from brainseg.inference.predictor import AUTO, predict_all
 from brainseg.machine import usable_cores
-from brainseg.metrics import overlap
+from brainseg.models.operations import operations
 from brainseg.scans.scan import Scan
+from brainseg.study.claims import ROWS
 
 ROUNDS = 15
 VOLUME_SHAPE = (155, 240, 240)
@@ -63,7 +62,7 @@ def run(
         slices = _slices(visitors)
         with (
             in_own_process(plain_comparison.make, folder) as reference,
-            in_own_process(_make_ours, folder) as ours,
+            in_own_process(our_comparison.make, folder) as ours,
         ):
             result |= _backends(folder, compile_s)
             result |= _one_slice(Scan(slices[0][None]), reference, ours, rounds)
@@ -83,101 +82,112 @@ def run(
 def report(result: dict) -> str:
     """The figures as text."""
     r = result
-    yes = {True: "met", False: "missed"}
-
-    def row(figure: str, found: str, bar: str, is_met: bool | None = None) -> str:
-        verdict = "" if is_met is None else f" ({yes[is_met]})"
-        return f"| {figure} | {found} | {bar}{verdict} |"
-
-    slices = "×".join(map(str, r["volume_shape"]))
-    lines = [
+    floor_ms = sum(r[f"{name}_floor_ms"] for name in r["models"])
+    bound = r["one_slice_reference_s"] * 1000 / floor_ms
+    peaks = [f"{gflops:.0f} GFLOP/s in {kind}" for kind, gflops in r["peak_gflops"].items()]
+    parts = [
         f"{r['machine']}; input {r['size_px']} px. Random weights stand in for "
         f"{', '.join(r['random_weights']) or 'no model'}.",
-        "",
-        "| figure | found | bar |",
-        "|---|---|---|",
-        row(
+        markdown_table(("figure", "found", "bar"), [*_comparison_rows(r), *_mask_rows(r)]),
+        "Milliseconds per slice by backend, the chosen one's time against the floor last:",
+        _backends_table(r),
+        f"Peak of a matrix product: {', '.join(peaks)}. At that peak all networks take "
+        f"{floor_ms:.0f} ms, {bound:.1f} times less than the plain comparison.",
+    ]
+    return "\n\n".join(parts)
+
+
+def _comparison_rows(r: dict) -> list[tuple[str, str, str]]:
+    slices = "×".join(map(str, r["volume_shape"]))
+    first_s, uncached_s = r["first_comparison_s"], r["first_comparison_nothing_cached_s"]
+    return [
+        (
             "all models and fusions on one slice, against the plain comparison",
             f"{r['one_slice_ratio']:.1f}×: {r['one_slice_reference_s'] * 1000:.0f} ms became "
             f"{r['one_slice_s'] * 1000:.0f} ms",
-            "6×", r["one_slice_ratio"] >= 6,
+            _bar("6×", r["one_slice_ratio"] >= 6),
         ),
-        row(
+        (
             "the networks of the same, against the machine's floor",
-            f"{r['all_floor_ratio']:.2f}×", "1.5×", r["all_floor_ratio"] <= 1.5,
+            f"{r['all_floor_ratio']:.2f}×",
+            _bar("1.5×", r["all_floor_ratio"] <= 1.5),
         ),
-        row(
+        (
             f"a {slices} volume through all of them, against the plain comparison",
             f"{r['volume_ratio']:.1f}×: {r['volume_reference_s']:.0f} s became "
             f"{r['volume_s']:.1f} s, {r['volume_peak_gb']:.1f} GB at most",
-            "5×, under 4 GB", r["volume_ratio"] >= 5 and r["volume_peak_gb"] < 4,
+            _bar("5×, under 4 GB", r["volume_ratio"] >= 5 and r["volume_peak_gb"] < 4),
         ),
-        row(
+        (
             "start of `python app.py` to the first page, against a Gradio app of three lines",
             f"{r['app_start_ratio']:.2f}×: {r['app_start_s']:.1f} s, "
             f"{r['three_line_app_start_s']:.1f} s",
-            "1.3×", r["app_start_ratio"] <= 1.3,
+            _bar("1.3×", r["app_start_ratio"] <= 1.3),
         ),
-        row(
+        (
             "first comparison after start",
-            f"{r['first_comparison_s']:.1f} s; {r['first_comparison_nothing_cached_s']:.1f} s "
-            "where nothing is cached yet",
-            "10 s",
-            max(r["first_comparison_s"], r["first_comparison_nothing_cached_s"]) < 10,
+            f"{first_s:.1f} s; {uncached_s:.1f} s where nothing is cached yet",
+            _bar("10 s", max(first_s, uncached_s) < 10),
         ),
-        row(
+        (
             f"resident memory with all models loaded, and after {r['comparisons']} comparisons",
             f"{r['resident_loaded_gb']:.2f} GB, {r['resident_after_comparisons_gb']:.2f} GB",
-            "3 GB, flat",
-            r["resident_after_comparisons_gb"] < 3 and r["resident_growth_ratio"] < 1.1,
+            _bar(
+                "3 GB, flat",
+                r["resident_after_comparisons_gb"] < 3 and r["resident_growth_ratio"] < 1.1,
+            ),
         ),
-        row(
+        (
             f"{r['visitors']} visitors at once, one slice each",
             f"last answer after {r['visitors_at_once_last_answer_s']:.1f} s, one after another "
             f"{r['visitors_one_after_another_s']:.1f} s ({r['visitors_ratio']:.2f}×); "
             f"{r['visitors_errors']} errors, {r['visitors_with_wrong_answers']} wrong answers",
-            "1×, none",
-            r["visitors_ratio"] >= 1
-            and not r["visitors_errors"] + r["visitors_with_wrong_answers"],
+            _bar(
+                "1×, none",
+                r["visitors_ratio"] >= 1
+                and not r["visitors_errors"] + r["visitors_with_wrong_answers"],
+            ),
         ),
-        row(
+    ]
+
+
+def _mask_rows(r: dict) -> list[tuple[str, str, str]]:
+    rows = [
+        (
             "lowest Dice with the mask of float32 PyTorch, on phantoms, random weights included",
-            f"{r['phantom_mask_dice']:.4f}", "",
-        ),
-    ]  # fmt: skip
-    if r["lgg_dice_difference"] is not None:
-        lines.append(row(
-            "largest difference in Dice from float32 PyTorch, trained models, "
-            f"{r['lgg_patients']} patients of LGG fold 0",
-            f"{r['lgg_dice_difference']:.4f} for one patient, "
-            f"{r['lgg_mean_dice_difference']:.4f} in a model's mean",
-            "0.002", r["lgg_dice_difference"] <= 0.002,
-        ))  # fmt: skip
-    names = list(r["models"])
-    columns = list(dict.fromkeys(key for name in names for key in r["models"][name]["ms"]))
-    lines += [
-        "",
-        "Milliseconds per slice by backend, the chosen one's time against the floor last:",
-        "",
-        f"| model | {' | '.join(columns)} | chosen | floor |",
-        "|---" * (len(columns) + 3) + "|",
-    ]
-    for name in names:
-        ms = r["models"][name]["ms"]
-        cells = [f"{ms[key]:.0f}" if key in ms else "" for key in columns]
-        lines.append(
-            f"| {name} | {' | '.join(cells)} | {r[f'{name}_backend']} | "
-            f"{r[f'{name}_floor_ratio']:.2f}× |"
+            f"{r['phantom_mask_dice']:.4f}",
+            "",
         )
-    peaks = [f"{gflops:.0f} GFLOP/s in {kind}" for kind, gflops in r["peak_gflops"].items()]
-    floor_ms = sum(r[f"{name}_floor_ms"] for name in names)
-    bound = r["one_slice_reference_s"] * 1000 / floor_ms
-    lines += [
-        "",
-        f"Peak of a matrix product: {', '.join(peaks)}. At that peak all networks take "
-        f"{floor_ms:.0f} ms, {bound:.1f} times less than the plain comparison.",
     ]
-    return "\n".join(lines)
+    if r["lgg_dice_difference"] is not None:
+        rows.append(
+            (
+                "largest difference in Dice from float32 PyTorch, trained models, "
+                f"{r['lgg_patients']} patients of LGG fold 0",
+                f"{r['lgg_dice_difference']:.4f} for one patient, "
+                f"{r['lgg_mean_dice_difference']:.4f} in a model's mean",
+                _bar("0.002", r["lgg_dice_difference"] <= 0.002),
+            )
+        )
+    return rows
+
+
+def _bar(bar: str, is_met: bool) -> str:
+    return f"{bar} ({'met' if is_met else 'missed'})"
+
+
+def _backends_table(r: dict) -> str:
+    backends = list(dict.fromkeys(key for model in r["models"].values() for key in model["ms"]))
+    rows = [
+        (
+            name,
+            *(f"{model['ms'][key]:.0f}" if key in model["ms"] else "" for key in backends),
+            r[f"{name}_backend"],
+            f"{r[f'{name}_floor_ratio']:.2f}×",
+        )
+        for name, model in r["models"].items()
+    ]
+    return markdown_table(("model", *backends, "chosen", "floor"), rows)
 
 
 def page(result: dict) -> str:
@@ -190,80 +200,6 @@ def page(result: dict) -> str:
     )
 
 
-# ---------------------------------------------------------------- our side, in its own process
-
-
-def _make_ours(folder: Path) -> Callable:
-    logging.basicConfig(level=logging.WARNING)
-    predictors, _ = load_usable(folder, AUTO)
-    for predictor in predictors.values():
-        predictor.tune()
-
-    def compare(scan: Scan) -> tuple[float, dict[str, np.ndarray], float]:
-        forget_peak()
-        began = time.perf_counter()
-        masks = {}
-        for result in predict_all(scan, predictors):
-            masks[result.name] = result.mask
-        return time.perf_counter() - began, masks, peak_gb()
-
-    def network(name: str, rounds: int) -> tuple[str, float]:
-        predictor = predictors[name]
-        planes = predictor.example_planes()[:1]
-        predictor.forward(planes)
-        times = []
-        for _ in range(rounds):
-            began = time.perf_counter()
-            predictor.forward(planes)
-            times.append(time.perf_counter() - began)
-        return predictor.backend, statistics.median(times)
-
-    def agreement(data: Path | None, random: set[str]) -> dict:
-        return _agreement(folder, predictors, data, random)
-
-    tasks = {"compare": compare, "network": network, "agreement": agreement}
-    return lambda task, *arguments: tasks[task](*arguments)
-
-
-def _agreement(folder: Path, predictors: dict, data: Path | None, random: set[str]) -> dict:
-    """Largest difference in Dice between fast masks and those of float32 PyTorch: against the
-    truth per patient for trained models on LGG, mask against mask for all models on phantoms."""
-    slow, _ = load_usable(folder, "pytorch")
-    phantoms = [make_case(seed, "large", slices=9).scan for seed in range(3)]
-    pairs = [
-        (fast.mask, right.mask)
-        for scan in phantoms
-        for fast, right in zip(predict_all(scan, predictors), predict_all(scan, slow), strict=True)
-    ]
-    dices = [overlap.dice(overlap.count(one, other)) for one, other in pairs]
-    result = {
-        "phantom_mask_dice": min(d for d in dices if not np.isnan(d)),
-        "lgg_dice_difference": None,
-    }
-    if data is None:
-        return result
-    from brainseg.data import load_dataset
-    from brainseg.study.score import evaluate, select_patients
-
-    refs = select_patients(load_dataset("lgg", data), fold=0)
-    trained = set(predictors) - random
-    both = [
-        evaluate({name: models[name] for name in trained}, refs) for models in (predictors, slow)
-    ]
-    differences: dict[str, list[float]] = {}
-    for fast, right in zip(*both, strict=True):
-        differences.setdefault(fast["checkpoint"], []).append(fast["dice"] - right["dice"])
-    table = np.array(list(differences.values()))
-    return result | {
-        "lgg_dice_difference": float(np.nanmax(np.abs(table))),
-        "lgg_mean_dice_difference": float(np.abs(np.nanmean(table, axis=1)).max()),
-        "lgg_patients": len({ref.patient_id for ref in refs}),
-    }
-
-
-# ---------------------------------------------------------------- the rows
-
-
 def _slices(count: int) -> list[np.ndarray]:
     """Different phantom slices with a tumour, uint8 (256, 256, 3)."""
     pixels = make_case(3, "large", slices=3 * count).scan.pixels
@@ -274,19 +210,18 @@ def _backends(folder: Path, compile_s: float) -> dict:
     """What each model's choice was made from, and the compiled network where there is time."""
     models = {}
     give_up = time.perf_counter() + compile_s
-    for model, loss in stand_ins.ROWS:
-        checkpoint = read_checkpoint(folder / f"{model}-{loss}")
+    for name in ROWS:
+        checkpoint = read_checkpoint(folder / name)
         known = fastest.remembered(checkpoint)
         ms = dict(known.ms)
         if time.perf_counter() < give_up:
             ms |= _compiled_ms(checkpoint)
-        models[checkpoint.name] = {"ms": ms, "difference": known.difference}
+        models[name] = {"ms": ms, "difference": known.difference}
     return {"models": models}
 
 
-def _compiled_ms(checkpoint) -> dict[str, float]:
-    settings = checkpoint.settings
-    planes = np.zeros((1, settings.channels, settings.size, settings.size), np.float32)
+def _compiled_ms(checkpoint: Checkpoint) -> dict[str, float]:
+    planes = _empty_planes(checkpoint)
     try:
         run = open_backend("pytorch-compiled", checkpoint)
         run(planes)
@@ -316,8 +251,7 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
     result: dict = {}
     peaks: dict[str, float] = {}
     total_s = total_floor_s = 0.0
-    for model, loss in stand_ins.ROWS:
-        name = f"{model}-{loss}"
+    for name in ROWS:
         backend, seconds = ours("network", name, rounds)
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(
             backend.rpartition("-")[2], torch.float32
@@ -325,7 +259,9 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
         kind = str(dtype).removeprefix("torch.")
         if kind not in peaks:
             peaks[kind] = hardware.matrix_product_flops(torch.device("cpu"), dtype)
-        floor_s = operations(read_checkpoint(folder / name)) / peaks[kind]
+        checkpoint = read_checkpoint(folder / name)
+        planes = torch.from_numpy(_empty_planes(checkpoint))
+        floor_s = operations(load_module(checkpoint), planes) / peaks[kind]
         total_s, total_floor_s = total_s + seconds, total_floor_s + floor_s
         result |= {
             f"{name}_backend": backend,
@@ -337,13 +273,10 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
     return {**result, "all_floor_ratio": total_s / total_floor_s, "peak_gflops": gflops}
 
 
-def operations(checkpoint) -> int:
-    """Additions and multiplications of the convolutions for one slice."""
+def _empty_planes(checkpoint: Checkpoint) -> np.ndarray:
+    """Zeros in place of one slice of what a network reads."""
     settings = checkpoint.settings
-    planes = torch.zeros(1, settings.channels, settings.size, settings.size)
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        load_module(checkpoint)(planes)
-    return counter.get_total_flops()
+    return np.zeros((1, settings.channels, settings.size, settings.size), np.float32)
 
 
 def _volume(shape: tuple[int, int, int], reference: Callable, ours: Callable) -> dict:

@@ -1,4 +1,5 @@
-"""What the machine can do at best: the ceilings that a step is measured against."""
+"""The hardware that a bench runs on: its name, the peaks that a step is measured against, and a
+clock."""
 
 from __future__ import annotations
 

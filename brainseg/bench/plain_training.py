@@ -7,10 +7,7 @@ of its own, so that no setting of ours reaches it.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
@@ -26,7 +23,10 @@ from brainseg.models.specs import input_channels
 
 
 class FileSlices(Dataset):
-    """Slices and masks as picture files, decoded, resized, augmented and normalised one by one."""
+    """Slices and masks as picture files, decoded, resized, augmented and normalised one by one.
+
+    Each is a pair of float32 tensors: z-scores (channels, size, size), 0 or 1 (1, size, size).
+    """
 
     def __init__(self, pairs: list[tuple[Path, Path]], size: int, channels: int) -> None:
         self.pairs, self.size, self.channels = pairs, size, channels
@@ -46,42 +46,22 @@ class FileSlices(Dataset):
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(mask[None].round())
 
 
-@contextmanager
-def in_own_process(
+def make(
     config: Config, pairs: list[tuple[Path, Path]], device: str
-) -> Iterator[Callable[[int], list[float]]]:
-    """Gives a function from a number of loader workers to the seconds of each measured step."""
-    here, there = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(there, config, pairs, device)
-    )
-    process.start()
-    there.close()
-
-    def measure(workers: int) -> list[float]:
-        here.send(workers)
-        return here.recv()
-
-    try:
-        yield measure
-    finally:
-        here.close()
-        process.join()
-
-
-def _serve(asked: Connection, config: Config, pairs: list[tuple[Path, Path]], device: str) -> None:
+) -> Callable[[int], list[float]]:
+    """A network and its files, ready to be trained: a number of loader workers to the seconds of
+    each measured step."""
     model = create_model(config.model, encoder_weights=None)
     channels = input_channels(config.model, config.stack_inputs, len(config.bases))
-    while True:
-        try:
-            workers = asked.recv()
-        except EOFError:
-            return
+
+    def measure(workers: int) -> list[float]:
         loader = make_loader(pairs, config.size, channels, config.batch_size, workers)
         running = steps(model, loader, config.loss, torch.device(device))
         times = hardware.step_seconds(running, torch.device(device))
         running.close()  # its workers must not run beside our steps
-        asked.send(times)
+        return times
+
+    return measure
 
 
 def steps(

@@ -1,4 +1,5 @@
-"""Work in processes of their own, so that no setting, thread or memory of one reaches another."""
+"""Work in processes of their own, so that no setting, thread or memory of one reaches another, and
+the memory that they hold."""
 
 from __future__ import annotations
 
@@ -12,10 +13,14 @@ from pathlib import Path
 @contextmanager
 def in_own_process(make: Callable[..., Callable], *arguments) -> Iterator[Callable]:
     """``make(*arguments)`` in a new process; gives a function that passes its arguments to the
-    one that ``make`` returned there, and gives back its answer."""
+    one that ``make`` returned there, and gives back its answer.
+
+    What that one raises is raised here, and does not end it; EOFError if ``make`` itself fails.
+    """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, make, arguments), daemon=True)
+    # No daemon: those may not start processes, as a loader with workers does.
+    process = context.Process(target=_serve, args=(there, make, arguments))
     process.start()
     there.close()
 
@@ -52,12 +57,12 @@ def _serve(asked: Connection, make: Callable[..., Callable], arguments: tuple) -
 
 
 def resident_gb(pid: int | str = "self") -> float:
-    """Memory that a process holds now. NaN elsewhere than on Linux."""
+    """Memory that a process holds now, in 10**9 bytes. NaN elsewhere than on Linux."""
     return _status(pid, "VmRSS")
 
 
 def peak_gb() -> float:
-    """The most that this process held since ``forget_peak``."""
+    """The most that this process held since ``forget_peak``, likewise."""
     return _status("self", "VmHWM")
 
 

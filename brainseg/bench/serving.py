@@ -45,7 +45,10 @@ class Running:
 
 @contextmanager
 def running(command: list[str], **environment: str) -> Iterator[Running]:
-    """Start a Gradio server on a free port, wait for its first page, and stop it in the end."""
+    """Start a Gradio server on a free port, wait for its first page, and stop it in the end.
+
+    Raises ChildProcessError if it ends before that page, TimeoutError if there is none in time.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -70,7 +73,10 @@ def running(command: list[str], **environment: str) -> Iterator[Running]:
 
 
 def our_app(checkpoints: Path):
-    """``python app.py`` with the checkpoints of a folder, as a context manager."""
+    """``python app.py`` with the checkpoints of a folder, as a context manager.
+
+    Raises FileNotFoundError for an installed brainseg, which comes without app.py.
+    """
     app = Path(__file__).parents[2] / "app.py"
     if not app.is_file():
         raise FileNotFoundError(f"{app} is not there: run the benchmark in a clone of brainseg.")

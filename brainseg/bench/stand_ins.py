@@ -22,15 +22,8 @@ from brainseg.config import Config
 from brainseg.data.phantom import make_case
 from brainseg.models.building import create_model
 from brainseg.scans import preprocessing
-
-ROWS = (
-    ("unet", "bce"),
-    ("unet", "hybrid"),
-    ("unet_resnet34", "bce"),
-    ("deeplabv3plus", "bce"),
-    ("unetpp", "bce"),
-    ("unetpp", "hybrid"),
-)
+from brainseg.study.claims import ROWS
+from brainseg.training.planning import parse_name
 
 
 def gather(shipped: Path, folder: Path, size: int = preprocessing.SIZE) -> list[str]:
@@ -40,10 +33,12 @@ def gather(shipped: Path, folder: Path, size: int = preprocessing.SIZE) -> list[
     """
     image = _example(size)
     random = []
-    for seed, (model, loss) in enumerate(ROWS):
+    for seed, name in enumerate(ROWS):
+        model, encoder, loss = parse_name(name)
         config = Config(
-            model=model, loss=loss, encoder_weights=None, dataset="phantom", size=size, seed=seed
-        )
+            model=model, loss=loss, encoder=encoder, encoder_weights=None, dataset="phantom",
+            size=size, seed=seed,
+        )  # fmt: skip
         bases = config.bases if config.is_stack else ()
         try:
             if set(bases) & set(random):
@@ -78,7 +73,10 @@ def _save_random(config: Config, bases: list[Checkpoint], x: torch.Tensor, folde
 def spread_out(module: torch.nn.Module, x: torch.Tensor) -> None:
     """Let a network with random weights mark a fifth of ``x``, its probabilities spread over
     [0, 1]. Normalisation stays the identity: fitted to ``x`` it would blow up channels that hold
-    next to nothing, and with them the rounding of bf16."""
+    next to nothing, and with them the rounding of bf16.
+
+    x: what the network reads, float32 (n, channels, height, width).
+    """
     head = getattr(module, "segmentation_head", None)
     head = module.head if head is None else head[0]
     module.eval()

@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
 
 from brainseg.bench import hardware, plain_training
+from brainseg.bench.processes import in_own_process
 from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.cache import PreparedSet, prepared_set
+from brainseg.files import markdown_table
+from brainseg.models.operations import operations
 from brainseg.models.specs import MODELS
 from brainseg.training.batches import Batches
 from brainseg.training.learner import Learner, make_accelerator, make_learner
@@ -71,14 +73,14 @@ def _model(config: Config, data: PreparedSet, pairs, accelerator, peak: float) -
     learner = make_learner(config, accelerator)
     ours = _our_steps(learner, batches, config)
     times: dict[str, list[float]] = {"reference": [], "ours": [], "input": []}
-    with plain_training.in_own_process(config, pairs, device.type) as measure:
+    with in_own_process(plain_training.make, config, pairs, device.type) as measure:
         workers = min(WORKERS, key=lambda count: statistics.median(measure(count)))
         for _ in range(ROUNDS):
             times["reference"] += measure(workers)
             times["ours"] += hardware.step_seconds(ours, device)
             times["input"] += hardware.step_seconds(_our_inputs(batches, config), device)
     medians = {key: statistics.median(values) for key, values in times.items()}
-    flops = _flops(learner, batches, config)
+    flops = _step_operations(learner, batches, config)
     name = config.model
     return {
         f"{name}_step_ratio": medians["reference"] / medians["ours"],
@@ -93,28 +95,31 @@ def _model(config: Config, data: PreparedSet, pairs, accelerator, peak: float) -
 
 def report(result: dict) -> str:
     """The figures as text."""
-    lines = [
+    headings = (
+        "model", "plain loop (workers)", "ours", "ratio", "images/s", "input", "share of peak"
+    )  # fmt: skip
+    parts = [
         f"{result['machine']}: {result['precision']}, {result['size_px']} px, batch "
         f"{result['batch_size']}; matrix product {result['peak_tflops']:.2f} TFLOP/s, copy "
         f"{result['copy_gb_per_s']:.1f} GB/s",
-        "",
-        "| model | plain loop (workers) | ours | ratio | images/s | input | share of peak |",
-        "|---|---|---|---|---|---|---|",
+        markdown_table(headings, [_row(result, name) for name in MODELS]),
     ]
-    for name in MODELS:
-        r = {key: result[f"{name}_{key}"] for key in (
-            "reference_s", "reference_workers", "ours_s", "step_ratio", "images_per_s",
-            "input_share", "share_of_peak",
-        )}  # fmt: skip
-        lines.append(
-            f"| {name} | {r['reference_s']:.2f} s ({r['reference_workers']}) | {r['ours_s']:.2f} s "
-            f"| {r['step_ratio']:.1f} | {r['images_per_s']:.1f} | {r['input_share']:.1%} | "
-            f"{r['share_of_peak']:.0%} |"
-        )
     memory = result.get("deeplabv3plus_256px_batch16_peak_memory_gb")
     if memory is not None:
-        lines += ["", f"deeplabv3plus at 256 px, batch 16: {memory:.1f} GB of memory at most"]
-    return "\n".join(lines)
+        parts.append(f"deeplabv3plus at 256 px, batch 16: {memory:.1f} GB of memory at most")
+    return "\n\n".join(parts)
+
+
+def _row(result: dict, name: str) -> tuple[str, ...]:
+    return (
+        name,
+        f"{result[f'{name}_reference_s']:.2f} s ({result[f'{name}_reference_workers']})",
+        f"{result[f'{name}_ours_s']:.2f} s",
+        f"{result[f'{name}_step_ratio']:.1f}",
+        f"{result[f'{name}_images_per_s']:.1f}",
+        f"{result[f'{name}_input_share']:.1%}",
+        f"{result[f'{name}_share_of_peak']:.0%}",
+    )
 
 
 def peak_memory_gb() -> float:
@@ -148,14 +153,12 @@ def _our_inputs(batches: Batches, config: Config) -> Iterator[tuple]:
         yield batches.augmented(rows, int(rng.integers(2**31)))
 
 
-def _flops(learner: Learner, batches: Batches, config: Config) -> int:
-    """Operations of one step: the forward pass's convolutions three times, because a backward pass
-    forms the gradients of inputs and of weights. (torch counts a depthwise convolution's backward
-    pass as if it were a dense one.)"""
+def _step_operations(learner: Learner, batches: Batches, config: Config) -> int:
+    """The forward pass's operations three times, because a backward pass forms the gradients of
+    inputs and of weights. (torch counts a depthwise convolution's backward pass as if it were a
+    dense one.)"""
     x, _ = next(_our_inputs(batches, config))
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        learner.model(x)
-    return 3 * counter.get_total_flops()
+    return 3 * operations(learner.model, x)
 
 
 def _write_files(refs, folder: Path) -> list[tuple[Path, Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from brainseg.inference.predictor import Predictor
+from brainseg.models.operations import operations
 
 
 def cost(predictor: Predictor) -> dict:
@@ -18,12 +19,10 @@ def cost(predictor: Predictor) -> dict:
 
 def _own_cost(predictor: Predictor) -> dict:
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
     channels = predictor.checkpoint.settings.channels
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        predictor.module(torch.zeros(1, channels, predictor.size, predictor.size))
+    planes = torch.zeros(1, channels, predictor.size, predictor.size)
     return {
         "parameters": sum(p.numel() for p in predictor.module.parameters()),
-        "gflop": counter.get_total_flops() / 1e9,
+        "gflop": operations(predictor.module, planes) / 1e9,
     }

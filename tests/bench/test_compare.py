@@ -2,14 +2,12 @@
 
 import json
 
-import numpy as np
 import pytest
 
-from brainseg.bench import compare, plain_comparison, stand_ins
-from brainseg.bench.processes import in_own_process, resident_gb
-from brainseg.checkpoints.folder import read_checkpoint
+from brainseg.bench import compare, plain_comparison
 from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import predict_all
+from brainseg.study.claims import ROWS
 
 
 def test_the_plain_comparison_finds_the_same_masks(random_checkpoints, phantom_case):
@@ -21,37 +19,6 @@ def test_the_plain_comparison_finds_the_same_masks(random_checkpoints, phantom_c
             assert (masks[result.name] == result.mask).mean() > 0.999, result.name
 
 
-def test_operations_of_one_convolution_by_hand(random_checkpoints):
-    found = compare.operations(read_checkpoint(random_checkpoints / "unet-bce"))
-    # The U-Net's first convolution alone: 64 x 64 pixels, 3 x 3 kernel, 3 to 32 channels.
-    assert found > 2 * 64 * 64 * 9 * 3 * 32 and found % 2 == 0
-    # Every level halves the sides and doubles the channels: about the same for each convolution.
-    assert 1e9 < found < 4e9
-
-
-def _scaler(factor):
-    def scale(value):
-        if value is None:
-            raise ValueError("nothing to scale")
-        return factor * value
-
-    return scale
-
-
-def test_work_in_a_process_of_its_own():
-    with in_own_process(_scaler, 3) as scale:
-        assert scale(2) == 6
-        with pytest.raises(ValueError, match="nothing to scale"):
-            scale(None)
-        assert scale(1) == 3  # an error does not end it
-
-
-def test_resident_memory_is_that_of_this_process():
-    before = resident_gb()
-    held = np.ones(2**27, np.uint8)
-    assert 0.1 < resident_gb() - before < 0.2 and held.any()
-
-
 @pytest.mark.slow
 def test_the_whole_benchmark_in_small(tmp_path):
     result = compare.run(
@@ -59,9 +26,8 @@ def test_the_whole_benchmark_in_small(tmp_path):
         comparisons=2, compile_s=0,
     )  # fmt: skip
     json.dumps(result, allow_nan=False)
-    names = {f"{model}-{loss}" for model, loss in stand_ins.ROWS}
-    assert set(result["random_weights"]) == set(result["models"]) == names
+    assert set(result["random_weights"]) == set(result["models"]) == set(ROWS)
     assert result["visitors_errors"] == result["visitors_with_wrong_answers"] == 0
     assert all(value > 0 for key, value in result.items() if key.endswith("_ratio"))
     table = compare.page(result)
-    assert all(name in table for name in names)
+    assert all(name in table for name in ROWS)
