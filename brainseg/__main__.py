@@ -301,7 +301,7 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from brainseg.commands.predict import describe, expand, predict_to_folder
+    from brainseg.commands.prediction_files import describe, expand, predict_to_folder
     from brainseg.inference.predictor import WORTH_TUNING
     from brainseg.scans.reading import ScanError, read_mask, read_scan, read_sequences
 

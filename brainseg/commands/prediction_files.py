@@ -1,4 +1,4 @@
-"""The command ``python -m brainseg predict``: scans in; masks, overlays and scores out."""
+"""The files of ``python -m brainseg predict``: scans in; masks, overlays and scores out."""
 
 from __future__ import annotations
 
