@@ -8,130 +8,8 @@ import sys
 from pathlib import Path
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit status. Bad input gives one sentence, no traceback."""
-    args = _parser().parse_args(argv)
-    try:
-        return args.command(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m brainseg", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    command = commands.add_parser("evaluate", help="score checkpoints per patient")
-    command.set_defaults(command=_evaluate)
-    command.add_argument("--dataset", default="lgg", help="data set (default: %(default)s)")
-    command.add_argument("--data", type=Path, help="its folder (default: $BRAINSEG_DATA or data/)")
-    which = command.add_mutually_exclusive_group()
-    which.add_argument("--patients", type=Path, metavar="FILE", help="one patient id a line")
-    which.add_argument("--fold", type=int, choices=range(5), help="this fold (default: 0)")
-    which.add_argument("--all", action="store_true", help="every patient, training patients too")
-    _add_checkpoints(command, "folder of checkpoints, or user/repo[@revision] on the Hub")
-    command.add_argument("--slicewise", action="store_true",
-                         help="score each slice as if it had been uploaded alone")  # fmt: skip
-    command.add_argument("--study", action="store_true",
-                         help="also what report needs: calibration, validation, costs")  # fmt: skip
-    command.add_argument("--against", type=Path, metavar="FOLDER",
-                         help="fail if a mean Dice is over 0.002 from the one there")  # fmt: skip
-    command.add_argument("--sheet", type=Path, metavar="PNG",
-                         help="picture of each model's best, median and worst patient")  # fmt: skip
-    command.add_argument("--out", type=Path, required=True, help="folder for the results")
-
-    command = commands.add_parser("report", help="write the study's pages from its figures")
-    command.set_defaults(command=_report)
-    command.add_argument("--study", type=Path, default=Path("docs/study"),
-                         help="folder of the study (default: %(default)s)")  # fmt: skip
-    command.add_argument("--readme", type=Path, default=Path("README.md"),
-                         help="README with the study's table (default: %(default)s)")  # fmt: skip
-    command.add_argument("--check", action="store_true",
-                         help="write nothing; fail if a page says something else")  # fmt: skip
-
-    command = commands.add_parser("leak", help="compare runs made with train.py --leak")
-    command.set_defaults(command=_leak)
-    command.add_argument("--runs", type=Path, default=Path("runs"),
-                         help="folder of runs (default: %(default)s)")  # fmt: skip
-    command.add_argument("--out", type=Path, default=Path("docs/study/leak.json"),
-                         help="file to write (default: %(default)s)")  # fmt: skip
-
-    command = commands.add_parser("choices", help="compare runs of one checkpoint on validation")
-    command.set_defaults(command=_choices)
-    command.add_argument("--runs", type=Path, default=Path("runs"),
-                         help="folder of runs (default: %(default)s)")  # fmt: skip
-    command.add_argument("--out", type=Path, default=Path("docs/study/choices.json"),
-                         help="file to write (default: %(default)s)")  # fmt: skip
-
-    command = commands.add_parser("predict", help="segment scans")
-    command.set_defaults(command=_predict)
-    command.add_argument("scans", nargs="*", type=Path, metavar="SCAN",
-                         help="scans, or folders of them")  # fmt: skip
-    for key, name in (("flair", "FLAIR"), ("t1", "T1"), ("t1c", "post-contrast T1")):
-        command.add_argument(f"--{key}", type=Path, metavar="FILE",
-                             help=f"the {name} volume of one scan, instead of SCAN")  # fmt: skip
-    command.add_argument("--truth", type=Path, metavar="MASK", help="true mask, with one scan")
-    command.add_argument("--as-volume", action="store_true",
-                         help="a folder's pictures are the slices of one scan")  # fmt: skip
-    command.add_argument("--flips", action="store_true",
-                         help="average with the mirrored slices, at twice the time")  # fmt: skip
-    _add_checkpoints(command, "folder of checkpoints, or user/repo[@revision] on the Hub")
-    command.add_argument("--out", type=Path, required=True, help="folder for the results")
-
-    command = commands.add_parser("export", help="write a checkpoint as an ONNX or OpenVINO graph")
-    command.set_defaults(command=_export)
-    command.add_argument("name", help="a name in --checkpoints, a folder, or user/repo/name")
-    command.add_argument("--format", choices=("onnx", "openvino"), required=True)
-    command.add_argument("--out", type=Path, metavar="FILE",
-                         help="where to (default: NAME.onnx or NAME.xml)")  # fmt: skip
-    _add_checkpoints(command, "folder of checkpoints")
-
-    command = commands.add_parser("bench", help="measure speed against plain references")
-    command.set_defaults(command=_bench)
-    command.add_argument("what", nargs="?", choices=("compare", "train"), default="compare",
-                         help="the comparison (default) or a training step")  # fmt: skip
-    command.add_argument("--json", action="store_true", help="print one JSON object and no more")
-    command.add_argument("--write", type=Path, metavar="FILE",
-                         help="with compare: write the table to a Markdown file too")  # fmt: skip
-    command.add_argument("--data", type=Path, metavar="DIR",
-                         help="with compare: LGG, to check masks on its fold 0")  # fmt: skip
-    _add_checkpoints(command, "with compare: shipped models")
-
-    command = commands.add_parser("push", help="put checkpoints on the Hugging Face Hub")
-    command.set_defaults(command=_push)
-    command.add_argument("names", nargs="*", metavar="NAME", help="checkpoints, or their folders")
-    command.add_argument("repo", metavar="REPO", help="user/repo; made if it isn't there")
-    command.add_argument("--all", action="store_true", help="every checkpoint of the folder")
-    command.add_argument("--private", action="store_true", help="make the repository private")
-    _add_checkpoints(command, "folder of checkpoints")
-
-    command = commands.add_parser("pull", help="get checkpoints from the Hugging Face Hub")
-    command.set_defaults(command=_pull)
-    command.add_argument("reference", metavar="REPO[@REVISION]",
-                         help="user/repo, or user/repo/name for one checkpoint")  # fmt: skip
-    command.add_argument("--out", type=Path, default=Path("checkpoints"),
-                         help="folder to put them into (default: %(default)s)")  # fmt: skip
-    command.add_argument("--overwrite", action="store_true", help="replace others of their names")
-
-    command = commands.add_parser("space", help="make or update a Gradio Space with the app")
-    command.set_defaults(command=_space)
-    command.add_argument("repo", metavar="USER/NAME", help="the Space; made if it isn't there")
-    command.add_argument("--checkpoints", default="checkpoints", metavar="PATH|REPO[@REVISION]",
-                         help="a folder to take along, or a repository to name (default: "
-                         "%(default)s)")  # fmt: skip
-    command.add_argument("--gpu", action="store_true", help="for ZeroGPU instead of a CPU")
-    command.add_argument("--private", action="store_true", help="make the Space private")
-    command.add_argument("--dry-run", type=Path, metavar="DIR",
-                         help="only write the Space's folder to DIR")  # fmt: skip
-    return parser
-
-
-def _add_checkpoints(command: argparse.ArgumentParser, what: str) -> None:
-    command.add_argument(
+def add_checkpoints(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
         "--checkpoints",
         type=Path,
         default=Path("checkpoints"),
@@ -139,68 +17,37 @@ def _add_checkpoints(command: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def _export(args: argparse.Namespace) -> int:
-    from brainseg.inference.export import export
-    from brainseg.inference.loading import load
+def load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
+    from brainseg.checkpoints.hub import local_folder
+    from brainseg.inference.loading import load_usable
 
-    predictor = load(args.name, args.checkpoints, backend="pytorch")
-    suffix = {"onnx": ".onnx", "openvino": ".xml"}[args.format]
-    path = args.out or Path(predictor.name + suffix)
-    print(export(predictor, args.format, path))
-    return 0
-
-
-def _push(args: argparse.Namespace) -> int:
-    from brainseg.checkpoints.hub.push import find_to_push, push
-
-    if bool(args.names) == args.all:
-        raise ValueError("Give either NAMEs or --all: python -m brainseg push NAME|--all REPO")
-    address = push(find_to_push(args.names, args.checkpoints), args.repo, private=args.private)
-    print(address or f"{args.repo} has all of it already: nothing was pushed.")
-    return 0
+    predictors, skipped = load_usable(local_folder(checkpoints), backend)
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    return predictors
 
 
-def _pull(args: argparse.Namespace) -> int:
-    from brainseg.checkpoints.hub.pull import pull
-
-    for checkpoint in pull(args.reference, args.out, overwrite=args.overwrite):
-        origin = checkpoint.origin
-        print(f"{checkpoint.folder}: {origin['repo']} at {origin['revision']}")
-    return 0
-
-
-def _space(args: argparse.Namespace) -> int:
-    from brainseg.checkpoints.hub.space import push_space, write_space
-
-    if args.dry_run:
-        write_space(args.dry_run, args.repo, args.checkpoints, gpu=args.gpu)
-        print(f"written to {args.dry_run}; nothing was pushed.")
-        return 0
-    address = push_space(args.repo, args.checkpoints, gpu=args.gpu, private=args.private)
-    print(address or f"{args.repo} is up to date: nothing was pushed.")
-    return 0
-
-
-def _bench(args: argparse.Namespace) -> int:
-    import json
-
-    if args.what == "train":
-        from brainseg.bench import train as bench
-
-        result = bench.run()
-    else:
-        from brainseg.bench import compare as bench
-
-        result = bench.run(args.checkpoints, data=args.data)
-        if args.write:
-            from brainseg.files import write_text
-
-            write_text(args.write, bench.page(result))
-    print(json.dumps(result, indent=2) if args.json else bench.report(result))
-    return 0
+def evaluate_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--dataset", default="lgg", help="data set (default: %(default)s)")
+    add("--data", type=Path, help="its folder (default: $BRAINSEG_DATA or data/)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--patients", type=Path, metavar="FILE", help="one patient id a line")
+    which.add_argument("--fold", type=int, choices=range(5), help="this fold (default: 0)")
+    which.add_argument("--all", action="store_true", help="every patient, training patients too")
+    add_checkpoints(parser, "folder of checkpoints, or user/repo[@revision] on the Hub")
+    add("--slicewise", action="store_true",
+        help="score each slice as if it had been uploaded alone")  # fmt: skip
+    add("--study", action="store_true",
+        help="also what report needs: calibration, validation, costs")  # fmt: skip
+    add("--against", type=Path, metavar="FOLDER",
+        help="fail if a mean Dice is over 0.002 from the one there")  # fmt: skip
+    add("--sheet", type=Path, metavar="PNG",
+        help="picture of each model's best, median and worst patient")  # fmt: skip
+    add("--out", type=Path, required=True, help="folder for the results")
 
 
-def _evaluate(args: argparse.Namespace) -> int:
+def evaluate(args: argparse.Namespace) -> int:
     from brainseg.data import load_dataset
     from brainseg.data.splits import FOLDS
     from brainseg.study import record as study
@@ -226,7 +73,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     refs = scoring.select_patients(refs, fold=fold, patients=patients)
     if not refs:
         raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
-    predictors = _load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
+    predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
     description = {
         "dataset": args.dataset,
         "selection": selection,
@@ -264,7 +111,53 @@ def _compare_with(folder: Path, rows: list[dict]) -> int:
     return int(gap > TOLERANCE)
 
 
-def _choices(args: argparse.Namespace) -> int:
+def report_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--study", type=Path, default=Path("docs/study"),
+        help="folder of the study (default: %(default)s)")  # fmt: skip
+    add("--readme", type=Path, default=Path("README.md"),
+        help="README with the study's table (default: %(default)s)")  # fmt: skip
+    add("--check", action="store_true", help="write nothing; fail if a page says something else")
+
+
+def report(args: argparse.Namespace) -> int:
+    from brainseg.study.report import write_report
+
+    paths = write_report(args.study, args.readme, check=args.check)
+    if args.check and paths:
+        names = ", ".join(str(path) for path in paths)
+        raise ValueError(f"{names}: not what the figures say; run python -m brainseg report.")
+    print("\n".join(str(path) for path in paths) or "All pages say what the figures say.")
+    return 0
+
+
+def leak_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)")
+    add("--out", type=Path, default=Path("docs/study/leak.json"),
+        help="file to write (default: %(default)s)")  # fmt: skip
+
+
+def leak(args: argparse.Namespace) -> int:
+    from brainseg.files import write_json
+    from brainseg.study.leak import leak_meter
+
+    result = leak_meter(args.runs)
+    write_json(args.out, result)
+    for row in result["rows"]:
+        print(f"{row['checkpoint']}, {row['what']}: believes {row['believed']:.3f}, "
+              f"is {row['true']:.3f}")  # fmt: skip
+    return 0
+
+
+def choices_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)")
+    add("--out", type=Path, default=Path("docs/study/choices.json"),
+        help="file to write (default: %(default)s)")  # fmt: skip
+
+
+def choices(args: argparse.Namespace) -> int:
     from brainseg.files import write_json
     from brainseg.study.choices import choices, settings_text
 
@@ -277,30 +170,20 @@ def _choices(args: argparse.Namespace) -> int:
     return 0
 
 
-def _leak(args: argparse.Namespace) -> int:
-    from brainseg.files import write_json
-    from brainseg.study.leak import leak_meter
-
-    result = leak_meter(args.runs)
-    write_json(args.out, result)
-    for row in result["rows"]:
-        print(f"{row['checkpoint']}, {row['what']}: believes {row['believed']:.3f}, "
-              f"is {row['true']:.3f}")  # fmt: skip
-    return 0
-
-
-def _report(args: argparse.Namespace) -> int:
-    from brainseg.study.report import write_report
-
-    paths = write_report(args.study, args.readme, check=args.check)
-    if args.check and paths:
-        names = ", ".join(str(path) for path in paths)
-        raise ValueError(f"{names}: not what the figures say; run python -m brainseg report.")
-    print("\n".join(str(path) for path in paths) or "All pages say what the figures say.")
-    return 0
+def predict_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("scans", nargs="*", type=Path, metavar="SCAN", help="scans, or folders of them")
+    for key, name in (("flair", "FLAIR"), ("t1", "T1"), ("t1c", "post-contrast T1")):
+        add(f"--{key}", type=Path, metavar="FILE",
+            help=f"the {name} volume of one scan, instead of SCAN")  # fmt: skip
+    add("--truth", type=Path, metavar="MASK", help="true mask, with one scan")
+    add("--as-volume", action="store_true", help="a folder's pictures are the slices of one scan")
+    add("--flips", action="store_true", help="average with the mirrored slices, at twice the time")
+    add_checkpoints(parser, "folder of checkpoints, or user/repo[@revision] on the Hub")
+    add("--out", type=Path, required=True, help="folder for the results")
 
 
-def _predict(args: argparse.Namespace) -> int:
+def predict(args: argparse.Namespace) -> int:
     from brainseg.commands.prediction_files import describe, expand, predict_to_folder
     from brainseg.inference.predictor import WORTH_TUNING
     from brainseg.scans.reading import ScanError, read_mask, read_scan, read_sequences
@@ -313,7 +196,7 @@ def _predict(args: argparse.Namespace) -> int:
         paths = expand(args.scans, as_volume=args.as_volume)
     if args.truth and len(paths) > 1:
         raise ValueError(f"--truth goes with one scan, and {len(paths)} were given.")
-    predictors = _load_predictors(args.checkpoints)
+    predictors = load_predictors(args.checkpoints)
     failed, slices, given = 0, 0, set()
     for path in paths:
         try:
@@ -343,14 +226,147 @@ def _unused(folder: Path, given: set[Path]) -> Path:
     return candidate
 
 
-def _load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
-    from brainseg.checkpoints.hub import local_folder
-    from brainseg.inference.loading import load_usable
+def export_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("name", help="a name in --checkpoints, a folder, or user/repo/name")
+    add("--format", choices=("onnx", "openvino"), required=True)
+    add("--out", type=Path, metavar="FILE", help="where to (default: NAME.onnx or NAME.xml)")
+    add_checkpoints(parser, "folder of checkpoints")
 
-    predictors, skipped = load_usable(local_folder(checkpoints), backend)
-    for reason in skipped:
-        print(f"skipped: {reason}", file=sys.stderr)
-    return predictors
+
+def export(args: argparse.Namespace) -> int:
+    from brainseg.inference.export import export
+    from brainseg.inference.loading import load
+
+    predictor = load(args.name, args.checkpoints, backend="pytorch")
+    suffix = {"onnx": ".onnx", "openvino": ".xml"}[args.format]
+    path = args.out or Path(predictor.name + suffix)
+    print(export(predictor, args.format, path))
+    return 0
+
+
+def bench_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("what", nargs="?", choices=("compare", "train"), default="compare",
+        help="the comparison (default) or a training step")  # fmt: skip
+    add("--json", action="store_true", help="print one JSON object and no more")
+    add("--write", type=Path, metavar="FILE",
+        help="with compare: write the table to a Markdown file too")  # fmt: skip
+    add("--data", type=Path, metavar="DIR", help="with compare: LGG, to check masks on its fold 0")
+    add_checkpoints(parser, "with compare: shipped models")
+
+
+def bench(args: argparse.Namespace) -> int:
+    import json
+
+    if args.what == "train":
+        from brainseg.bench import train as bench
+
+        result = bench.run()
+    else:
+        from brainseg.bench import compare as bench
+
+        result = bench.run(args.checkpoints, data=args.data)
+        if args.write:
+            from brainseg.files import write_text
+
+            write_text(args.write, bench.page(result))
+    print(json.dumps(result, indent=2) if args.json else bench.report(result))
+    return 0
+
+
+def push_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="checkpoints, or their folders")
+    add("repo", metavar="REPO", help="user/repo; made if it isn't there")
+    add("--all", action="store_true", help="every checkpoint of the folder")
+    add("--private", action="store_true", help="make the repository private")
+    add_checkpoints(parser, "folder of checkpoints")
+
+
+def push(args: argparse.Namespace) -> int:
+    from brainseg.checkpoints.hub.push import find_to_push, push
+
+    if bool(args.names) == args.all:
+        raise ValueError("Give either NAMEs or --all: python -m brainseg push NAME|--all REPO")
+    address = push(find_to_push(args.names, args.checkpoints), args.repo, private=args.private)
+    print(address or f"{args.repo} has all of it already: nothing was pushed.")
+    return 0
+
+
+def pull_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("reference", metavar="REPO[@REVISION]",
+        help="user/repo, or user/repo/name for one checkpoint")  # fmt: skip
+    add("--out", type=Path, default=Path("checkpoints"),
+        help="folder to put them into (default: %(default)s)")  # fmt: skip
+    add("--overwrite", action="store_true", help="replace others of their names")
+
+
+def pull(args: argparse.Namespace) -> int:
+    from brainseg.checkpoints.hub.pull import pull
+
+    for checkpoint in pull(args.reference, args.out, overwrite=args.overwrite):
+        origin = checkpoint.origin
+        print(f"{checkpoint.folder}: {origin['repo']} at {origin['revision']}")
+    return 0
+
+
+def space_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("repo", metavar="USER/NAME", help="the Space; made if it isn't there")
+    add("--checkpoints", default="checkpoints", metavar="PATH|REPO[@REVISION]",
+        help="a folder to take along, or a repository to name (default: "
+        "%(default)s)")  # fmt: skip
+    add("--gpu", action="store_true", help="for ZeroGPU instead of a CPU")
+    add("--private", action="store_true", help="make the Space private")
+    add("--dry-run", type=Path, metavar="DIR", help="only write the Space's folder to DIR")
+
+
+def space(args: argparse.Namespace) -> int:
+    from brainseg.checkpoints.hub.space import push_space, write_space
+
+    if args.dry_run:
+        write_space(args.dry_run, args.repo, args.checkpoints, gpu=args.gpu)
+        print(f"written to {args.dry_run}; nothing was pushed.")
+        return 0
+    address = push_space(args.repo, args.checkpoints, gpu=args.gpu, private=args.private)
+    print(address or f"{args.repo} is up to date: nothing was pushed.")
+    return 0
+
+
+# What the help says of a command, what adds its flags, what runs it and returns the exit status.
+COMMANDS = {
+    "evaluate": ("score checkpoints per patient", evaluate_flags, evaluate),
+    "report": ("write the study's pages from its figures", report_flags, report),
+    "leak": ("compare runs made with train.py --leak", leak_flags, leak),
+    "choices": ("compare runs of one checkpoint on validation", choices_flags, choices),
+    "predict": ("segment scans", predict_flags, predict),
+    "export": ("write a checkpoint as an ONNX or OpenVINO graph", export_flags, export),
+    "bench": ("measure speed against plain references", bench_flags, bench),
+    "push": ("put checkpoints on the Hugging Face Hub", push_flags, push),
+    "pull": ("get checkpoints from the Hugging Face Hub", pull_flags, pull),
+    "space": ("make or update a Gradio Space with the app", space_flags, space),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status. Bad input gives one sentence, no traceback."""
+    parser = argparse.ArgumentParser(prog="python -m brainseg", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, (text, add_flags, run) in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        add_flags(command)
+        command.set_defaults(run=run)
+    args = parser.parse_args(argv)
+    try:
+        return args.run(args)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
