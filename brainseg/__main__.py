@@ -7,24 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-
-def add_checkpoints(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument(
-        "--checkpoints",
-        type=Path,
-        default=Path("checkpoints"),
-        help=f"{what} (default: %(default)s)",
-    )
-
-
-def load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
-    from brainseg.checkpoints.hub import local_folder
-    from brainseg.inference.loading import load_usable
-
-    predictors, skipped = load_usable(local_folder(checkpoints), backend)
-    for reason in skipped:
-        print(f"skipped: {reason}", file=sys.stderr)
-    return predictors
+from brainseg.commands.checkpoints import add_checkpoints, load_predictors
 
 
 def evaluate_flags(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,26 @@
+"""``--checkpoints``: the flag, and the predictors of what it names."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_checkpoints(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        default=Path("checkpoints"),
+        help=f"{what} (default: %(default)s)",
+    )
+
+
+def load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
+    from brainseg.checkpoints.hub import local_folder
+    from brainseg.inference.loading import load_usable
+
+    predictors, skipped = load_usable(local_folder(checkpoints), backend)
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    return predictors
