@@ -8,6 +8,7 @@ from pathlib import Path
 
 
 def add_checkpoints(parser: argparse.ArgumentParser, what: str) -> None:
+    """The flag; ``what`` begins its help."""
     parser.add_argument(
         "--checkpoints",
         type=Path,
@@ -17,6 +18,10 @@ def add_checkpoints(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
+    """All usable predictors by label, from a folder or the Hub; says which were left out, and why.
+
+    ``backend`` as in ``brainseg.load``. Raises CheckpointError if there is none.
+    """
     from brainseg.checkpoints.hub import local_folder
     from brainseg.inference.loading import load_usable
 
