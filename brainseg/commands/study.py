@@ -35,26 +35,8 @@ def evaluate(args: argparse.Namespace) -> int:
     from brainseg.study import record as study
     from brainseg.study import score as scoring
 
-    refs = load_dataset(args.dataset, args.data)
-    patients = None
-    fold = None
-    if args.patients:
-        lines = args.patients.read_text(encoding="utf-8").splitlines()
-        patients = [line.strip() for line in lines if line.strip()]
-        selection = f"listed in {args.patients.name}"
-    elif args.all:
-        selection = "all"
-    else:
-        fold = args.fold or 0
-        selection = f"fold {fold}"
-    if args.study and fold is None:
-        raise ValueError(
-            "--study needs one --fold: the next fold is what calibration is fitted on."
-        )
-    everyone = refs
-    refs = scoring.select_patients(refs, fold=fold, patients=patients)
-    if not refs:
-        raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
+    everyone = load_dataset(args.dataset, args.data)
+    refs, fold, selection = _choose_patients(everyone, args)
     predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
     description = {
         "dataset": args.dataset,
@@ -71,17 +53,47 @@ def evaluate(args: argparse.Namespace) -> int:
         validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
         study.write_study(args.out, predictors, validation, calibration, beliefs)
     if args.sheet:
-        from brainseg.study.figures import save
-        from brainseg.study.sheets import contact_sheet
-
-        whose = "patients, not to be published"
-        if args.dataset == "phantom":
-            whose = "computed phantoms, not patients"
-        caption = f"{args.dataset} ({selection}): {whose}"
-        save(contact_sheet(predictors, refs, rows, caption), args.sheet)
+        _write_sheet(args.sheet, predictors, refs, rows, description)
     print(scoring.report(scoring.summary(rows), description))
     print(f"written to {args.out}")
     return _compare_with(args.against, rows) if args.against else 0
+
+
+def _choose_patients(everyone: list, args: argparse.Namespace) -> tuple[list, int | None, str]:
+    """The cases to score; the fold they are, if they are one; and which they are, in words."""
+    from brainseg.study.score import select_patients
+
+    fold, patients = None, None
+    if args.patients:
+        lines = args.patients.read_text(encoding="utf-8").splitlines()
+        patients = [line.strip() for line in lines if line.strip()]
+        selection = f"listed in {args.patients.name}"
+    elif args.all:
+        selection = "all"
+    else:
+        fold = args.fold or 0
+        selection = f"fold {fold}"
+    if args.study and fold is None:
+        raise ValueError(
+            "--study needs one --fold: the next fold is what calibration is fitted on."
+        )
+    refs = select_patients(everyone, fold=fold, patients=patients)
+    if not refs:
+        raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
+    return refs, fold, selection
+
+
+def _write_sheet(
+    path: Path, predictors: dict, refs: list, rows: list[dict], description: dict
+) -> None:
+    from brainseg.study.figures import save
+    from brainseg.study.sheets import contact_sheet
+
+    whose = "patients, not to be published"
+    if description["dataset"] == "phantom":
+        whose = "computed phantoms, not patients"
+    caption = f"{description['dataset']} ({description['selection']}): {whose}"
+    save(contact_sheet(predictors, refs, rows, caption), path)
 
 
 def _compare_with(folder: Path, rows: list[dict]) -> int:
