@@ -1,110 +1,70 @@
-"""The command ``python -m brainseg predict``: scans in; masks, overlays and scores out."""
+"""The command ``predict``: its flags, and the loop over scans."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
+import argparse
+import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from brainseg.files import replacing, write_json
-from brainseg.inference.predictor import Predictor, predict_all
-from brainseg.inference.results import Comparison
-from brainseg.scans.formats.sniffing import sniff
-from brainseg.scans.masks import mask_suffix, write_mask
-from brainseg.scans.rendering import display_volume, largest_slice, overlay
-from brainseg.scans.scan import Scan, ScanError, natural_key
+from brainseg.commands.checkpoints import add_checkpoints, load_predictors
 
 
-def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
-    """The scans meant by files and folders. A folder stands for the scans in it, ``*_mask*`` left
-    out, except that one of DICOM files, or any with ``as_volume``, is itself one scan.
+def flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("scans", nargs="*", type=Path, metavar="SCAN", help="scans, or folders of them")
+    for key, name in (("flair", "FLAIR"), ("t1", "T1"), ("t1c", "post-contrast T1")):
+        add(f"--{key}", type=Path, metavar="FILE",
+            help=f"the {name} volume of one scan, instead of SCAN")  # fmt: skip
+    add("--truth", type=Path, metavar="MASK", help="true mask, with one scan")
+    add("--as-volume", action="store_true", help="a folder's pictures are the slices of one scan")
+    add("--flips", action="store_true", help="average with the mirrored slices, at twice the time")
+    add_checkpoints(parser, "folder of checkpoints, or user/repo[@revision] on the Hub")
+    add("--out", type=Path, required=True, help="folder for the results")
 
-    Raises ScanError for a missing path or a folder without scans.
-    """
-    scans: list[Path] = []
+
+def run(args: argparse.Namespace) -> int:
+    """Segment one scan after the other; 1 if one can't be read, which does not stop the rest."""
+    from brainseg.commands.prediction_files import describe, expand, predict_to_folder
+    from brainseg.inference.predictor import WORTH_TUNING
+    from brainseg.scans.masks import read_mask
+    from brainseg.scans.reading import read_scan
+    from brainseg.scans.scan import ScanError
+    from brainseg.scans.sequences import read_sequences
+
+    sequences = {k: getattr(args, k) for k in ("flair", "t1", "t1c") if getattr(args, k)}
+    if bool(args.scans) == bool(sequences):
+        raise ValueError("Give either SCAN files or --flair, --t1, --t1c of one scan.")
+    if sequences:
+        paths = [next(iter(sequences.values()))]  # the results are named after the first
+    else:
+        paths = expand(args.scans, as_volume=args.as_volume)
+    if args.truth and len(paths) > 1:
+        raise ValueError(f"--truth goes with one scan, and {len(paths)} were given.")
+    predictors = load_predictors(args.checkpoints)
+    failed, slices, given = 0, 0, set()
     for path in paths:
-        if not path.exists():
-            raise ScanError(f"{path} does not exist. Check the path.")
-        if not path.is_dir() or as_volume:
-            scans.append(path)
+        try:
+            scan = read_sequences(**sequences) if sequences else read_scan(path)
+            truth = read_mask(args.truth, scan) if args.truth else None
+        except ScanError as error:  # the other scans of a folder are still wanted
+            print(f"error: {error}", file=sys.stderr)
+            failed += 1
             continue
-        files = sorted(
-            (f for f in path.iterdir() if f.is_file()), key=lambda f: natural_key(f.name)
-        )
-        kinds = {file: _kind(file) for file in files if not file.name.startswith(".")}
-        if "dicom" in kinds.values():
-            scans.append(path)
-            continue
-        found = [file for file, kind in kinds.items() if kind and "_mask" not in file.name]
-        if not found:
-            raise ScanError(f"{path} holds no scans. Give files, or a folder that holds them.")
-        scans += found
-    return scans
+        slices += len(scan.pixels)
+        if slices >= WORTH_TUNING:  # after so many there are probably many more
+            for predictor in predictors.values():
+                predictor.tune()
+        stem = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
+        out = _unused(args.out / stem, given)
+        comparison = predict_to_folder(scan, truth, predictors, out, flips=args.flips)
+        print("\n".join([f"{path}:", *describe(comparison)]))
+    return 1 if failed else 0
 
 
-def _kind(file: Path) -> str:
-    try:
-        return sniff(file) if file.stat().st_size else "damaged"
-    except (OSError, EOFError, zlib.error):
-        return "damaged"  # reading it will say what is wrong
-
-
-def predict_to_folder(
-    scan: Scan,
-    truth: np.ndarray | None,
-    predictors: dict[str, Predictor],
-    out: Path,
-    *,
-    flips: bool = False,
-) -> Comparison:
-    """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``.
-
-    Masks are in the scan's own format and geometry; the overlay shows the slice with most tumour.
-    """
-    results = {result.name: result for result in predict_all(scan, predictors, flips=flips)}
-    comparison = Comparison(scan, truth, results)
-    out.mkdir(parents=True, exist_ok=True)
-    for name, result in results.items():
-        write_mask(result.mask, scan, out / f"{name.replace('/', '_')}{mask_suffix(scan)}")
-    with replacing(out / "overlay.png") as aside:
-        _, data = cv2.imencode(".png", _sheet(comparison)[..., ::-1])
-        aside.write_bytes(data.tobytes())
-    write_json(out / "scores.json", comparison.to_json(), indent=2)
-    return comparison
-
-
-def describe(comparison: Comparison) -> list[str]:
-    """One line per model for the terminal."""
-    entries = comparison.to_json()["models"]
-    lines = []
-    for name, entry in entries.items():
-        size = f"{entry['area_px']} px"
-        if entry["volume_ml"] is not None:
-            size += f", {entry['volume_ml']:.1f} ml"
-        if comparison.truth is not None:
-            score = entry["dice"]
-            told = "no tumour marked, none in truth" if score is None else f"Dice {score:.3f}"
-        elif entry["agreement"] is not None:
-            told = f"agreement with the other models {entry['agreement']:.3f}"
-        else:
-            told = "nothing to compare with"
-        lines.append(f"  {name}: {size}, {told}")
-    return lines
-
-
-def _sheet(comparison: Comparison) -> np.ndarray:
-    """All overlays of one slice side by side under their names, uint8 (height, width, 3)."""
-    truth = comparison.truth
-    votes = np.sum([result.mask for result in comparison.results.values()], axis=0)
-    index = largest_slice(truth if truth is not None and truth.any() else votes)
-    image = display_volume(comparison.scan)[index]
-    tiles = []
-    for name, result in comparison.results.items():
-        tile = overlay(image, result.mask[index], None if truth is None else truth[index])
-        strip = np.zeros((22, tile.shape[1], 3), np.uint8)
-        cv2.putText(strip, name, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255,) * 3, 1, cv2.LINE_AA)
-        tiles.append(np.vstack([strip, tile]))
-    return np.hstack(tiles)
+def _unused(folder: Path, given: set[Path]) -> Path:
+    """Two scans of one name in one call must not overwrite each other's results."""
+    candidate, number = folder, 2
+    while candidate in given:
+        candidate, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    given.add(candidate)
+    return candidate

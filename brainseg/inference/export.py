@@ -1,4 +1,4 @@
-"""The command ``python -m brainseg export``: a checkpoint as a graph for ONNX or OpenVINO."""
+"""A checkpoint as a graph for ONNX or OpenVINO, checked against PyTorch before it is kept."""
 
 from __future__ import annotations
 

@@ -1,0 +1,38 @@
+"""The command ``bench``: its flags, and which comparison they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from brainseg.commands.checkpoints import add_checkpoints
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("what", nargs="?", choices=("compare", "train"), default="compare",
+        help="the comparison (default) or a training step")  # fmt: skip
+    add("--json", action="store_true", help="print one JSON object and no more")
+    add("--write", type=Path, metavar="FILE",
+        help="with compare: write the table to a Markdown file too")  # fmt: skip
+    add("--data", type=Path, metavar="DIR", help="with compare: LGG, to check masks on its fold 0")
+    add_checkpoints(parser, "with compare: shipped models")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, and print the figures."""
+    if args.what == "train":
+        from brainseg.bench import train as bench
+
+        result = bench.run()
+    else:
+        from brainseg.bench import compare as bench
+
+        result = bench.run(args.checkpoints, data=args.data)
+        if args.write:
+            from brainseg.files import write_text
+
+            write_text(args.write, bench.page(result))
+    print(json.dumps(result, indent=2) if args.json else bench.report(result))
+    return 0

@@ -1,0 +1,168 @@
+"""Commands about the study: ``evaluate``, ``report``, ``leak`` and ``choices``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from brainseg.commands.checkpoints import add_checkpoints, load_predictors
+
+
+def evaluate_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--dataset", default="lgg", help="data set (default: %(default)s)")
+    add("--data", type=Path, help="its folder (default: $BRAINSEG_DATA or data/)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--patients", type=Path, metavar="FILE", help="one patient id a line")
+    which.add_argument("--fold", type=int, choices=range(5), help="this fold (default: 0)")
+    which.add_argument("--all", action="store_true", help="every patient, training patients too")
+    add_checkpoints(parser, "folder of checkpoints, or user/repo[@revision] on the Hub")
+    add("--slicewise", action="store_true",
+        help="score each slice as if it had been uploaded alone")  # fmt: skip
+    add("--study", action="store_true",
+        help="also what report needs: calibration, validation, costs")  # fmt: skip
+    add("--against", type=Path, metavar="FOLDER",
+        help="fail if a mean Dice is over 0.002 from the one there")  # fmt: skip
+    add("--sheet", type=Path, metavar="PNG",
+        help="picture of each model's best, median and worst patient")  # fmt: skip
+    add("--out", type=Path, required=True, help="folder for the results")
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Score every patient chosen, and write and print the scores; 1 if ``--against`` disagrees."""
+    from brainseg.data import load_dataset
+    from brainseg.data.splits import FOLDS
+    from brainseg.study import record as study
+    from brainseg.study import score as scoring
+
+    everyone = load_dataset(args.dataset, args.data)
+    refs, fold, selection = _choose_patients(everyone, args)
+    predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
+    description = {
+        "dataset": args.dataset,
+        "selection": selection,
+        "patients": len({ref.patient_id for ref in refs}),
+        "slicewise": args.slicewise,
+        "note": scoring.note(predictors, args.dataset, refs),
+    }
+    calibration, beliefs = study.Calibration(), study.StapleBeliefs()
+    observers = [calibration, beliefs] if args.study else []
+    rows = scoring.evaluate(predictors, refs, slicewise=args.slicewise, observers=observers)
+    scoring.write_results(rows, args.out, description)
+    if args.study:
+        validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
+        study.write_study(args.out, predictors, validation, calibration, beliefs)
+    if args.sheet:
+        _write_sheet(args.sheet, predictors, refs, rows, description)
+    print(scoring.report(scoring.summary(rows), description))
+    print(f"written to {args.out}")
+    return _compare_with(args.against, rows) if args.against else 0
+
+
+def _choose_patients(everyone: list, args: argparse.Namespace) -> tuple[list, int | None, str]:
+    """The cases to score; the fold they are, if they are one; and which they are, in words."""
+    from brainseg.study.score import select_patients
+
+    fold, patients = None, None
+    if args.patients:
+        lines = args.patients.read_text(encoding="utf-8").splitlines()
+        patients = [line.strip() for line in lines if line.strip()]
+        selection = f"listed in {args.patients.name}"
+    elif args.all:
+        selection = "all"
+    else:
+        fold = args.fold or 0
+        selection = f"fold {fold}"
+    if args.study and fold is None:
+        raise ValueError(
+            "--study needs one --fold: the next fold is what calibration is fitted on."
+        )
+    refs = select_patients(everyone, fold=fold, patients=patients)
+    if not refs:
+        raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
+    return refs, fold, selection
+
+
+def _write_sheet(
+    path: Path, predictors: dict, refs: list, rows: list[dict], description: dict
+) -> None:
+    from brainseg.study.figures import save
+    from brainseg.study.sheets import contact_sheet
+
+    whose = "patients, not to be published"
+    if description["dataset"] == "phantom":
+        whose = "computed phantoms, not patients"
+    caption = f"{description['dataset']} ({description['selection']}): {whose}"
+    save(contact_sheet(predictors, refs, rows, caption), path)
+
+
+def _compare_with(folder: Path, rows: list[dict]) -> int:
+    from brainseg.study.record import TOLERANCE, disagreement
+    from brainseg.study.tables import read_table
+
+    name, gap = disagreement(rows, read_table(folder / "per_patient.csv"))
+    print(f"largest difference in mean Dice from {folder}: {gap:.4f} ({name})")
+    return int(gap > TOLERANCE)
+
+
+def report_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--study", type=Path, default=Path("docs/study"),
+        help="folder of the study (default: %(default)s)")  # fmt: skip
+    add("--readme", type=Path, default=Path("README.md"),
+        help="README with the study's table (default: %(default)s)")  # fmt: skip
+    add("--check", action="store_true", help="write nothing; fail if a page says something else")
+
+
+def report(args: argparse.Namespace) -> int:
+    """Write the pages and say which; with ``--check`` only look whether they would change."""
+    from brainseg.study.report import write_report
+
+    paths = write_report(args.study, args.readme, check=args.check)
+    if args.check and paths:
+        names = ", ".join(str(path) for path in paths)
+        raise ValueError(f"{names}: not what the figures say; run python -m brainseg report.")
+    print("\n".join(str(path) for path in paths) or "All pages say what the figures say.")
+    return 0
+
+
+def leak_flags(parser: argparse.ArgumentParser) -> None:
+    _add_runs_and_out(parser, "docs/study/leak.json")
+
+
+def leak(args: argparse.Namespace) -> int:
+    """Write and print what each leaking run and its honest twin believe and are."""
+    from brainseg.files import write_json
+    from brainseg.study.leak import leak_meter
+
+    result = leak_meter(args.runs)
+    write_json(args.out, result)
+    for row in result["rows"]:
+        print(f"{row['checkpoint']}, {row['what']}: believes {row['believed']:.3f}, "
+              f"is {row['true']:.3f}")  # fmt: skip
+    return 0
+
+
+def choices_flags(parser: argparse.ArgumentParser) -> None:
+    _add_runs_and_out(parser, "docs/study/choices.json")
+
+
+def choices(args: argparse.Namespace) -> int:
+    """Write and print what each choice comes to on the validation patients."""
+    from brainseg.files import write_json
+    from brainseg.study.choices import choices as compare_choices
+    from brainseg.study.choices import settings_text
+
+    result = compare_choices(args.runs)
+    write_json(args.out, result)
+    for row in result["rows"]:
+        best = ", the best" if row["best"] else ""
+        print(f"{row['checkpoint']}, {settings_text(row['settings'])}: "
+              f"{row['validation_dice']:.3f}{best}")  # fmt: skip
+    return 0
+
+
+def _add_runs_and_out(parser: argparse.ArgumentParser, out: str) -> None:
+    add = parser.add_argument
+    add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)")
+    add("--out", type=Path, default=Path(out), help="file to write (default: %(default)s)")
