@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from brainseg.commands.checkpoints import add_checkpoints
+from brainseg.commands.checkpoints_flag import add_checkpoints
 
 
 def flags(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from brainseg.commands.checkpoints import add_checkpoints, load_predictors
+from brainseg.commands.checkpoints_flag import add_checkpoints, load_predictors
 
 
 def flags(parser: argparse.ArgumentParser) -> None:

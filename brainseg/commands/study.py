@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from brainseg.commands.checkpoints import add_checkpoints, load_predictors
+from brainseg.commands.checkpoints_flag import add_checkpoints, load_predictors
 
 
 def evaluate_flags(parser: argparse.ArgumentParser) -> None:
