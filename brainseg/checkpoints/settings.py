@@ -21,6 +21,7 @@ _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold",
 _MAX_CONFIG_BYTES = 2**20
 _MAX_SIZE = 2048
 _MAX_BASES = 16
+_WRITTEN_APART = ("size", "run", "threshold", "encoder")
 
 
 class CheckpointError(ValueError):
@@ -104,10 +105,11 @@ class Settings:
 
     def to_json(self) -> dict:
         """The ``brainseg`` part of ``config.json``; what is not told is left out."""
-        told = asdict(self)
-        for key in ("size", "run", "threshold", "encoder"):
-            del told[key]
-        told = {key: value for key, value in told.items() if value not in (None, (), {}, False)}
+        told = {
+            key: value
+            for key, value in asdict(self).items()
+            if key not in _WRITTEN_APART and value not in (None, (), {}) and value is not False
+        }
         return {
             "format": FORMAT,
             **told,
