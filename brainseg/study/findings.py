@@ -70,11 +70,6 @@ def training_text(model: dict) -> str:
     return f"{model['total_epochs']} epochs{small_text(model)}"
 
 
-def interval_text(score: dict) -> str:
-    """Of a score with an interval ``"0.800 to 0.895"``."""
-    return f"{score['low']:.3f} to {score['high']:.3f}"
-
-
 @dataclass(frozen=True)
 class Study:
     """What ``evaluate --study`` (see ``study.py``), ``bench``, ``leak`` and ``choices`` left in
