@@ -97,8 +97,8 @@ def _write_sheet(
 
 
 def _compare_with(folder: Path, rows: list[dict]) -> int:
+    from brainseg.files import read_table
     from brainseg.study.record import TOLERANCE, disagreement
-    from brainseg.study.tables import read_table
 
     name, gap = disagreement(rows, read_table(folder / "per_patient.csv"))
     print(f"largest difference in mean Dice from {folder}: {gap:.4f} ({name})")

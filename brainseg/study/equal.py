@@ -106,11 +106,11 @@ def seeds_section(study: Study) -> list[str]:
 
 def _grid(equal: Study) -> dict[str, dict[str, str]]:
     """By model and loss the checkpoint."""
-    grid: dict[str, dict[str, str]] = {}
-    for row in equal.rows:
-        if row["checkpoint"] in equal.models:
-            grid.setdefault(row["model"], {})[row["loss"]] = row["checkpoint"]
-    return grid
+    rows = equal.table[equal.table["checkpoint"].isin(list(equal.models))]
+    return {
+        model: dict(zip(own["loss"], own["checkpoint"], strict=True))
+        for model, own in rows.groupby("model", sort=False)
+    }
 
 
 def _cell(equal: Study, names: dict[str, str], loss: str) -> str:

@@ -6,14 +6,18 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from brainseg.files import read_table
 from brainseg.metrics.calibration import expected_calibration_error
 from brainseg.metrics.statistics import rank_stability
 from brainseg.study.claims import ROWS, judge
 from brainseg.study.score import SCORES, summary
-from brainseg.study.tables import read_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # By file: title, and what it shows in words for whom cannot see it.
 FIGURES = {
@@ -72,20 +76,22 @@ def training_text(model: dict) -> str:
 
 @dataclass(frozen=True)
 class Study:
-    """What ``evaluate --study`` (see ``study.py``), ``bench``, ``leak`` and ``choices`` left in
+    """What ``evaluate --study`` (see ``record.py``), ``bench``, ``leak`` and ``choices`` left in
     ``folder``."""
 
     folder: Path
 
     @cached_property
-    def rows(self) -> list[dict]:
-        rows = read_table(self.folder / "per_patient.csv")
-        if not rows:
+    def table(self) -> DataFrame:
+        """One row (see ``score.COLUMNS``) per patient and model or fusion. Raises ValueError if
+        there are none."""
+        table = read_table(self.folder / "per_patient.csv")
+        if table.empty:
             raise ValueError(
                 f"{self.folder} holds no per_patient.csv with rows: run python -m brainseg "
                 f"evaluate --study --out {self.folder} first."
             )
-        return rows
+        return table
 
     @cached_property
     def about(self) -> dict:
@@ -114,21 +120,18 @@ class Study:
     @cached_property
     def dice(self) -> dict[str, np.ndarray]:
         """By model or fusion, best mean first: one Dice per patient, in one order."""
-        patients = sorted({row["patient"] for row in self.rows})
-        table = {(row["checkpoint"], row["patient"]): row["dice"] for row in self.rows}
-        names = dict.fromkeys(row["checkpoint"] for row in self.rows)
-        dice = {n: np.array([table.get((n, p), np.nan) for p in patients]) for n in names}
+        table = self.table.pivot(index="patient", columns="checkpoint", values="dice")
+        dice = {name: table[name].to_numpy() for name in self.table["checkpoint"].unique()}
         return dict(sorted(dice.items(), key=lambda item: -np.nan_to_num(np.nanmean(item[1]))))
 
     @cached_property
     def tumour_px(self) -> np.ndarray:
         """Size of each patient's tumour, in the same order."""
-        sizes = {row["patient"]: row["tumour_px"] for row in self.rows}
-        return np.array([sizes[patient] for patient in sorted(sizes)])
+        return self.table.groupby("patient")["tumour_px"].first().to_numpy()
 
     @cached_property
     def scores(self) -> dict[str, dict]:
-        return summary(self.rows)
+        return summary(self.table)
 
     @cached_property
     def slicewise(self) -> dict[str, dict]:
@@ -170,7 +173,7 @@ class Study:
         Raises ValueError if the patients are others.
         """
         found = self._within(name)
-        if found and {r["patient"] for r in found.rows} != {r["patient"] for r in self.rows}:
+        if found and set(found.table["patient"]) != set(self.table["patient"]):
             raise ValueError(
                 f"{found.folder} scores other patients than {self.folder}: expected the same fold."
             )
@@ -192,7 +195,7 @@ class Study:
     def curves(self) -> dict[str, dict[bool, list[dict]]]:
         """Reliability curves by checkpoint, as trained (False) and temperature scaled (True)."""
         curves: dict[str, dict[bool, list[dict]]] = {}
-        for row in read_table(self.folder / "calibration.csv"):
+        for row in read_table(self.folder / "calibration.csv").to_dict("records"):
             pair = curves.setdefault(row["checkpoint"], {False: [], True: []})
             pair[bool(row["scaled"])].append(row)
         return curves

@@ -6,13 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from brainseg.files import markdown_table
+from brainseg.files import markdown_table, read_table
 from brainseg.study.choices import settings_text
 from brainseg.study.claims import ROWS
 from brainseg.study.equal import equal_table, longer_section, losses_section, seeds_section
 from brainseg.study.findings import Study, small_text
 from brainseg.study.score import dice_cells, hd95_text, interval_text
-from brainseg.study.tables import read_table
 
 DISCUSSION = "discussion.md"
 
@@ -123,18 +122,15 @@ def _fusion_section(study: Study) -> list[str]:
         markdown_table((None, "mean Dice", "95 % interval"), rows),
     ]
     beliefs = read_table(study.folder / "staple.csv")
-    if beliefs:
+    if not beliefs.empty:
         headings = (
             "STAPLE's view of", "sensitivity it estimates", "true", "specificity it estimates",
             "true",
         )  # fmt: skip
         keys = [f"{kind}_{what}" for what in ("sensitivity", "specificity")
                 for kind in ("estimated", "true")]  # fmt: skip
-        rows = []
-        for name in dict.fromkeys(row["checkpoint"] for row in beliefs):
-            own = [row for row in beliefs if row["checkpoint"] == name]
-            means = [np.nanmean([row[key] for row in own]) for key in keys]
-            rows.append([f"`{name}`", *(f"{mean:.4f}" for mean in means)])
+        means = beliefs.groupby("checkpoint", sort=False)[keys].mean()
+        rows = [[f"`{name}`", *map("{:.4f}".format, own)] for name, *own in means.itertuples()]
         section.append(markdown_table(headings, rows))
     return section
 

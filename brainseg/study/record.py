@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from brainseg.data.case import Case, CaseRef
-from brainseg.files import write_json
+from brainseg.files import write_json, write_table
 from brainseg.inference.predictor import Predictor
 from brainseg.inference.results import Result
 from brainseg.metrics.agreement import mean_agreement, pairwise_dice
@@ -28,7 +29,9 @@ from brainseg.metrics.overlap import count, dice
 from brainseg.study import estimate
 from brainseg.study.cost import cost
 from brainseg.study.score import COLUMNS, evaluate
-from brainseg.study.tables import write_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 TOLERANCE = 0.002  # mean Dice may differ so much between two machines
 
@@ -175,26 +178,25 @@ def describe_models(predictors: dict[str, Predictor]) -> dict[str, dict]:
     return described
 
 
-def disagreement(rows: Sequence[dict], earlier: Sequence[dict]) -> tuple[str, float]:
+def disagreement(
+    rows: DataFrame | Sequence[dict], earlier: DataFrame | Sequence[dict]
+) -> tuple[str, float]:
     """The checkpoint or fusion whose mean Dice differs most from an earlier evaluation, and by
     how much. Raises ValueError if the two do not score the same ones on the same patients."""
+    import pandas as pd
+
+    keys = ["checkpoint", "patient"]
     mine, theirs = (
-        {(row["checkpoint"], row["patient"]): row["dice"] for row in table}
+        pd.DataFrame(table, columns=[*keys, "dice"]).set_index(keys)["dice"]
         for table in (rows, earlier)
     )
-    if missing := sorted(set(mine) ^ set(theirs)):
+    if len(missing := mine.index.symmetric_difference(theirs.index)):
         name, patient = missing[0]
         raise ValueError(
             f"The two evaluations differ in what they score, such as {name} on {patient} "
             f"({len(missing)} such): give the same checkpoints and patients."
         )
-    names = dict.fromkeys(name for name, _ in mine)
-    gaps = {
-        name: abs(
-            np.nanmean([mine[key] for key in mine if key[0] == name])
-            - np.nanmean([theirs[key] for key in theirs if key[0] == name])
-        )
-        for name in names
-    }
-    worst = max(gaps, key=gaps.get)
+    now, before = (dice.groupby("checkpoint", sort=False).mean() for dice in (mine, theirs))
+    gaps = (now - before).abs()
+    worst = max(gaps.index, key=gaps.get)
     return worst, float(gaps[worst])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -15,14 +15,16 @@ from brainseg.checkpoints.folder import Checkpoint
 from brainseg.data import figshare
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of, role_of
-from brainseg.files import markdown_table, write_text
+from brainseg.files import markdown_table, write_json, write_table, write_text
 from brainseg.inference.loading import open_checkpoint
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Result
 from brainseg.metrics import overlap
 from brainseg.metrics.statistics import summarise
 from brainseg.metrics.surface import Surface, surface
-from brainseg.study.tables import write_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 COLUMNS = (
     "checkpoint", "model", "loss", "encoder", "seed", "fold", "patient", "dice", "iou",
@@ -114,23 +116,29 @@ def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]
     return " ".join(notes)
 
 
-def summary(rows: Sequence[dict]) -> dict:
-    """Per predictor: mean, interval and median of each score, sums of SUMS over all patients."""
-    result = {}
-    for name in dict.fromkeys(row["checkpoint"] for row in rows):
-        own = [row for row in rows if row["checkpoint"] == name]
-        result[name] = {key: summarise(np.array([row[key] for row in own])) for key in SCORES}
-        result[name] |= {key: int(sum(row[key] for row in own)) for key in SUMS}
-    return result
+def summary(rows: DataFrame | Sequence[dict]) -> dict:
+    """Per predictor: mean, interval and median of each score, sums of SUMS over all patients.
+
+    rows: of ``evaluate``, or read back from ``per_patient.csv``; none give {}.
+    """
+    import pandas as pd
+
+    if not len(rows):
+        return {}
+    return {
+        name: {
+            **{key: summarise(own[key].to_numpy()) for key in SCORES},
+            **{key: int(own[key].sum()) for key in SUMS},
+        }
+        for name, own in pd.DataFrame(rows).groupby("checkpoint", sort=False)
+    }
 
 
 def write_results(rows: Sequence[dict], out: Path, description: dict) -> None:
     """``per_patient.csv``, ``summary.json`` and ``report.md`` into ``out``."""
     scores = summary(rows)
     write_table(out / "per_patient.csv", rows, COLUMNS)
-    write_text(
-        out / "summary.json", json.dumps(finite({**description, "scores": scores}), indent=2)
-    )
+    write_json(out / "summary.json", finite({**description, "scores": scores}), indent=2)
     write_text(out / "report.md", report(scores, description))
 
 
