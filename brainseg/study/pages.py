@@ -9,9 +9,14 @@ import numpy as np
 from brainseg.files import markdown_table, read_table
 from brainseg.study.choices import settings_text
 from brainseg.study.claims import ROWS
-from brainseg.study.equal import equal_table, longer_section, losses_section, seeds_section
 from brainseg.study.findings import Study, small_text
 from brainseg.study.score import dice_cells, hd95_text, interval_text
+from brainseg.study.trained_alike import (
+    equal_table,
+    longer_section,
+    losses_section,
+    seeds_section,
+)
 
 DISCUSSION = "discussion.md"
 
