@@ -10,7 +10,7 @@ from brainseg.data.case import Case
 from brainseg.inference.results import Result
 from brainseg.metrics.agreement import mean_agreement, pairwise_dice
 from brainseg.metrics.calibration import histogram
-from brainseg.metrics.overlap import count, dice
+from brainseg.metrics.overlap import count, dice, recall
 from brainseg.study import estimate
 
 
@@ -43,9 +43,9 @@ class StapleBeliefs:
                     "patient": case.patient_id,
                     "checkpoint": name,
                     "estimated_sensitivity": sensitivity,
-                    "true_sensitivity": _share(mask & truth, truth),
+                    "true_sensitivity": recall(count(mask, truth)),
                     "estimated_specificity": specificity,
-                    "true_specificity": _share(~mask & ~truth, ~truth),
+                    "true_specificity": recall(count(~mask, ~truth)),
                 }
             )
         self._masks[result.name] = result.mask
@@ -87,7 +87,3 @@ class Agreements:
             agreements, dices = zip(*self.pairs, strict=True)
             fitted = estimate.fit(agreements, dices, len(self.patients), self.models)
             estimate.write(fitted, path)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> float:
-    return float(part.sum() / whole.sum()) if whole.any() else float("nan")
