@@ -13,65 +13,18 @@ import numpy as np
 from brainseg.files import read_table
 from brainseg.metrics.calibration import expected_calibration_error
 from brainseg.metrics.statistics import rank_stability
+from brainseg.study.captions import CAPTIONS
 from brainseg.study.claims import ROWS, judge
 from brainseg.study.score import SCORES, summary
+from brainseg.study.training_text import training_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-# By file: title, and what it shows in words for whom cannot see it.
-FIGURES = {
-    "dice.png": (
-        "Dice of each patient",
-        "Dots of each patient's Dice in one row per model, with the mean and its 95 % interval; "
-        "the figures are in the leaderboard.",
-    ),
-    "size.png": (
-        "Dice against the size of the tumour",
-        "Scatter plot of Dice against the number of tumour pixels, one marker per model.",
-    ),
-    "differences.png": (
-        "Paired differences",
-        "Mean paired differences in Dice with their 95 % intervals, one row per comparison; the "
-        "figures are in the claims table.",
-    ),
-    "reliability.png": (
-        "Reliability",
-        "For each model the share of pixels with tumour against the probability given, before and "
-        "after temperature scaling, beside the diagonal.",
-    ),
-    "gflop.png": (
-        "Dice against operations",
-        "Mean Dice with its interval against GFLOP per slice; the front of models that nothing "
-        "cheaper beats is dashed.",
-    ),
-    "latency.png": (
-        "Dice against time",
-        "Mean Dice with its interval against milliseconds per slice on a CPU; the front is dashed.",
-    ),
-    "phantoms.png": (
-        "Best, median and worst phantom of each model",
-        "Computed heads, not patients, with each model's mask in orange and the truth outlined in "
-        "blue.",
-    ),
-}
-
 
 EQUAL = (
     "The verdicts are on models that were all trained for equally many epochs. These are not all "
     "those in the leaderboard: some of those were trained for longer."
 )
-
-
-def small_text(model: dict) -> str:
-    """Of a model of ``models.json`` that saw smaller pictures at first ``", 7 at 128 px"``."""
-    small = model.get("small_epochs")
-    return f", {small} at {model['small_size_px']} px" if small else ""
-
-
-def training_text(model: dict) -> str:
-    """How long it was trained, its start included: ``"10 epochs, 7 at 128 px"``."""
-    return f"{model['total_epochs']} epochs{small_text(model)}"
 
 
 @dataclass(frozen=True)
@@ -277,6 +230,6 @@ class Study:
         }
         return [
             {"file": file, "title": title, "alt": alt}
-            for file, (title, alt) in FIGURES.items()
+            for file, (title, alt) in CAPTIONS.items()
             if there[file]
         ]

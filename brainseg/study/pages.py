@@ -9,7 +9,7 @@ import numpy as np
 from brainseg.files import markdown_table, read_table
 from brainseg.study.choices import settings_text
 from brainseg.study.claims import ROWS
-from brainseg.study.findings import Study, small_text
+from brainseg.study.findings import Study
 from brainseg.study.score import dice_cells, hd95_text, interval_text
 from brainseg.study.trained_alike import (
     equal_table,
@@ -17,6 +17,7 @@ from brainseg.study.trained_alike import (
     losses_section,
     seeds_section,
 )
+from brainseg.study.training_text import epochs_text, start_text
 
 DISCUSSION = "discussion.md"
 
@@ -58,7 +59,7 @@ def readme_table(study: Study) -> str:
     rows = []
     for name in study.dice:
         model = study.models.get(name)
-        told = [_start(model), _epochs(model)] if model else ["", ""]
+        told = [start_text(model), epochs_text(model)] if model else ["", ""]
         scored = [*dice_cells(study.scores[name]["dice"]), _alone(study, name)]
         rows.append([f"`{name}`", *scored, _validation(study, name), *told])
     empty = [None] * (len(headings) - 2)
@@ -274,8 +275,8 @@ def _training_section(study: Study) -> list[str]:
     rows = [
         [
             f"`{name}`",
-            _start(model),
-            _epochs(model),
+            start_text(model),
+            epochs_text(model),
             f"{model['size_px']} px",
             model["seed"],
             ", ".join(str(model["patients"][role]) for role in ("train", "val", "test")),
@@ -296,15 +297,3 @@ def _validation(study: Study, name: str) -> str:
 
 def _alone(study: Study, name: str) -> str:
     return f"{study.slicewise[name]['dice']['mean']:.3f}" if name in study.slicewise else ""
-
-
-def _epochs(model: dict) -> str:
-    return f"{model['epochs']}{small_text(model)}"
-
-
-def _start(model: dict) -> str:
-    if known := model.get("started_from"):
-        return f"{known['name']} after {known['epochs']}"
-    if model["init_from"]:
-        return f"weights {model['init_from'][:8]}"
-    return "ImageNet" if model["encoder_weights"] else "random"

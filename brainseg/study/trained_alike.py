@@ -7,8 +7,9 @@ import numpy as np
 from brainseg.files import markdown_table
 from brainseg.metrics.statistics import paired_difference
 from brainseg.models.losses import LOSSES
-from brainseg.study.findings import EQUAL, Study, training_text
+from brainseg.study.findings import EQUAL, Study
 from brainseg.study.score import dice_cells
+from brainseg.study.training_text import begun_text, training_text
 
 PAIRS = (("unet-hybrid", "unet-bce"), ("deeplabv3plus-bce", "unet_resnet34-bce"))
 
@@ -53,7 +54,7 @@ def longer_section(study: Study) -> list[str]:
     for found in (study, study.longer):
         for name, model in found.models.items():
             if model.get("total_epochs", 0) >= least and not model.get("small_epochs"):
-                alike.setdefault(_begun(model), []).append((name, found))
+                alike.setdefault(begun_text(model), []).append((name, found))
     headings = (
         None, "trained for", "validation Dice", "mean Dice", "95 % interval",
         "minus the first of those trained alike",
@@ -129,11 +130,3 @@ def _difference(dice: np.ndarray, other: np.ndarray) -> str:
     """``"+0.031 [+0.003, +0.059]"`` of two models' Dice, one per patient in the same order."""
     gap = paired_difference(dice, other)
     return f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
-
-
-def _begun(model: dict) -> str:
-    """How long it was trained, and from what it was begun anew."""
-    text = training_text(model)
-    if start := model.get("started_from"):
-        return f"{text}, the last {model['epochs']} begun anew from `{start['name']}`"
-    return text
