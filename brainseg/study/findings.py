@@ -153,6 +153,17 @@ class Study:
             pair[bool(row["scaled"])].append(row)
         return curves
 
+    @cached_property
+    def beliefs(self) -> DataFrame:
+        """What STAPLE estimates of each model beside what is true, one row per scan and model."""
+        return read_table(self.folder / "staple.csv")
+
+    @cached_property
+    def discussion(self) -> str:
+        """What a person wrote about it, "" if nobody did."""
+        path = self.folder / "discussion.md"
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
     @property
     def missing(self) -> list[str]:
         """What a whole study has and this one does not yet, one sentence part each."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from brainseg.files import markdown_table, read_table
+from brainseg.files import markdown_table
 from brainseg.study.choices import settings_text
 from brainseg.study.claims import ROWS
 from brainseg.study.findings import Study
@@ -18,8 +18,6 @@ from brainseg.study.trained_alike import (
     seeds_section,
 )
 from brainseg.study.training_text import epochs_text, start_text
-
-DISCUSSION = "discussion.md"
 
 
 def page(study: Study) -> str:
@@ -33,7 +31,7 @@ def page(study: Study) -> str:
 
 
 def _head(study: Study) -> list[str]:
-    about, discussion = study.about, study.folder / DISCUSSION
+    about = study.about
     parts = [
         "# The study",
         "Written by `python -m brainseg report` from the files in `study/`; only the discussion "
@@ -45,9 +43,7 @@ def _head(study: Study) -> list[str]:
     ]
     if study.missing:
         parts.append("**Not there yet:** " + "; ".join(study.missing) + ".")
-    if discussion.is_file():
-        parts.append(discussion.read_text(encoding="utf-8").strip())
-    return parts
+    return [*parts, study.discussion] if study.discussion else parts
 
 
 def readme_table(study: Study) -> str:
@@ -127,15 +123,14 @@ def _fusion_section(study: Study) -> list[str]:
         f"Does learning to fuse beat averaging?{told}",
         markdown_table((None, "mean Dice", "95 % interval"), rows),
     ]
-    beliefs = read_table(study.folder / "staple.csv")
-    if not beliefs.empty:
+    if not study.beliefs.empty:
         headings = (
             "STAPLE's view of", "sensitivity it estimates", "true", "specificity it estimates",
             "true",
         )  # fmt: skip
         keys = [f"{kind}_{what}" for what in ("sensitivity", "specificity")
                 for kind in ("estimated", "true")]  # fmt: skip
-        means = beliefs.groupby("checkpoint", sort=False)[keys].mean()
+        means = study.beliefs.groupby("checkpoint", sort=False)[keys].mean()
         rows = [[f"`{name}`", *map("{:.4f}".format, own)] for name, *own in means.itertuples()]
         section.append(markdown_table(headings, rows))
     return section
