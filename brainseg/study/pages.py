@@ -10,7 +10,7 @@ from brainseg.files import markdown_table
 from brainseg.study.choices import settings_text
 from brainseg.study.claims import ROWS
 from brainseg.study.findings import Study
-from brainseg.study.score import dice_cells, hd95_text, interval_text
+from brainseg.study.score import DICE_HEADINGS, dice_cells, hd95_text, interval_text
 from brainseg.study.trained_alike import (
     equal_table,
     longer_section,
@@ -48,10 +48,7 @@ def _head(study: Study) -> list[str]:
 
 def readme_table(study: Study) -> str:
     """The table of the README: the study's rows, and the fusions once there are some."""
-    headings = (
-        None, "mean Dice", "95 % interval", "median", "each slice alone", "validation", "start",
-        "epochs",
-    )  # fmt: skip
+    headings = (None, *DICE_HEADINGS, "each slice alone", "validation", "start", "epochs")
     rows = []
     for name in study.dice:
         model = study.models.get(name)
@@ -71,8 +68,8 @@ def _figures(study: Study, *stems: str) -> list[str]:
 
 def _leaderboard_section(study: Study) -> list[str]:
     headings = (
-        None, "mean Dice", "95 % interval", "median", "IoU", "HD95", "surface Dice", "precision",
-        "recall", "volume error", "false-positive slices", "rank, 95 %", "best in",
+        None, *DICE_HEADINGS, "IoU", "HD95", "surface Dice", "precision", "recall",
+        "volume error", "false-positive slices", "rank, 95 %", "best in",
     )  # fmt: skip
     rows = [
         [
@@ -121,7 +118,7 @@ def _fusion_section(study: Study) -> list[str]:
     section = [
         "## Fusion bench",
         f"Does learning to fuse beat averaging?{told}",
-        markdown_table((None, "mean Dice", "95 % interval"), rows),
+        markdown_table((None, *DICE_HEADINGS[:2]), rows),
     ]
     if not study.beliefs.empty:
         headings = (

@@ -36,6 +36,7 @@ COUNTED = ("dice", "iou", "precision", "recall", "volume_error")  # from the pat
 SCORES = (*COUNTED, "hd95_px", "hd95_mm", "surface_dice")
 _TEST_FOLD = (*COUNTED, "false_positive_slices", "empty_slices")
 SUMS = ("false_positive_slices", "empty_slices", "outlined", "one_sided")
+DICE_HEADINGS = ("mean Dice", "95 % interval", "median")
 
 
 def select_patients(
@@ -155,8 +156,8 @@ def report(scores: dict, description: dict) -> str:
     if description.get("note"):
         parts.append(description["note"])
     headings = (
-        "predictor", "mean Dice", "95 % interval", "median", "IoU", "precision", "recall", "HD95",
-        "surface Dice", "false-positive slices", "undefined",
+        "predictor", *DICE_HEADINGS, "IoU", "precision", "recall", "HD95", "surface Dice",
+        "false-positive slices", "undefined",
     )  # fmt: skip
     order = sorted(scores, key=lambda n: -np.nan_to_num(scores[n]["dice"]["mean"], nan=-1))
     rows = [_report_row(name, scores[name]) for name in order]
@@ -177,7 +178,7 @@ def _report_row(name: str, scores: dict) -> list:
 
 
 def dice_cells(dice: dict) -> list[str]:
-    """Of a table: mean, 95 % interval and median of a summary's Dice."""
+    """Of a summary's Dice what goes below ``DICE_HEADINGS`` in a table."""
     return [f"{dice['mean']:.3f}", interval_text(dice), f"{dice['median']:.3f}"]
 
 

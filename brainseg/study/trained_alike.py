@@ -8,7 +8,7 @@ from brainseg.files import markdown_table
 from brainseg.metrics.statistics import paired_difference
 from brainseg.models.losses import LOSSES
 from brainseg.study.findings import EQUAL, Study
-from brainseg.study.score import dice_cells
+from brainseg.study.score import DICE_HEADINGS, dice_cells
 from brainseg.study.training_text import begun_text, training_text
 
 PAIRS = (("unet-hybrid", "unet-bce"), ("deeplabv3plus-bce", "unet_resnet34-bce"))
@@ -18,7 +18,7 @@ def equal_table(study: Study) -> list[str]:
     """What stands above the claims: the scores on which they are judged."""
     if not study.equal:
         return []
-    headings = ("for the verdicts", "mean Dice", "95 % interval", "median", "trained for")
+    headings = ("for the verdicts", *DICE_HEADINGS, "trained for")
     rows = [
         [f"`{name}`", *dice_cells(study.equal.scores[name]["dice"]), training_text(model)]
         for name in study.equal.dice
@@ -56,7 +56,7 @@ def longer_section(study: Study) -> list[str]:
             if model.get("total_epochs", 0) >= least and not model.get("small_epochs"):
                 alike.setdefault(begun_text(model), []).append((name, found))
     headings = (
-        None, "trained for", "validation Dice", "mean Dice", "95 % interval",
+        None, "trained for", "validation Dice", *DICE_HEADINGS[:2],
         "minus the first of those trained alike",
     )  # fmt: skip
     rows = []
