@@ -8,6 +8,13 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+# Columns of tables that are text, whatever they look like: a patient may be called 007, or NA.
+TEXTS = ("checkpoint", "model", "loss", "encoder", "patient")
 
 
 class WriteError(ValueError):
@@ -53,6 +60,38 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object, *, indent: int = 1) -> None:
     """Write a JSON file in one piece or not at all. Raises WriteError."""
     write_text(path, json.dumps(value, indent=indent))
+
+
+def read_table(path: Path) -> DataFrame:
+    """A CSV file: columns in TEXTS as str, the others as float64, NaN where a field is empty.
+
+    Without rows and columns if there is no such file, or nothing in it. Raises ValueError for
+    what is no number.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=object, keep_default_na=False)
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return pd.DataFrame()
+    # By float(), because the last digit of what pandas reads itself depends on its version.
+    numbers = [column for column in table if column not in TEXTS]
+    table[numbers] = table[numbers].replace("", "nan").astype(float)
+    return table
+
+
+def write_table(
+    path: Path, rows: DataFrame | Sequence[dict], columns: Sequence[str] | None = None
+) -> None:
+    """Rows as CSV, floats with six digits and NaN as an empty field. Raises WriteError.
+
+    columns: these alone, in this order; all where they are not given.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame(rows, columns=columns)
+    with replacing(path) as aside:
+        table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\r\n")
 
 
 def sha256(path: Path) -> str:

@@ -32,8 +32,9 @@ def evaluate(args: argparse.Namespace) -> int:
     """Score every patient chosen, and write and print the scores; 1 if ``--against`` disagrees."""
     from brainseg.data import load_dataset
     from brainseg.data.splits import FOLDS
-    from brainseg.study import record as study
     from brainseg.study import score as scoring
+    from brainseg.study.observers import Calibration, StapleBeliefs
+    from brainseg.study.record import write_study
 
     everyone = load_dataset(args.dataset, args.data)
     refs, fold, selection = _choose_patients(everyone, args)
@@ -45,13 +46,13 @@ def evaluate(args: argparse.Namespace) -> int:
         "slicewise": args.slicewise,
         "note": scoring.note(predictors, args.dataset, refs),
     }
-    calibration, beliefs = study.Calibration(), study.StapleBeliefs()
+    calibration, beliefs = Calibration(), StapleBeliefs()
     observers = [calibration, beliefs] if args.study else []
     rows = scoring.evaluate(predictors, refs, slicewise=args.slicewise, observers=observers)
     scoring.write_results(rows, args.out, description)
     if args.study:
         validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
-        study.write_study(args.out, predictors, validation, calibration, beliefs)
+        write_study(args.out, predictors, validation, calibration, beliefs)
     if args.sheet:
         _write_sheet(args.sheet, predictors, refs, rows, description)
     print(scoring.report(scoring.summary(rows), description))
@@ -97,8 +98,8 @@ def _write_sheet(
 
 
 def _compare_with(folder: Path, rows: list[dict]) -> int:
+    from brainseg.files import read_table
     from brainseg.study.record import TOLERANCE, disagreement
-    from brainseg.study.tables import read_table
 
     name, gap = disagreement(rows, read_table(folder / "per_patient.csv"))
     print(f"largest difference in mean Dice from {folder}: {gap:.4f} ({name})")

@@ -6,52 +6,20 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from brainseg.files import read_table
 from brainseg.metrics.calibration import expected_calibration_error
 from brainseg.metrics.statistics import rank_stability
+from brainseg.study.captions import CAPTIONS
 from brainseg.study.claims import ROWS, judge
 from brainseg.study.score import SCORES, summary
-from brainseg.study.tables import read_table
+from brainseg.study.training_text import training_text
 
-# By file: title, and what it shows in words for whom cannot see it.
-FIGURES = {
-    "dice.png": (
-        "Dice of each patient",
-        "Dots of each patient's Dice in one row per model, with the mean and its 95 % interval; "
-        "the figures are in the leaderboard.",
-    ),
-    "size.png": (
-        "Dice against the size of the tumour",
-        "Scatter plot of Dice against the number of tumour pixels, one marker per model.",
-    ),
-    "differences.png": (
-        "Paired differences",
-        "Mean paired differences in Dice with their 95 % intervals, one row per comparison; the "
-        "figures are in the claims table.",
-    ),
-    "reliability.png": (
-        "Reliability",
-        "For each model the share of pixels with tumour against the probability given, before and "
-        "after temperature scaling, beside the diagonal.",
-    ),
-    "gflop.png": (
-        "Dice against operations",
-        "Mean Dice with its interval against GFLOP per slice; the front of models that nothing "
-        "cheaper beats is dashed.",
-    ),
-    "latency.png": (
-        "Dice against time",
-        "Mean Dice with its interval against milliseconds per slice on a CPU; the front is dashed.",
-    ),
-    "phantoms.png": (
-        "Best, median and worst phantom of each model",
-        "Computed heads, not patients, with each model's mask in orange and the truth outlined in "
-        "blue.",
-    ),
-}
-
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 EQUAL = (
     "The verdicts are on models that were all trained for equally many epochs. These are not all "
@@ -59,38 +27,24 @@ EQUAL = (
 )
 
 
-def small_text(model: dict) -> str:
-    """Of a model of ``models.json`` that saw smaller pictures at first ``", 7 at 128 px"``."""
-    small = model.get("small_epochs")
-    return f", {small} at {model['small_size_px']} px" if small else ""
-
-
-def training_text(model: dict) -> str:
-    """How long it was trained, its start included: ``"10 epochs, 7 at 128 px"``."""
-    return f"{model['total_epochs']} epochs{small_text(model)}"
-
-
-def interval_text(score: dict) -> str:
-    """Of a score with an interval ``"0.800 to 0.895"``."""
-    return f"{score['low']:.3f} to {score['high']:.3f}"
-
-
 @dataclass(frozen=True)
 class Study:
-    """What ``evaluate --study`` (see ``study.py``), ``bench``, ``leak`` and ``choices`` left in
+    """What ``evaluate --study`` (see ``record.py``), ``bench``, ``leak`` and ``choices`` left in
     ``folder``."""
 
     folder: Path
 
     @cached_property
-    def rows(self) -> list[dict]:
-        rows = read_table(self.folder / "per_patient.csv")
-        if not rows:
+    def table(self) -> DataFrame:
+        """One row (see ``score.COLUMNS``) per patient and model or fusion. Raises ValueError if
+        there are none."""
+        table = read_table(self.folder / "per_patient.csv")
+        if table.empty:
             raise ValueError(
                 f"{self.folder} holds no per_patient.csv with rows: run python -m brainseg "
                 f"evaluate --study --out {self.folder} first."
             )
-        return rows
+        return table
 
     @cached_property
     def about(self) -> dict:
@@ -119,21 +73,18 @@ class Study:
     @cached_property
     def dice(self) -> dict[str, np.ndarray]:
         """By model or fusion, best mean first: one Dice per patient, in one order."""
-        patients = sorted({row["patient"] for row in self.rows})
-        table = {(row["checkpoint"], row["patient"]): row["dice"] for row in self.rows}
-        names = dict.fromkeys(row["checkpoint"] for row in self.rows)
-        dice = {n: np.array([table.get((n, p), np.nan) for p in patients]) for n in names}
+        table = self.table.pivot(index="patient", columns="checkpoint", values="dice")
+        dice = {name: table[name].to_numpy() for name in self.table["checkpoint"].unique()}
         return dict(sorted(dice.items(), key=lambda item: -np.nan_to_num(np.nanmean(item[1]))))
 
     @cached_property
     def tumour_px(self) -> np.ndarray:
         """Size of each patient's tumour, in the same order."""
-        sizes = {row["patient"]: row["tumour_px"] for row in self.rows}
-        return np.array([sizes[patient] for patient in sorted(sizes)])
+        return self.table.groupby("patient")["tumour_px"].first().to_numpy()
 
     @cached_property
     def scores(self) -> dict[str, dict]:
-        return summary(self.rows)
+        return summary(self.table)
 
     @cached_property
     def slicewise(self) -> dict[str, dict]:
@@ -175,7 +126,7 @@ class Study:
         Raises ValueError if the patients are others.
         """
         found = self._within(name)
-        if found and {r["patient"] for r in found.rows} != {r["patient"] for r in self.rows}:
+        if found and set(found.table["patient"]) != set(self.table["patient"]):
             raise ValueError(
                 f"{found.folder} scores other patients than {self.folder}: expected the same fold."
             )
@@ -197,10 +148,21 @@ class Study:
     def curves(self) -> dict[str, dict[bool, list[dict]]]:
         """Reliability curves by checkpoint, as trained (False) and temperature scaled (True)."""
         curves: dict[str, dict[bool, list[dict]]] = {}
-        for row in read_table(self.folder / "calibration.csv"):
+        for row in read_table(self.folder / "calibration.csv").to_dict("records"):
             pair = curves.setdefault(row["checkpoint"], {False: [], True: []})
             pair[bool(row["scaled"])].append(row)
         return curves
+
+    @cached_property
+    def beliefs(self) -> DataFrame:
+        """What STAPLE estimates of each model beside what is true, one row per scan and model."""
+        return read_table(self.folder / "staple.csv")
+
+    @cached_property
+    def discussion(self) -> str:
+        """What a person wrote about it, "" if nobody did."""
+        path = self.folder / "discussion.md"
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
     @property
     def missing(self) -> list[str]:
@@ -279,6 +241,6 @@ class Study:
         }
         return [
             {"file": file, "title": title, "alt": alt}
-            for file, (title, alt) in FIGURES.items()
+            for file, (title, alt) in CAPTIONS.items()
             if there[file]
         ]

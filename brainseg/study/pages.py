@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
+from brainseg.files import markdown_table
 from brainseg.study.choices import settings_text
 from brainseg.study.claims import ROWS
-from brainseg.study.equal import equal_table, longer_section, losses_section, seeds_section
-from brainseg.study.findings import Study, interval_text, small_text
-from brainseg.study.score import hd95_text
-from brainseg.study.tables import read_table
-
-DISCUSSION = "discussion.md"
+from brainseg.study.findings import Study
+from brainseg.study.score import DICE_HEADINGS, dice_cells, hd95_text, interval_text
+from brainseg.study.trained_alike import (
+    equal_table,
+    longer_section,
+    losses_section,
+    seeds_section,
+)
+from brainseg.study.training_text import epochs_text, start_text
 
 
 def page(study: Study) -> str:
     """``study.md``: the tables, the figures, and the discussion that a person wrote."""
-    about, board = study.about, study.leaderboard
-    discussion = study.folder / DISCUSSION
-    sections = [
+    sections = (
+        _head, _leaderboard_section, _claims_section, losses_section, seeds_section,
+        longer_section, _fusion_section, _calibration_section, _size_section, _cost_section,
+        _leak_section, _phantom_section, _choices_section, _training_section,
+    )  # fmt: skip
+    return "\n\n".join(part for section in sections for part in section(study)) + "\n"
+
+
+def _head(study: Study) -> list[str]:
+    about = study.about
+    parts = [
         "# The study",
         "Written by `python -m brainseg report` from the files in `study/`; only the discussion "
         "is written by hand.",
@@ -31,42 +42,22 @@ def page(study: Study) -> str:
         "tests, corrected together by Holm's method.",
     ]
     if study.missing:
-        sections += ["**Not there yet:** " + "; ".join(study.missing) + "."]
-    if discussion.is_file():
-        sections.append(discussion.read_text(encoding="utf-8").strip())
-    sections += ["## Leaderboard", _leaderboard_table(board), *_figures(study, "dice")]
-    sections += ["## Claims and findings", *equal_table(study), _claims_table(study.claims)]
-    sections += _figures(study, "differences")
-    sections += [*losses_section(study), *seeds_section(study), *longer_section(study)]
-    sections += _fusion_section(study)
-    sections += _calibration_section(study, board)
-    sections += ["## Dice against the size of the tumour", _size_table(study)]
-    sections += _figures(study, "size")
-    sections += ["## What it costs", _cost_table(board), *_figures(study, "gflop", "latency")]
-    sections += _leak_section(study)
-    sections += _phantom_section(study)
-    sections += _choices_section(study)
-    sections += ["## The checkpoints", _training_table(study)]
-    return "\n\n".join(sections) + "\n"
+        parts.append("**Not there yet:** " + "; ".join(study.missing) + ".")
+    return [*parts, study.discussion] if study.discussion else parts
 
 
 def readme_table(study: Study) -> str:
     """The table of the README: the study's rows, and the fusions once there are some."""
-    lines = [
-        "| | mean Dice | 95 % interval | median | each slice alone | validation | start | epochs |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    headings = (None, *DICE_HEADINGS, "each slice alone", "validation", "start", "epochs")
+    rows = []
     for name in study.dice:
-        dice, model = study.scores[name]["dice"], study.models.get(name)
-        told = [_start(model), _epochs(model)] if model else ["", ""]
-        lines.append(
-            f"| `{name}` | {dice['mean']:.3f} | {interval_text(dice)} | {dice['median']:.3f} | "
-            f"{_alone(study, name)} | {_validation(study, name)} | {' | '.join(told)} |"
-        )
-    lines += [
-        f"| `{name}` | not trained yet | | | | | | |" for name in ROWS if name not in study.dice
-    ]
-    return "\n".join(lines)
+        model = study.models.get(name)
+        told = [start_text(model), epochs_text(model)] if model else ["", ""]
+        scored = [*dice_cells(study.scores[name]["dice"]), _alone(study, name)]
+        rows.append([f"`{name}`", *scored, _validation(study, name), *told])
+    empty = [None] * (len(headings) - 2)
+    rows += [[f"`{name}`", "not trained yet", *empty] for name in ROWS if name not in study.dice]
+    return markdown_table(headings, rows)
 
 
 def _figures(study: Study, *stems: str) -> list[str]:
@@ -75,35 +66,44 @@ def _figures(study: Study, *stems: str) -> list[str]:
     return [f"![{entry['alt']}]({study.folder.name}/{entry['file']})" for entry in found]
 
 
-def _leaderboard_table(board: dict) -> str:
-    lines = [
-        "| | mean Dice | 95 % interval | median | IoU | HD95 | surface Dice | precision | recall | "
-        "volume error | false-positive slices | rank, 95 % | best in |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+def _leaderboard_section(study: Study) -> list[str]:
+    headings = (
+        None, *DICE_HEADINGS, "IoU", "HD95", "surface Dice", "precision", "recall",
+        "volume error", "false-positive slices", "rank, 95 %", "best in",
+    )  # fmt: skip
+    rows = [
+        [
+            f"`{row['name']}`",
+            *dice_cells(row["dice"]),
+            f"{row['iou']['mean']:.3f}",
+            hd95_text(row),
+            *(f"{row[key]['mean']:.3f}" for key in ("surface_dice", "precision", "recall")),
+            f"{row['volume_error']['mean']:+.0%}",
+            f"{row['false_positive_slices']:.0f} of {row['empty_slices']:.0f}",
+            f"{row['rank']['low']:.0f} to {row['rank']['high']:.0f}",
+            f"{row['rank']['first_share']:.0%}",
+        ]
+        for row in study.leaderboard["rows"]
     ]
-    for row in board["rows"]:
-        rank = row["rank"]
-        lines.append(
-            f"| `{row['name']}` | {row['dice']['mean']:.3f} | {interval_text(row['dice'])} | "
-            f"{row['dice']['median']:.3f} | {row['iou']['mean']:.3f} | {hd95_text(row)} | "
-            f"{row['surface_dice']['mean']:.3f} | {row['precision']['mean']:.3f} | "
-            f"{row['recall']['mean']:.3f} | {row['volume_error']['mean']:+.0%} | "
-            f"{row['false_positive_slices']:.0f} of {row['empty_slices']:.0f} | "
-            f"{rank['low']:.0f} to {rank['high']:.0f} | {rank['first_share']:.0%} |"
-        )
-    lines += [
-        "",
+    return [
+        "## Leaderboard",
+        markdown_table(headings, rows),
         "IoU to volume error are means over patients. HD95 and surface Dice (tolerance 2 px) are "
         "two-dimensional, over slices in which both masks have something. The last columns tell "
         "the rank and the share of best places when the patients are drawn anew 10,000 times.",
+        *_figures(study, "dice"),
     ]
-    return "\n".join(lines)
 
 
-def _claims_table(claims: Sequence[dict]) -> str:
-    lines = ["| claim | verdict | what was found, against the hardest rival |", "|---|---|---|"]
-    lines += [f"| {c['claim']} | **{c['verdict']}** | {c['text']} |" for c in claims]
-    return "\n".join(lines)
+def _claims_section(study: Study) -> list[str]:
+    headings = ("claim", "verdict", "what was found, against the hardest rival")
+    rows = [[c["claim"], f"**{c['verdict']}**", c["text"]] for c in study.claims]
+    return [
+        "## Claims and findings",
+        *equal_table(study),
+        markdown_table(headings, rows),
+        *_figures(study, "differences"),
+    ]
 
 
 def _fusion_section(study: Study) -> list[str]:
@@ -111,91 +111,103 @@ def _fusion_section(study: Study) -> list[str]:
     if not fusions:
         return []
     bases = sorted({base for model in study.models.values() for base in model["bases"]})
-    lines = ["| | mean Dice | 95 % interval |", "|---|---|---|"]
-    for name in [*(n for n in study.dice if n in fusions or n in bases)]:
-        dice = study.scores[name]["dice"]
-        lines.append(f"| `{name}` | {dice['mean']:.3f} | {interval_text(dice)} |")
+    shown = [name for name in study.dice if name in fusions or name in bases]
+    rows = [[f"`{name}`", *dice_cells(study.scores[name]["dice"])[:2]] for name in shown]
     rest = ", but `fusion_all`: the mean of every single model" if "fusion_all" in fusions else ""
     told = f" All read {' and '.join(f'`{base}`' for base in bases)}{rest}." if bases else ""
     section = [
         "## Fusion bench",
         f"Does learning to fuse beat averaging?{told}",
-        "\n".join(lines),
+        markdown_table((None, *DICE_HEADINGS[:2]), rows),
     ]
-    beliefs = read_table(study.folder / "staple.csv")
-    if beliefs:
-        lines = [
-            "| STAPLE's view of | sensitivity it estimates | true | specificity it estimates | "
-            "true |",
-            "|---|---|---|---|---|",
-        ]
+    if not study.beliefs.empty:
+        headings = (
+            "STAPLE's view of", "sensitivity it estimates", "true", "specificity it estimates",
+            "true",
+        )  # fmt: skip
         keys = [f"{kind}_{what}" for what in ("sensitivity", "specificity")
                 for kind in ("estimated", "true")]  # fmt: skip
-        for name in dict.fromkeys(row["checkpoint"] for row in beliefs):
-            own = [row for row in beliefs if row["checkpoint"] == name]
-            means = [np.nanmean([row[key] for row in own]) for key in keys]
-            lines.append(f"| `{name}` | " + " | ".join(f"{m:.4f}" for m in means) + " |")
-        section.append("\n".join(lines))
+        means = study.beliefs.groupby("checkpoint", sort=False)[keys].mean()
+        rows = [[f"`{name}`", *map("{:.4f}".format, own)] for name, *own in means.itertuples()]
+        section.append(markdown_table(headings, rows))
     return section
 
 
-def _calibration_section(study: Study, board: dict) -> list[str]:
-    rows = [row for row in board["rows"] if row["temperature"] is not None]
+def _calibration_section(study: Study) -> list[str]:
+    rows = [
+        [
+            f"`{row['name']}`",
+            study.models.get(row["name"], {}).get("loss", ""),
+            f"{row['temperature']:.2f}",
+            f"{row['ece_before']:.3f}",
+            f"{row['ece_after']:.3f}",
+        ]
+        for row in study.leaderboard["rows"]
+        if row["temperature"] is not None
+    ]
     if not rows:
         return []
-    lines = ["| | loss | temperature | ECE as trained | ECE scaled |", "|---|---|---|---|---|"]
-    for row in rows:
-        loss = study.models.get(row["name"], {}).get("loss", "")
-        lines.append(
-            f"| `{row['name']}` | {loss} | {row['temperature']:.2f} | {row['ece_before']:.3f} | "
-            f"{row['ece_after']:.3f} |"
-        )
     return [
         "## Calibration",
         "Of the pixels given a probability, how many have tumour? The temperature is fitted on "
         "validation patients; the expected calibration error (ECE) is over the test patients' "
         "pixels that were given at least 5 % as trained, because the countless others would decide "
         "alone.",
-        "\n".join(lines),
+        markdown_table((None, "loss", "temperature", "ECE as trained", "ECE scaled"), rows),
         *_figures(study, "reliability"),
     ]
 
 
-def _size_table(study: Study) -> str:
+def _size_section(study: Study) -> list[str]:
     edges = np.quantile(study.tumour_px, (0, 1 / 3, 2 / 3, 1))
     thirds = np.digitize(study.tumour_px, edges[1:-1])
     labels = [f"{low:,.0f} to {high:,.0f} px" for low, high in pairwise(edges)]
-    lines = ["| mean Dice | " + " | ".join(labels) + " |", "|---|---|---|---|"]
+    rows = []
     for name, dice in study.dice.items():
         means = [f"{np.nanmean(dice[thirds == i]):.3f}" for i in range(3) if (thirds == i).any()]
-        lines.append(f"| `{name}` | " + " | ".join(means) + " |")
-    return "\n".join(lines)
+        rows.append([f"`{name}`", *means])
+    return [
+        "## Dice against the size of the tumour",
+        markdown_table(("mean Dice", *labels), rows),
+        *_figures(study, "size"),
+    ]
 
 
-def _cost_table(board: dict) -> str:
-    lines = ["| | parameters | GFLOP per slice | ms per slice |", "|---|---|---|---|"]
-    for row in board["rows"]:
-        if row["parameters"]:
-            latency = f"{row['latency_ms']:.0f}" if row["latency_ms"] else "not measured"
-            lines.append(
-                f"| `{row['name']}` | {row['parameters'] / 1e6:.1f} M | {row['gflop']:.1f} | "
-                f"{latency} |"
-            )
-    return "\n".join([*lines, "", "A stack's figures include the bases it reads."])
+def _cost_section(study: Study) -> list[str]:
+    rows = [
+        [
+            f"`{row['name']}`",
+            f"{row['parameters'] / 1e6:.1f} M",
+            f"{row['gflop']:.1f}",
+            f"{row['latency_ms']:.0f}" if row["latency_ms"] else "not measured",
+        ]
+        for row in study.leaderboard["rows"]
+        if row["parameters"]
+    ]
+    return [
+        "## What it costs",
+        markdown_table((None, "parameters", "GFLOP per slice", "ms per slice"), rows),
+        "A stack's figures include the bases it reads.",
+        *_figures(study, "gflop", "latency"),
+    ]
 
 
 def _leak_section(study: Study) -> list[str]:
     if not study.leak:
         return []
-    lines = [
-        "| | how it was split | Dice it believes | Dice on unseen patients | 95 % interval |",
-        "|---|---|---|---|---|",
+    headings = (
+        None, "how it was split", "Dice it believes", "Dice on unseen patients", "95 % interval",
+    )  # fmt: skip
+    rows = [
+        [
+            f"`{row['checkpoint']}`",
+            row["what"],
+            f"{row['believed']:.3f}",
+            f"{row['true']:.3f}",
+            interval_text(row),
+        ]
+        for row in study.leak["rows"]
     ]
-    for row in study.leak["rows"]:
-        lines.append(
-            f"| `{row['checkpoint']}` | {row['what']} | {row['believed']:.3f} | {row['true']:.3f} "
-            f"| {interval_text(row)} |"
-        )
     return [
         "## Leak meter",
         "The same model and budget, split honestly and with a mistake made on purpose. What it "
@@ -203,7 +215,7 @@ def _leak_section(study: Study) -> list[str]:
         "fold 1, by slice a fifth of the slices of all but the test patients, in-sample a fifth of "
         "the training patients. So the mistakes change what is trained on and validated on too. "
         "The patients of the last columns no variant has seen.",
-        "\n".join(lines),
+        markdown_table(headings, rows),
     ]
 
 
@@ -219,49 +231,53 @@ def _phantom_table(phantoms: Study) -> str:
     marked, so that a mean over all would be over other heads for each model."""
     ill = phantoms.tumour_px > 0
     means = {name: np.nanmean(dice[ill]) for name, dice in phantoms.dice.items()}
-    lines = [
-        f"| | mean Dice, {ill.sum()} heads with a tumour | of {(~ill).sum()} healthy heads left "
-        "empty |",
-        "|---|---|---|",
+    headings = (
+        None,
+        f"mean Dice, {ill.sum()} heads with a tumour",
+        f"of {(~ill).sum()} healthy heads left empty",
+    )
+    rows = [
+        [f"`{name}`", f"{means[name]:.3f}", np.isnan(phantoms.dice[name][~ill]).sum()]
+        for name in sorted(means, key=means.get, reverse=True)
     ]
-    for name in sorted(means, key=means.get, reverse=True):
-        empty = np.isnan(phantoms.dice[name][~ill]).sum()
-        lines.append(f"| `{name}` | {means[name]:.3f} | {empty} |")
-    return "\n".join(lines)
+    return markdown_table(headings, rows)
 
 
 def _choices_section(study: Study) -> list[str]:
     if not study.choices:
         return []
-    lines = ["| | setting | validation Dice |", "|---|---|---|"]
+    rows = []
     for row in study.choices["rows"]:
         dice = f"{row['validation_dice']:.3f}"
-        lines.append(
-            f"| `{row['checkpoint']}` | {settings_text(row['settings'])} | "
-            f"{f'**{dice}**' if row['best'] else dice} |"
-        )
+        shown = f"**{dice}**" if row["best"] else dice
+        rows.append([f"`{row['checkpoint']}`", settings_text(row["settings"]), shown])
     return [
         "## Choices",
         "Runs that differ in a setting, by their Dice on the validation patients, on whom their "
         "epoch and threshold were chosen too; the test patients have no part in it.",
-        "\n".join(lines),
+        markdown_table((None, "setting", "validation Dice"), rows),
     ]
 
 
-def _training_table(study: Study) -> str:
-    lines = [
-        "| | start | epochs | size | seed | trained, validated, tested on | threshold | "
-        "validation Dice |",
-        "|---|---|---|---|---|---|---|---|",
+def _training_section(study: Study) -> list[str]:
+    headings = (
+        None, "start", "epochs", "size", "seed", "trained, validated, tested on", "threshold",
+        "validation Dice",
+    )  # fmt: skip
+    rows = [
+        [
+            f"`{name}`",
+            start_text(model),
+            epochs_text(model),
+            f"{model['size_px']} px",
+            model["seed"],
+            ", ".join(str(model["patients"][role]) for role in ("train", "val", "test")),
+            f"{model['threshold']:.2f}",
+            f"{model['validation_dice']:.3f}",
+        ]
+        for name, model in study.models.items()
     ]
-    for name, model in study.models.items():
-        patients = model["patients"]
-        lines.append(
-            f"| `{name}` | {_start(model)} | {_epochs(model)} | {model['size_px']} px | "
-            f"{model['seed']} | {patients['train']}, {patients['val']}, {patients['test']} | "
-            f"{model['threshold']:.2f} | {model['validation_dice']:.3f} |"
-        )
-    return "\n".join(lines)
+    return ["## The checkpoints", markdown_table(headings, rows)]
 
 
 def _validation(study: Study, name: str) -> str:
@@ -273,15 +289,3 @@ def _validation(study: Study, name: str) -> str:
 
 def _alone(study: Study, name: str) -> str:
     return f"{study.slicewise[name]['dice']['mean']:.3f}" if name in study.slicewise else ""
-
-
-def _epochs(model: dict) -> str:
-    return f"{model['epochs']}{small_text(model)}"
-
-
-def _start(model: dict) -> str:
-    if known := model.get("started_from"):
-        return f"{known['name']} after {known['epochs']}"
-    if model["init_from"]:
-        return f"weights {model['init_from'][:8]}"
-    return "ImageNet" if model["encoder_weights"] else "random"

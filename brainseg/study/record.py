@@ -15,101 +15,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from brainseg.data.case import Case, CaseRef
-from brainseg.files import write_json
+from brainseg.data.case import CaseRef
+from brainseg.files import write_json, write_table
 from brainseg.inference.predictor import Predictor
-from brainseg.inference.results import Result
-from brainseg.metrics.agreement import mean_agreement, pairwise_dice
-from brainseg.metrics.calibration import fit_temperature, histogram, reliability
-from brainseg.metrics.overlap import count, dice
+from brainseg.metrics.calibration import fit_temperature, reliability
 from brainseg.study import estimate
 from brainseg.study.cost import cost
+from brainseg.study.observers import Agreements, Calibration, StapleBeliefs
 from brainseg.study.score import COLUMNS, evaluate
-from brainseg.study.tables import write_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 TOLERANCE = 0.002  # mean Dice may differ so much between two machines
-
-
-class Calibration:
-    """Collects the pixels of every result that has real probabilities; an observer of
-    ``evaluate``. ``counts`` by name, see ``calibration.histogram``."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, np.ndarray] = {}
-
-    def __call__(self, case: Case, result: Result) -> None:
-        if result.name not in ("fusion_vote", "fusion_staple"):
-            found = histogram(result.probabilities, case.mask)
-            self.counts[result.name] = self.counts.get(result.name, 0) + found
-
-
-class StapleBeliefs:
-    """Collects what STAPLE estimates of each mask it fuses beside what is true; an observer of
-    ``evaluate``. ``rows``: one per scan and model."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict] = []
-        self._masks: dict[str, np.ndarray] = {}
-
-    def __call__(self, case: Case, result: Result) -> None:
-        for name, (sensitivity, specificity) in (result.estimates or {}).items():
-            mask, truth = self._masks[name], case.mask
-            self.rows.append(
-                {
-                    "patient": case.patient_id,
-                    "checkpoint": name,
-                    "estimated_sensitivity": sensitivity,
-                    "true_sensitivity": _share(mask & truth, truth),
-                    "estimated_specificity": specificity,
-                    "true_specificity": _share(~mask & ~truth, ~truth),
-                }
-            )
-        self._masks[result.name] = result.mask
-
-
-class Agreements:
-    """Collects how far each model agrees with the others beside its Dice, once per scan; an
-    observer of ``evaluate``. Fusions are left out, because they are made of the models."""
-
-    def __init__(self) -> None:
-        self.models: tuple[str, ...] = ()
-        self.pairs: list[tuple[float, float]] = []
-        self.patients: set[str] = set()
-        self._case: Case | None = None
-        self._masks: dict[str, np.ndarray] = {}
-
-    def __call__(self, case: Case, result: Result) -> None:
-        if case is not self._case:
-            self.close()
-            self._case = case
-        if result.kind != "fusion":
-            self._masks[result.name] = result.mask
-
-    def close(self) -> None:
-        """Count the last scan."""
-        if len(self._masks) > 1:
-            self.models = tuple(self._masks)
-            self.patients.add(self._case.patient_id)
-            table = pairwise_dice(list(self._masks.values()))
-            for position, mask in enumerate(self._masks.values()):
-                agreed = mean_agreement(table, position, range(len(table)))
-                self.pairs.append((agreed, dice(count(mask, self._case.mask))))
-        self._case, self._masks = None, {}
-
-    def write_estimate(self, path: Path) -> None:
-        """Fit Dice to agreement (``brainseg.estimate``) and keep it, if there is enough to fit."""
-        self.close()
-        if len(self.patients) >= estimate.MIN_PATIENTS:
-            agreements, dices = zip(*self.pairs, strict=True)
-            fitted = estimate.fit(agreements, dices, len(self.patients), self.models)
-            estimate.write(fitted, path)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> float:
-    return float(part.sum() / whole.sum()) if whole.any() else float("nan")
 
 
 def write_study(
@@ -175,26 +95,25 @@ def describe_models(predictors: dict[str, Predictor]) -> dict[str, dict]:
     return described
 
 
-def disagreement(rows: Sequence[dict], earlier: Sequence[dict]) -> tuple[str, float]:
+def disagreement(
+    rows: DataFrame | Sequence[dict], earlier: DataFrame | Sequence[dict]
+) -> tuple[str, float]:
     """The checkpoint or fusion whose mean Dice differs most from an earlier evaluation, and by
     how much. Raises ValueError if the two do not score the same ones on the same patients."""
+    import pandas as pd
+
+    keys = ["checkpoint", "patient"]
     mine, theirs = (
-        {(row["checkpoint"], row["patient"]): row["dice"] for row in table}
+        pd.DataFrame(table, columns=[*keys, "dice"]).set_index(keys)["dice"]
         for table in (rows, earlier)
     )
-    if missing := sorted(set(mine) ^ set(theirs)):
+    if len(missing := mine.index.symmetric_difference(theirs.index)):
         name, patient = missing[0]
         raise ValueError(
             f"The two evaluations differ in what they score, such as {name} on {patient} "
             f"({len(missing)} such): give the same checkpoints and patients."
         )
-    names = dict.fromkeys(name for name, _ in mine)
-    gaps = {
-        name: abs(
-            np.nanmean([mine[key] for key in mine if key[0] == name])
-            - np.nanmean([theirs[key] for key in theirs if key[0] == name])
-        )
-        for name in names
-    }
-    worst = max(gaps, key=gaps.get)
+    now, before = (dice.groupby("checkpoint", sort=False).mean() for dice in (mine, theirs))
+    gaps = (now - before).abs()
+    worst = max(gaps.index, key=gaps.get)
     return worst, float(gaps[worst])

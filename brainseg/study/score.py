@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -15,14 +15,16 @@ from brainseg.checkpoints.folder import Checkpoint
 from brainseg.data import figshare
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of, role_of
-from brainseg.files import write_text
+from brainseg.files import markdown_table, write_json, write_table, write_text
 from brainseg.inference.loading import open_checkpoint
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Result
 from brainseg.metrics import overlap
 from brainseg.metrics.statistics import summarise
 from brainseg.metrics.surface import Surface, surface
-from brainseg.study.tables import write_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 COLUMNS = (
     "checkpoint", "model", "loss", "encoder", "seed", "fold", "patient", "dice", "iou",
@@ -34,6 +36,7 @@ COUNTED = ("dice", "iou", "precision", "recall", "volume_error")  # from the pat
 SCORES = (*COUNTED, "hd95_px", "hd95_mm", "surface_dice")
 _TEST_FOLD = (*COUNTED, "false_positive_slices", "empty_slices")
 SUMS = ("false_positive_slices", "empty_slices", "outlined", "one_sided")
+DICE_HEADINGS = ("mean Dice", "95 % interval", "median")
 
 
 def select_patients(
@@ -114,64 +117,80 @@ def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]
     return " ".join(notes)
 
 
-def summary(rows: Sequence[dict]) -> dict:
-    """Per predictor: mean, interval and median of each score, sums of SUMS over all patients."""
-    result = {}
-    for name in dict.fromkeys(row["checkpoint"] for row in rows):
-        own = [row for row in rows if row["checkpoint"] == name]
-        result[name] = {key: summarise(np.array([row[key] for row in own])) for key in SCORES}
-        result[name] |= {key: int(sum(row[key] for row in own)) for key in SUMS}
-    return result
+def summary(rows: DataFrame | Sequence[dict]) -> dict:
+    """Per predictor: mean, interval and median of each score, sums of SUMS over all patients.
+
+    rows: of ``evaluate``, or read back from ``per_patient.csv``; none give {}.
+    """
+    import pandas as pd
+
+    if not len(rows):
+        return {}
+    return {
+        name: {
+            **{key: summarise(own[key].to_numpy()) for key in SCORES},
+            **{key: int(own[key].sum()) for key in SUMS},
+        }
+        for name, own in pd.DataFrame(rows).groupby("checkpoint", sort=False)
+    }
 
 
 def write_results(rows: Sequence[dict], out: Path, description: dict) -> None:
     """``per_patient.csv``, ``summary.json`` and ``report.md`` into ``out``."""
     scores = summary(rows)
     write_table(out / "per_patient.csv", rows, COLUMNS)
-    write_text(
-        out / "summary.json", json.dumps(finite({**description, "scores": scores}), indent=2)
-    )
+    write_json(out / "summary.json", finite({**description, "scores": scores}), indent=2)
     write_text(out / "report.md", report(scores, description))
 
 
 def report(scores: dict, description: dict) -> str:
     """The summary as a Markdown table, best mean Dice first."""
-    lines = [
+    parts = [
         f"# Scores on {description['dataset']}",
-        "",
         f"{description['patients']} patients ({description['selection']}), "
         f"{'each slice alone' if description['slicewise'] else 'whole volumes'}. Dice per patient "
         "over the whole volume; intervals are 95 % bootstrap intervals of the mean over patients. "
         "Patients without tumour in whom nothing was marked have no Dice and are counted as "
         "undefined.",
-        "",
-        "| predictor | mean Dice | 95 % interval | median | IoU | precision | recall | HD95 | "
-        "surface Dice | false-positive slices | undefined |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     if description.get("note"):
-        lines[3:3] = ["", description["note"]]
+        parts.append(description["note"])
+    headings = (
+        "predictor", *DICE_HEADINGS, "IoU", "precision", "recall", "HD95", "surface Dice",
+        "false-positive slices", "undefined",
+    )  # fmt: skip
     order = sorted(scores, key=lambda n: -np.nan_to_num(scores[n]["dice"]["mean"], nan=-1))
-    for name in order:
-        s = scores[name]
-        d = s["dice"]
-        lines.append(
-            f"| {name} | {d['mean']:.3f} | {d['low']:.3f} to {d['high']:.3f} | {d['median']:.3f} | "
-            f"{s['iou']['mean']:.3f} | {s['precision']['mean']:.3f} | {s['recall']['mean']:.3f} | "
-            f"{hd95_text(s)} | {_figure(s['surface_dice']['mean'])} | "
-            f"{s['false_positive_slices']} of {s['empty_slices']} | {d['undefined']} |"
-        )
-    return "\n".join(lines) + "\n"
+    rows = [_report_row(name, scores[name]) for name in order]
+    return "\n\n".join([*parts, markdown_table(headings, rows)]) + "\n"
+
+
+def _report_row(name: str, scores: dict) -> list:
+    surface_dice = scores["surface_dice"]["mean"]
+    return [
+        name,
+        *dice_cells(scores["dice"]),
+        *(f"{scores[key]['mean']:.3f}" for key in ("iou", "precision", "recall")),
+        hd95_text(scores),
+        "–" if np.isnan(surface_dice) else f"{surface_dice:.3f}",
+        f"{scores['false_positive_slices']} of {scores['empty_slices']}",
+        scores["dice"]["undefined"],
+    ]
+
+
+def dice_cells(dice: dict) -> list[str]:
+    """Of a summary's Dice what goes below ``DICE_HEADINGS`` in a table."""
+    return [f"{dice['mean']:.3f}", interval_text(dice), f"{dice['median']:.3f}"]
+
+
+def interval_text(score: dict) -> str:
+    """Of a score with an interval ``"0.800 to 0.895"``."""
+    return f"{score['low']:.3f} to {score['high']:.3f}"
 
 
 def hd95_text(scores: dict) -> str:
     """The mean HD95 of a summary with its unit, or a dash."""
     found = {unit: scores[f"hd95_{unit}"]["mean"] for unit in ("px", "mm")}
     return ", ".join(f"{v:.1f} {unit}" for unit, v in found.items() if not np.isnan(v)) or "–"
-
-
-def _figure(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.3f}"
 
 
 @dataclass

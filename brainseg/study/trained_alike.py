@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from brainseg.files import markdown_table
 from brainseg.metrics.statistics import paired_difference
 from brainseg.models.losses import LOSSES
-from brainseg.study.findings import EQUAL, Study, interval_text, training_text
+from brainseg.study.findings import EQUAL, Study
+from brainseg.study.score import DICE_HEADINGS, dice_cells
+from brainseg.study.training_text import begun_text, training_text
 
 PAIRS = (("unet-hybrid", "unet-bce"), ("deeplabv3plus-bce", "unet_resnet34-bce"))
 
@@ -15,18 +18,13 @@ def equal_table(study: Study) -> list[str]:
     """What stands above the claims: the scores on which they are judged."""
     if not study.equal:
         return []
-    lines = [
-        "| for the verdicts | mean Dice | 95 % interval | median | trained for |",
-        "|---|---|---|---|---|",
+    headings = ("for the verdicts", *DICE_HEADINGS, "trained for")
+    rows = [
+        [f"`{name}`", *dice_cells(study.equal.scores[name]["dice"]), training_text(model)]
+        for name in study.equal.dice
+        if (model := study.equal.models.get(name))
     ]
-    for name in study.equal.dice:
-        if model := study.equal.models.get(name):
-            dice = study.equal.scores[name]["dice"]
-            lines.append(
-                f"| `{name}` | {dice['mean']:.3f} | {interval_text(dice)} | {dice['median']:.3f} | "
-                f"{training_text(model)} |"
-            )
-    return [f"{EQUAL} Their scores are in `study/equal/`.", "\n".join(lines)]
+    return [f"{EQUAL} Their scores are in `study/equal/`.", markdown_table(headings, rows)]
 
 
 def losses_section(study: Study) -> list[str]:
@@ -34,16 +32,16 @@ def losses_section(study: Study) -> list[str]:
     equal = study.equal
     if not equal or len({model["loss"] for model in equal.models.values()}) < 2:
         return []
-    lines = [f"| | {' | '.join(LOSSES)} |", f"|---|{'---|' * len(LOSSES)}"]
-    for model, names in _grid(equal).items():
-        cells = [_cell(equal, names, loss) for loss in LOSSES]
-        lines.append(f"| `{model}` | {' | '.join(cells)} |")
+    rows = [
+        [f"`{model}`", *(_cell(equal, names, loss) for loss in LOSSES)]
+        for model, names in _grid(equal).items()
+    ]
     return [
         "## Which loss",
         "Mean Dice of each model with each loss, all trained for equally many epochs; in brackets "
         "the paired difference from BCE with its 95 % interval, not corrected for how many there "
         "are, and the expected calibration error (ECE) as trained where it was measured.",
-        "\n".join(lines),
+        markdown_table((None, *LOSSES), rows),
     ]
 
 
@@ -56,29 +54,32 @@ def longer_section(study: Study) -> list[str]:
     for found in (study, study.longer):
         for name, model in found.models.items():
             if model.get("total_epochs", 0) >= least and not model.get("small_epochs"):
-                alike.setdefault(_begun(model), []).append((name, found))
-    lines = [
-        "| | trained for | validation Dice | mean Dice | 95 % interval | minus the first of those "
-        "trained alike |",
-        "|---|---|---|---|---|---|",
-    ]
+                alike.setdefault(begun_text(model), []).append((name, found))
+    headings = (
+        None, "trained for", "validation Dice", *DICE_HEADINGS[:2],
+        "minus the first of those trained alike",
+    )  # fmt: skip
+    rows = []
     for begun, those in sorted(alike.items()):
         those.sort(key=lambda one: (one[1].models[one[0]]["loss"] != "bce", one[1] is not study))
         first, its = those[0]
         for place, (name, found) in enumerate(those):
-            dice, model = found.scores[name]["dice"], found.models[name]
-            gap = _difference(found.dice[name], its.dice[first]) if place else ""
-            lines.append(
-                f"| `{name}`{', shipped' if found is study else ''} | {begun} | "
-                f"{model['validation_dice']:.3f} | {dice['mean']:.3f} | {interval_text(dice)} | "
-                f"{gap} |"
+            validation = f"{found.models[name]['validation_dice']:.3f}"
+            rows.append(
+                [
+                    f"`{name}`{', shipped' if found is study else ''}",
+                    begun,
+                    validation,
+                    *dice_cells(found.scores[name]["dice"])[:2],
+                    _difference(found.dice[name], its.dice[first]) if place else "",
+                ]
             )
     return [
         "## Trained for longer",
         "At full size throughout. The validation Dice is the one by which training chose the "
         "threshold, at the size it trained on. Differences are paired and have their 95 % "
         "interval, not corrected for how many there are.",
-        "\n".join(lines),
+        markdown_table(headings, rows),
     ]
 
 
@@ -87,33 +88,30 @@ def seeds_section(study: Study) -> list[str]:
     if not study.equal or not study.equal.other_seeds:
         return []
     seeds = {0: study.equal, **study.equal.other_seeds}
-    lines = [
-        f"| mean Dice | {' | '.join(f'seed {seed}' for seed in seeds)} |",
-        f"|---|{'---|' * len(seeds)}",
-    ]
     shared = set.intersection(*(set(found.models) for found in seeds.values()))
+    rows = []
     for name in (name for name in study.equal.dice if name in shared):
         means = [f"{np.nanmean(found.dice[name]):.3f}" for found in seeds.values()]
-        lines.append(f"| `{name}` | {' | '.join(means)} |")
+        rows.append([f"`{name}`", *means])
     for better, other in PAIRS:
         if {better, other} <= shared:
-            cells = [_difference(found.dice[better], found.dice[other]) for found in seeds.values()]
-            lines.append(f"| `{better}` minus `{other}` | {' | '.join(cells)} |")
+            gaps = [_difference(found.dice[better], found.dice[other]) for found in seeds.values()]
+            rows.append([f"`{better}` minus `{other}`", *gaps])
     return [
         "## Another seed",
         "The same trainings, begun from other random weights and with the slices in another "
         "order. Intervals are not corrected for how many there are.",
-        "\n".join(lines),
+        markdown_table(("mean Dice", *(f"seed {seed}" for seed in seeds)), rows),
     ]
 
 
 def _grid(equal: Study) -> dict[str, dict[str, str]]:
     """By model and loss the checkpoint."""
-    grid: dict[str, dict[str, str]] = {}
-    for row in equal.rows:
-        if row["checkpoint"] in equal.models:
-            grid.setdefault(row["model"], {})[row["loss"]] = row["checkpoint"]
-    return grid
+    rows = equal.table[equal.table["checkpoint"].isin(list(equal.models))]
+    return {
+        model: dict(zip(own["loss"], own["checkpoint"], strict=True))
+        for model, own in rows.groupby("model", sort=False)
+    }
 
 
 def _cell(equal: Study, names: dict[str, str], loss: str) -> str:
@@ -132,11 +130,3 @@ def _difference(dice: np.ndarray, other: np.ndarray) -> str:
     """``"+0.031 [+0.003, +0.059]"`` of two models' Dice, one per patient in the same order."""
     gap = paired_difference(dice, other)
     return f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
-
-
-def _begun(model: dict) -> str:
-    """How long it was trained, and from what it was begun anew."""
-    text = training_text(model)
-    if start := model.get("started_from"):
-        return f"{text}, the last {model['epochs']} begun anew from `{start['name']}`"
-    return text

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from brainseg.inference.results import Result
-from brainseg.study.record import Agreements, StapleBeliefs
+from brainseg.study.observers import Agreements, StapleBeliefs
 
 
 def row(text):
