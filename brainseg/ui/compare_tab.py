@@ -10,7 +10,9 @@ from pathlib import Path
 import gradio as gr
 
 from brainseg.ui import markup, session, view, words
+from brainseg.ui.downloads import write_files
 from brainseg.ui.errors import explain
+from brainseg.ui.inputs import EXAMPLES, Inputs, read_files, seen_by_network
 from brainseg.ui.uploads import results_folder
 from brainseg.ui.viewer import make_viewer
 
@@ -127,7 +129,7 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
             status: markup.progress("Reading the scan.", 0, 1),
             cancel: gr.Button(visible=True),
         }
-        inputs = session.read_files(paths)
+        inputs = read_files(paths)
         if inputs.is_stopped:
             yield {
                 **failed(session.ScanError("Not compared: see below why, and what to do.")),
@@ -237,7 +239,7 @@ def gallery() -> str:
     buttons = "".join(
         f'<button type="button" data-choose="{kind}">'
         f"{markup.picture((_THUMBNAILS / f'{kind}.png').read_bytes(), '')}{words_of[kind]}</button>"
-        for kind in session.EXAMPLES
+        for kind in EXAMPLES
     )
     return f'<div class="examples" role="group" aria-label="Examples">{buttons}</div>'
 
@@ -258,7 +260,7 @@ def download(event: gr.EventData, found: view.View | None):
         index = min(max(int(event._data["index"]), 0), found.shape[0] - 1)
         folder = Path(tempfile.mkdtemp(dir=results_folder()))
         level = None if level is None else min(max(int(level), 0), 254)
-        paths = session.write_files(found, folder, index, level)
+        paths = write_files(found, folder, index, level)
         return (
             gr.File(value=[str(path) for path in paths], visible=True),
             markup.notice("Your files are ready, below the pictures."),
@@ -274,6 +276,6 @@ def _payload(study: Path, found: view.View, index: int, wanted: str, **extra) ->
     )
 
 
-def _notes(inputs: session.Inputs) -> str:
-    picture, index = session.seen_by_network(inputs.scan)
+def _notes(inputs: Inputs) -> str:
+    picture, index = seen_by_network(inputs.scan)
     return markup.findings(inputs.findings) + markup.seen(picture, index + 1, picture.shape[0])

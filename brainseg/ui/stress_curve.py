@@ -15,7 +15,8 @@ from brainseg.metrics import overlap
 from brainseg.scans import corruptions, rendering
 from brainseg.scans.reading import Scan, ScanError
 from brainseg.ui import view
-from brainseg.ui.session import Step, read_example, require_checkpoints
+from brainseg.ui.inputs import read_example
+from brainseg.ui.session import Step, require_checkpoints
 from brainseg.ui.view import View
 
 COMPARED = "the scan in Compare"

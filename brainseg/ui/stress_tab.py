@@ -11,6 +11,7 @@ from brainseg.scans.corruptions import CORRUPTIONS
 from brainseg.ui import markup, session, stress_curve, view
 from brainseg.ui.compare_tab import EXPIRED, KEPT_S, MODELS_QUEUE, SHOW_CANCEL, Compare
 from brainseg.ui.errors import explain
+from brainseg.ui.inputs import EXAMPLES
 from brainseg.ui.viewer import make_viewer
 
 _INTRODUCTION = """
@@ -36,7 +37,7 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
     gr.HTML(_INTRODUCTION, apply_default_css=False)
     with gr.Row(equal_height=True):
         source = gr.Dropdown(
-            [*((f"phantom {kind}", kind) for kind in session.EXAMPLES if kind != "healthy"),
+            [*((f"phantom {kind}", kind) for kind in EXAMPLES if kind != "healthy"),
              (stress_curve.COMPARED, stress_curve.COMPARED)],
             value="large", label="Slice", info="The one with most tumour.", min_width=200,
         )  # fmt: skip
