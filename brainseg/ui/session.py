@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import numpy as np
 from brainseg.checkpoints.folder import CONFIG, WEIGHTS, find_checkpoints
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import DataError
-from brainseg.inference.comparing import compare, compare_stream
+from brainseg.inference.comparing import compare_stream
 from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import Predictor, expected_results
 from brainseg.inference.results import Comparison
@@ -41,6 +41,12 @@ class Step:
     done: int
     total: int
     running: str | None
+
+
+def next_step(found: View, order: Sequence[tuple[str, str]]) -> Step:
+    """Where a comparison is, whose results are to come in this order, of name and kind."""
+    waiting = [name for name, _ in order if name not in found.entries]
+    return Step(found, len(order) - len(waiting), len(order), waiting[0] if waiting else None)
 
 
 def newest(
@@ -65,7 +71,7 @@ def newest(
 def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
     """Compare all checkpoints and fusions, one more with each step; the first has none yet."""
     require_checkpoints(checkpoints)
-    predictors, skipped = load_usable(checkpoints)
+    predictors, skipped = load_usable(checkpoints)  # once: meanwhile, the folder may change
     order = expected_results(predictors)
     found = view.begin(
         inputs.scan,
@@ -75,32 +81,31 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
         inputs=inputs.files,
         checkpoints=tuple(_identity(predictor) for predictor in predictors.values()),
     )
-    names = [name for name, _ in order]
-    yield Step(found, 0, len(names), names[0])
-    for done, comparison in enumerate(compare_stream(inputs.scan, predictors), start=1):
-        *_, result = comparison.results.values()
-        found = view.add(found, result)
-        if done < len(names):
-            yield Step(found, done, len(names), names[done])
+    yield next_step(found, order)
+    for comparison in compare_stream(inputs.scan, predictors):
+        found = view.add(found, comparison.newest)
+        step = next_step(found, order)
+        if step.running:
+            yield step
     found = view.finish(found)
     sample = inputs.scan.pixels[found.start].copy()
-    yield Step(replace(found, sample=sample), len(names), len(names), None)
+    yield next_step(replace(found, sample=sample), found.order)
 
 
 def run_example(kind: str, checkpoints: str | Path) -> Iterator[Step]:
     """``run`` on a phantom. Finished comparisons are kept, and then there is one step only."""
     key = (kind, _fingerprint(checkpoints))
-    if key not in _finished:
-        last = None
-        for last in run(read_example(kind), checkpoints):
-            if last.running:
-                yield last
+    found = _finished.get(key)  # looked up once: another visitor's run may clear it
+    if found is None:
+        for step in run(read_example(kind), checkpoints):
+            if step.running:
+                yield step
+        found = step.view
         if len(_finished) >= len(EXAMPLES):
             _finished.clear()
-        _finished[key] = last.view
+        _finished[key] = found
     # An id of its own, so that two visitors' drawings never meet.
-    done = len(_finished[key].order)
-    yield Step(replace(_finished[key], id=view.new_id()), done, done, None)
+    yield next_step(replace(found, id=view.new_id()), found.order)
 
 
 def compare_files(
@@ -114,8 +119,9 @@ def compare_files(
     """
     require_checkpoints(checkpoints)
     inputs = _sound(read_files(paths), anyway)
-    found = compare(inputs.scan, inputs.truth, checkpoints).to_json()
-    return {**found, "findings": _texts(inputs)}
+    predictors, skipped = load_usable(checkpoints)
+    *_, found = compare_stream(inputs.scan, predictors, inputs.truth, skipped=skipped)
+    return {**found.to_json(), "findings": _texts(inputs)}
 
 
 def predict_files(
@@ -208,14 +214,9 @@ def estimates(found: View, study: Path) -> tuple[dict[str, dict], str]:
     }, ""
 
 
-def _identity(predictor: Predictor) -> dict:
-    folder = predictor.checkpoint.folder
-    stamp = (folder / WEIGHTS).stat().st_mtime_ns
-    return {**_described(predictor, stamp), "name": predictor.name}
-
-
 @functools.lru_cache(maxsize=64)
-def _described(predictor: Predictor, stamp: int) -> dict:
+def _identity(predictor: Predictor) -> dict:
+    # A predictor is one of a file's content: new weights have another.
     return receipt.describe_checkpoint(predictor.checkpoint)
 
 

@@ -1,5 +1,6 @@
 import base64
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from PIL import Image
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data import phantom
 from brainseg.inference import results
+from brainseg.inference.loading import load_usable
 from brainseg.inference.results import Comparison, Result
 from brainseg.scans.reading import Scan, ScanError, read_scan
 from brainseg.study import estimate
@@ -245,6 +247,59 @@ def test_without_a_checkpoint_it_is_said_what_to_do(tmp_path, scan_png, folder, 
     ):
         with pytest.raises(CheckpointError, match=r"no trained model yet.*train\.py"):
             call()
+
+
+@pytest.fixture
+def two_models(random_checkpoints, tmp_path):
+    """A folder with the first two models, to be changed."""
+    folder = tmp_path / "checkpoints"
+    for name in MODELS[:2]:
+        add(random_checkpoints / name, folder)
+    return folder
+
+
+def add(checkpoint, folder):
+    (folder / checkpoint.name).mkdir(parents=True)
+    for file in checkpoint.iterdir():
+        if file.is_file():
+            (folder / checkpoint.name / file.name).symlink_to(file)
+
+
+@pytest.mark.parametrize("change", ["appears", "vanishes"])
+@pytest.mark.parametrize("page", ["scan", "example", "stress"])
+def test_a_run_keeps_the_models_it_began_with(
+    page, change, random_checkpoints, two_models, scan_png, small_phantoms
+):
+    if page == "scan":
+        steps = session.run(read_files({"scan": scan_png}), two_models)
+    elif page == "example":
+        steps = session.run_example("large", two_models)
+    else:
+        steps = stress_curve.run(stress_curve.subject("large", None), "noise", two_models)
+    next(steps)
+    if change == "appears":
+        add(random_checkpoints / MODELS[2], two_models)
+    else:
+        shutil.rmtree(two_models / MODELS[1])
+    *_, last = steps
+    fusions = [name for name in FUSIONS if page != "stress" or name != "fusion_staple"]
+    assert list(last.view.entries) == MODELS[:2] + fusions
+
+
+def test_files_are_judged_by_the_models_that_were_there(
+    random_checkpoints, two_models, scan_png, monkeypatch
+):
+    def load_and_lose(folder):
+        found = load_usable(folder)
+        shutil.rmtree(folder / MODELS[1])
+        return found
+
+    monkeypatch.setattr(session, "load_usable", load_and_lose)
+    report = session.compare_files({"scan": scan_png}, two_models)
+    assert list(report["models"]) == MODELS[:2] + FUSIONS
+    add(random_checkpoints / MODELS[1], two_models)
+    _, figures = session.predict_files({"scan": scan_png}, MODELS[1], two_models, scan_png.parent)
+    assert figures["model"] == MODELS[1]
 
 
 def test_an_example_is_compared_once_and_is_nobody_s(random_checkpoints, small_phantoms):
