@@ -22,7 +22,7 @@ to any code. Train one with</p>
 """
 
 
-def build(checkpoints: str | Path, page) -> None:
+def build_models_tab(checkpoints: str | Path, page: gr.Blocks) -> None:
     """Lay the page out and wire it; to be called inside a tab."""
     sheet = gr.HTML(apply_default_css=False, elem_id="models")
     with gr.Row():

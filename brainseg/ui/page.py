@@ -10,9 +10,12 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 
 import gradio as gr
 
-from brainseg.ui import compare_tab, markup, models_tab, session, stress_tab, study_tab
-from brainseg.ui.compare_tab import MODELS_QUEUE
-from brainseg.ui.errors import explain
+from brainseg.ui import markup, session
+from brainseg.ui.compare_tab import build_compare_tab
+from brainseg.ui.events import MODELS_QUEUE, PRIVATE
+from brainseg.ui.models_tab import build_models_tab
+from brainseg.ui.stress_tab import build_stress_tab
+from brainseg.ui.study_tab import build_study_tab
 from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, own_uploads, results_folder
 
 STUDY = Path(__file__).parents[2] / "docs" / "study"
@@ -45,14 +48,14 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
         gr.HTML(markup.HEADER, apply_default_css=False)
         with gr.Tabs(selected="compare") as tabs:
             with gr.Tab("Compare", id="compare"):
-                parts = compare_tab.build(checkpoints, study_folder)
+                compare = build_compare_tab(checkpoints, study_folder)
             with gr.Tab("Study", id="study"):
-                study_tab.build(checkpoints, study_folder, tabs, parts, page)
+                build_study_tab(checkpoints, study_folder, page, tabs, compare)
             with gr.Tab("Stress", id="stress"):
-                stress_tab.build(checkpoints, parts)
+                build_stress_tab(checkpoints, compare.state)
             with gr.Tab("Models", id="models"):
-                models_tab.build(checkpoints, page)
-        page.load(lambda: greet(checkpoints), outputs=parts.status, api_visibility="private")
+                build_models_tab(checkpoints, page)
+        page.load(lambda: greet(checkpoints), outputs=compare.status, **PRIVATE)
         _endpoints(checkpoints)
     return page.queue(max_size=20)
 
@@ -62,8 +65,8 @@ def greet(checkpoints: str | Path) -> str:
     try:
         session.require_checkpoints(checkpoints)
     except Exception as error:
-        return markup.notice(explain(error))
-    return markup.notice(compare_tab.INVITATION)
+        return markup.notice(session.explain(error))
+    return markup.notice(session.INVITATION)
 
 
 def _endpoints(checkpoints: str | Path) -> None:
@@ -89,7 +92,7 @@ def _endpoints(checkpoints: str | Path) -> None:
         try:
             return session.compare_files(paths, checkpoints, anyway=anyway)
         except Exception as error:
-            raise gr.Error(explain(error), print_exception=False) from None
+            raise gr.Error(session.explain(error), print_exception=False) from None
 
     def predict(
         scan: str | None = None,
@@ -111,7 +114,7 @@ def _endpoints(checkpoints: str | Path) -> None:
             path, figures = session.predict_files(paths, model, checkpoints, folder, anyway=anyway)
             return str(path), figures
         except Exception as error:
-            raise gr.Error(explain(error), print_exception=False) from None
+            raise gr.Error(session.explain(error), print_exception=False) from None
 
     with gr.Group(visible=False):
         scan, truth = gr.File(label="Scan"), gr.File(label="True mask")

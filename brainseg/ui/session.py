@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,12 @@ from brainseg.ui import receipt, view
 from brainseg.ui.inputs import EXAMPLES, Inputs, read_example, read_files
 from brainseg.ui.view import View
 
+log = logging.getLogger(__name__)
+
+KEPT_S = 3000  # seconds a visitor's comparison is kept
+INVITATION = "Pick an example, or give a scan of your own and press Compare."
+EXPIRED = "This comparison is no longer kept. Please compare again."
+UNEXPECTED = "Something went wrong on our side; it has been logged. Other scans may still work."
 EXPECTED_ERRORS = (ScanError, CheckpointError, DataError)  # their messages are for the visitor
 MAX_DRAWING = 2_000_000  # characters of a drawn truth
 
@@ -42,11 +49,23 @@ class Step:
     total: int
     running: str | None
 
+    @property
+    def text(self) -> str:
+        return f"Running {self.running}: {self.done} of {self.total} done."
+
 
 def next_step(found: View, order: Sequence[tuple[str, str]]) -> Step:
     """Where a comparison is, whose results are to come in this order, of name and kind."""
     waiting = [name for name, _ in order if name not in found.entries]
     return Step(found, len(order) - len(waiting), len(order), waiting[0] if waiting else None)
+
+
+def explain(error: Exception) -> str:
+    """One sentence for the visitor; what nobody foresaw goes to the log, not to the page."""
+    if isinstance(error, EXPECTED_ERRORS):
+        return str(error)
+    log.error("unexpected error", exc_info=error)
+    return UNEXPECTED
 
 
 def newest(
