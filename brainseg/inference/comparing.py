@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,8 @@ def compare_stream(
     """``compare``, as it grows: each comparison has one result more than the one before, so that
     the first mask can be shown while other models run. The last one is complete.
 
-    predictors, skipped: as ``load_usable`` gives them.
+    predictors, skipped: as ``load_usable`` gives them; what happens in their folder meanwhile
+    changes nothing.
 
     Close the iterator to stop between two models; to stop within one, raise from ``progress``.
     Many may run at once, from different threads, except that scans of 32 slices and more run one
@@ -65,16 +67,10 @@ def compare_stream(
             "expected equal."
         )
     results: dict[str, Result] = {}
-    is_large = len(scan.pixels) >= MANY_SLICES
-    if is_large:
-        _one_volume.acquire()
-    try:
+    with _one_volume if len(scan.pixels) >= MANY_SLICES else nullcontext():
         for result in predict_all(scan, predictors, flips=flips, progress=progress):
             results[result.name] = result
             yield Comparison(scan, truth, dict(results), tuple(skipped))
-    finally:
-        if is_large:
-            _one_volume.release()
 
 
 def warm_up(checkpoints: str | Path = "checkpoints") -> None:

@@ -38,13 +38,18 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Every model and fusion on one scan. ``results`` by name; ``truth`` bool or None;
-    ``skipped`` says of each checkpoint that could not be used why."""
+    """Every model and fusion on one scan. ``results`` by name, in the order they came; ``truth``
+    bool or None; ``skipped`` says of each checkpoint that could not be used why."""
 
     scan: Scan
     truth: np.ndarray | None
     results: dict[str, Result]
     skipped: tuple[str, ...] = ()
+
+    @property
+    def newest(self) -> Result:
+        """The result that came last."""
+        return next(reversed(self.results.values()))
 
     def scores(self, name: str) -> dict[str, float] | None:
         """Dice, IoU, precision and recall against the truth, over the whole scan; None without."""

@@ -1,49 +1,62 @@
-"""The Compare page: its parts and what happens when they are used."""
+"""The Compare page: its parts, and which of them starts what in ``compare_actions``."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 
-from brainseg.ui import markup, session, view, words
-from brainseg.ui.errors import explain
-from brainseg.ui.uploads import results_folder
+from brainseg.ui import compare_actions as actions
+from brainseg.ui import markup, session
+from brainseg.ui.events import BROWSE, PRIVATE, RUN, SHOW_CANCEL, by_part, follow, wire_cancel
+from brainseg.ui.inputs import EXAMPLES
+from brainseg.ui.view import View
 from brainseg.ui.viewer import make_viewer
 
-INVITATION = "Pick an example, or give a scan of your own and press Compare."
-EXPIRED = "This comparison is no longer kept. Please compare again."
 CANCELLED = "Cancelled. What was done until then is shown below."
-KEPT_S = 3000  # seconds a visitor's comparison is kept
-# Several comparisons run at once, because those that wait for the same network share its next
-# pass; those of large volumes take turns. Everybody else queues.
-MODELS_QUEUE = {"concurrency_id": "models", "concurrency_limit": 8}
-# In the browser, at once: who still waits in the queue must be able to leave it.
-SHOW_CANCEL = "() => ({ __type__: 'update', visible: true })"
 
 _THUMBNAILS = Path(__file__).with_name("examples")
 _CHOOSE = (Path(__file__).with_name("choose.js")).read_text("utf-8")
 
 
 @dataclass(frozen=True)
-class Compare:
-    """What the other pages need of this one: the visitor's comparison, and what shows it."""
+class CompareParts:
+    """The page's parts, in their order, and what it keeps of each visitor: ``state``, their
+    comparison; ``stopped``, inputs that the guard stopped, for "anyway"; ``chosen``, the model to
+    mark; ``turn``, which of their runs is the newest."""
 
-    state: gr.State
-    chosen: gr.State
-    viewer: gr.HTML
+    examples: gr.HTML
+    scan: gr.File
+    truth: gr.File
+    flair: gr.File
+    t1: gr.File
+    t1c: gr.File
+    start: gr.Button
+    anyway: gr.Button
+    cancel: gr.Button
     status: gr.HTML
+    notes: gr.HTML
+    viewer: gr.HTML
+    files: gr.File
+    figures: gr.Accordion
+    table: gr.HTML
+    state: gr.State
+    stopped: gr.State
+    chosen: gr.State
+    turn: gr.State
 
 
-def build(checkpoints: str | Path, study: Path) -> Compare:
+def build_compare_tab(checkpoints: str | Path, study: Path) -> CompareParts:
     """Lay the page out and wire it; to be called inside a tab."""
-    state = gr.State(time_to_live=KEPT_S)  # this visitor's comparison, nobody else's
-    stopped = gr.State(time_to_live=KEPT_S)  # inputs that the guard stopped, for "anyway"
-    chosen = gr.State("")
-    turn = gr.State({})  # which of this visitor's runs is the newest
+    parts = lay_out()
+    wire_runs(parts, checkpoints, study)
+    wire_viewer(parts, study)
+    return parts
+
+
+def lay_out() -> CompareParts:
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
             gr.HTML('<p class="lead">Start with an <strong>example</strong>: a computed patient '
@@ -66,10 +79,10 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
                     t1 = gr.File(label="T1", height=110, min_width=90)
                     t1c = gr.File(label="T1 after contrast", height=110, min_width=90)
             with gr.Row():
-                button = gr.Button("Compare", variant="primary", min_width=120, elem_id="run")
+                start = gr.Button("Compare", variant="primary", min_width=120, elem_id="run")
                 anyway = gr.Button("Compare anyway", visible=False, min_width=120, elem_id="anyway")
                 cancel = gr.Button("Cancel", visible=False, min_width=120, elem_id="cancel")
-    status = gr.HTML(markup.notice(INVITATION), min_height=36, elem_id="status")
+    status = gr.HTML(markup.notice(session.INVITATION), min_height=36, elem_id="status")
     notes = gr.HTML()
     viewer = make_viewer(elem_id="compare-viewer")
     files = gr.File(
@@ -81,147 +94,82 @@ def build(checkpoints: str | Path, study: Path) -> Compare:
     )
     with gr.Accordion("All figures as a table", open=False, visible=False) as figures:
         table = gr.HTML(apply_default_css=False)
+    state = gr.State(time_to_live=session.KEPT_S)
+    stopped = gr.State(time_to_live=session.KEPT_S)
+    chosen, turn = gr.State(""), gr.State({})
+    return CompareParts(
+        examples=examples, scan=scan, truth=truth, flair=flair, t1=t1, t1c=t1c, start=start,
+        anyway=anyway, cancel=cancel, status=status, notes=notes, viewer=viewer, files=files,
+        figures=figures, table=table, state=state, stopped=stopped, chosen=chosen, turn=turn,
+    )  # fmt: skip
 
-    shown = [status, notes, state, viewer, files, figures, table, cancel, anyway, stopped]
 
-    def follow(steps: Iterator[session.Step], inputs, wanted: str) -> Iterator[dict]:
-        """Show each step of a comparison; ``inputs`` None is an example, known to be sound."""
-        notices = _notes(inputs) if inputs else ""
-        for step in steps:
-            yield _shown(step, wanted, notices)
-
-    def _shown(step: session.Step, wanted: str, notices: str) -> dict:
-        found, report = step.view, view.report(step.view)
-        is_last = step.running is None
-        message = _payload(study, found, found.start, wanted, running=step.running, jump=is_last)
-        text = f"Running {step.running}: {step.done} of {step.total} done."
-        return {
-            status: markup.notice(words.summary(report))
-            if is_last
-            else markup.progress(text, step.done, step.total),
-            notes: notices,
-            state: found,
-            viewer: message,
-            files: gr.File(value=None, visible=False),
-            figures: gr.Accordion(visible=is_last),
-            table: markup.table(*words.table(report), "All figures") if is_last else "",
-            cancel: gr.Button(visible=not is_last),
-            anyway: gr.Button(visible=False),
-            stopped: None,
-        }
-
-    def failed(error: Exception) -> dict:
-        return {
-            status: markup.notice(explain(error)),
-            notes: "",
-            state: None,
-            viewer: None,
-            files: gr.File(value=None, visible=False),
-            figures: gr.Accordion(visible=False),
-            cancel: gr.Button(visible=False),
-            anyway: gr.Button(visible=False),
-        }
-
-    def files_run(paths, wanted) -> Iterator[dict]:
-        yield {
-            status: markup.progress("Reading the scan.", 0, 1),
-            cancel: gr.Button(visible=True),
-        }
-        inputs = session.read_files(paths)
-        if inputs.is_stopped:
-            yield {
-                **failed(session.ScanError("Not compared: see below why, and what to do.")),
-                notes: _notes(inputs),
-                anyway: gr.Button(visible=True),
-                stopped: inputs,
-            }
-            return
-        yield from follow(session.run(inputs, checkpoints), inputs, wanted)
-
-    def example_run(kind, wanted) -> Iterator[dict]:
-        yield {
-            status: markup.progress(f"Computing the phantom {kind}.", 0, 1),
-            notes: "",
-            cancel: gr.Button(visible=True),
-        }
-        yield from follow(session.run_example(kind, checkpoints), None, wanted)
-
-    def stopped_run(inputs, wanted) -> Iterator[dict]:
-        if inputs is None:
-            raise session.ScanError(EXPIRED)
-        yield from follow(session.run(inputs, checkpoints), inputs, wanted)
-
-    replaced = {status: gr.skip()}
+def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None:
+    """What starts a comparison, and what ends it."""
 
     def from_files(scan, truth, flair, t1, t1c, wanted, turn) -> Iterator[dict]:
         paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c}
-        yield from session.newest(turn, files_run(paths, wanted), failed, replaced)
+        steps = actions.run_files(paths, wanted, checkpoints, study)
+        yield from follow(parts, turn, steps, actions.failed)
 
     def from_example(event: gr.EventData, wanted, turn) -> Iterator[dict]:
         kind = str(event._data["name"])
-        yield from session.newest(turn, example_run(kind, wanted), failed, replaced)
+        steps = actions.run_example(kind, wanted, checkpoints, study)
+        yield from follow(parts, turn, steps, actions.failed)
 
     def despite(inputs, wanted, turn) -> Iterator[dict]:
-        yield from session.newest(turn, stopped_run(inputs, wanted), failed, replaced)
+        steps = actions.run_anyway(inputs, wanted, checkpoints, study)
+        yield from follow(parts, turn, steps, actions.failed)
 
-    private = {"api_visibility": "private"}
-    running = {
-        "outputs": shown,
-        "show_progress": "minimal",
-        "show_progress_on": status,
-        "trigger_mode": "multiple",  # "once" would never run again after a cancelled run
-        **MODELS_QUEUE,
-        **private,
-    }
-    for start in (button.click, examples.choose, anyway.click):  # wired first, so it acts first
-        start(None, outputs=cancel, js=SHOW_CANCEL, **private)
-    events = [
-        button.click(from_files, [scan, truth, flair, t1, t1c, chosen, turn], **running),
-        examples.choose(from_example, [chosen, turn], **running),
-        anyway.click(despite, [stopped, chosen, turn], **running),
+    shown = [
+        parts.status, parts.notes, parts.state, parts.viewer, parts.files, parts.figures,
+        parts.table, parts.cancel, parts.anyway, parts.stopped,
+    ]  # fmt: skip
+    given = [parts.scan, parts.truth, parts.flair, parts.t1, parts.t1c]
+    kept = [parts.chosen, parts.turn]
+    run = {"outputs": shown, "show_progress_on": parts.status, **RUN}
+    starts = (parts.start.click, parts.examples.choose, parts.anyway.click)
+    for start in starts:  # wired first, so it acts first
+        start(None, outputs=parts.cancel, **SHOW_CANCEL)
+    runs = [
+        parts.start.click(from_files, [*given, *kept], **run),
+        parts.examples.choose(from_example, kept, **run),
+        parts.anyway.click(despite, [parts.stopped, *kept], **run),
     ]
-    cancel.click(
-        lambda: (markup.notice(CANCELLED), gr.Button(visible=False)),
-        outputs=[status, cancel],
-        cancels=events,
-        queue=False,
-        **private,
-    )
+    wire_cancel(parts, runs, CANCELLED)
 
-    light = {"show_progress": "hidden", "concurrency_limit": 4, **private}
 
-    def show_slice(event: gr.EventData, found, wanted):
+def wire_viewer(parts: CompareParts, study: Path) -> None:
+    """What the viewer asks for: another slice, scores by a drawn truth, files."""
+
+    def show_slice(event: gr.EventData, found, wanted) -> dict | None:
         if found is None:
-            gr.Warning(EXPIRED)
+            gr.Warning(session.EXPIRED)
             return None
-        return _payload(study, found, int(event._data["index"]), wanted)
+        return actions.message(found, int(event._data["index"]), wanted, study)
 
-    viewer.slice(show_slice, [state, chosen], viewer, trigger_mode="always_last", **light)
+    def drawn(event: gr.EventData, found, wanted) -> dict:
+        return by_part(parts, actions.draw_truth(found, event._data, wanted, study))
 
-    def drawn(event: gr.EventData, found, wanted):
-        try:
-            if found is None:
-                raise session.ScanError(EXPIRED)
-            index = int(event._data["index"])
-            found = session.draw_truth(found, index, str(event._data["picture"]))
-            report = view.report(found)
-            return {
-                state: found,
-                viewer: _payload(study, found, index, wanted),
-                status: markup.notice(words.summary(report)),
-                table: markup.table(*words.table(report), "All figures"),
-            }
-        except Exception as error:
-            return {status: markup.notice(explain(error))}
-
-    viewer.drawn(
-        drawn, [state, chosen], [state, viewer, status, table], trigger_mode="always_last", **light
+    marked = [parts.state, parts.chosen]
+    scored = [parts.state, parts.viewer, parts.status, parts.table]
+    parts.viewer.slice(show_slice, marked, parts.viewer, **BROWSE)
+    parts.viewer.drawn(drawn, marked, scored, **BROWSE)
+    parts.viewer.download(
+        download,
+        parts.state,
+        [parts.files, parts.status],
+        show_progress="minimal",
+        show_progress_on=parts.status,
+        concurrency_limit=2,
+        **PRIVATE,
     )
-    viewer.download(
-        download, [state], [files, status], show_progress="minimal", show_progress_on=status,
-        concurrency_limit=2, **private,
-    )  # fmt: skip
-    return Compare(state, chosen, viewer, status)
+
+
+def download(event: gr.EventData, found: View | None) -> tuple[gr.File, str]:
+    """The files of a comparison, and a sentence on them."""
+    paths, told = actions.write_files(found, event._data)
+    return gr.File(value=paths or None, visible=bool(paths)), told
 
 
 def gallery() -> str:
@@ -237,43 +185,6 @@ def gallery() -> str:
     buttons = "".join(
         f'<button type="button" data-choose="{kind}">'
         f"{markup.picture((_THUMBNAILS / f'{kind}.png').read_bytes(), '')}{words_of[kind]}</button>"
-        for kind in session.EXAMPLES
+        for kind in EXAMPLES
     )
     return f'<div class="examples" role="group" aria-label="Examples">{buttons}</div>'
-
-
-def show_chosen(study: Path, found: view.View | None, wanted: str):
-    """The visitor's comparison with one model singled out, or nothing if there is none yet."""
-    if found is None:
-        return None
-    return _payload(study, found, found.start, wanted)
-
-
-def download(event: gr.EventData, found: view.View | None):
-    """The files of a comparison, and a sentence on them."""
-    try:
-        if found is None:
-            raise session.ScanError(EXPIRED)
-        level = event._data.get("level")
-        index = min(max(int(event._data["index"]), 0), found.shape[0] - 1)
-        folder = Path(tempfile.mkdtemp(dir=results_folder()))
-        level = None if level is None else min(max(int(level), 0), 254)
-        paths = session.write_files(found, folder, index, level)
-        return (
-            gr.File(value=[str(path) for path in paths], visible=True),
-            markup.notice("Your files are ready, below the pictures."),
-        )
-    except Exception as error:
-        return gr.File(visible=False), markup.notice(explain(error))
-
-
-def _payload(study: Path, found: view.View, index: int, wanted: str, **extra) -> dict:
-    estimates, reason = session.estimates(found, study)
-    return view.payload(
-        found, index, chosen=wanted, estimates=estimates, estimateNote=reason, **extra
-    )
-
-
-def _notes(inputs: session.Inputs) -> str:
-    picture, index = session.seen_by_network(inputs.scan)
-    return markup.findings(inputs.findings) + markup.seen(picture, index + 1, picture.shape[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html import escape
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import gradio as gr
 from brainseg.checkpoints.folder import CARD, Checkpoint, find_checkpoints
 from brainseg.checkpoints.settings import CheckpointError, Settings
 from brainseg.ui import markup
+from brainseg.ui.events import PRIVATE
 
 _ADD = """
 <h2>Add your own</h2>
@@ -20,9 +22,20 @@ to any code. Train one with</p>
 <pre>python train.py --model unet --loss bce --data path/to/kaggle_3m</pre>
 <p>Nothing in a checkpoint is executed on loading: weights are safetensors, settings are JSON.</p>
 """
+_HEADINGS = (
+    "Name",
+    "Kind",
+    "Network",
+    "Loss",
+    "Trained on",
+    "Recipe",
+    "Input",
+    "Threshold",
+    "Licence",
+)
 
 
-def build(checkpoints: str | Path, page) -> None:
+def build_models_tab(checkpoints: str | Path, page: gr.Blocks) -> None:
     """Lay the page out and wire it; to be called inside a tab."""
     sheet = gr.HTML(apply_default_css=False, elem_id="models")
     with gr.Row():
@@ -30,61 +43,65 @@ def build(checkpoints: str | Path, page) -> None:
     card = gr.Markdown(elem_id="model-card")
 
     def load() -> tuple:
-        names = list(cards(checkpoints))
-        first = names[0] if names else None
-        return (
-            render(checkpoints),
-            gr.Dropdown(choices=names, value=first),
-            cards(checkpoints).get(first, ""),
-        )
+        texts = cards(checkpoints)
+        first = next(iter(texts), None)
+        names = gr.Dropdown(choices=list(texts), value=first)
+        return render(checkpoints), names, texts.get(first, "")
 
-    private = {"api_visibility": "private", "show_progress": "hidden"}
-    page.load(load, outputs=[sheet, choice, card], **private)
-    choice.input(lambda name: cards(checkpoints).get(name, ""), choice, card, **private)
+    def show(name: str) -> str:
+        return cards(checkpoints).get(name, "")
+
+    page.load(load, outputs=[sheet, choice, card], show_progress="hidden", **PRIVATE)
+    choice.input(show, choice, card, show_progress="hidden", **PRIVATE)
 
 
 def cards(checkpoints: str | Path) -> dict[str, str]:
     """The model card of each checkpoint, as Markdown without its header, by label."""
+    found, _ = _find(checkpoints)
     return {
         label: re.sub(r"\A---\n.*?\n---\n", "", _card(checkpoint), flags=re.DOTALL)
-        for label, checkpoint in _labelled(checkpoints).items()
+        for label, checkpoint in found.items()
     }
 
 
 def render(checkpoints: str | Path) -> str:
     """The table of models and how to add one, as HTML."""
-    rows = []
-    for label, checkpoint in _labelled(checkpoints).items():
-        settings = checkpoint.settings
-        rows.append(
-            [
-                label,
-                "ensemble of " + ", ".join(base.name for base in checkpoint.bases)
-                if checkpoint.bases
-                else "model",
-                settings.model + (f" ({settings.encoder})" if settings.encoder else ""),
-                settings.loss or "",
-                f"{settings.dataset or ''}, {settings.patients.get('train', '?')} patients",
-                f"{_told(settings.epochs_done)} epochs, from {_start(settings)}",
-                f"{settings.size} px",
-                f"{settings.threshold:.2f}",
-                _licence(_card(checkpoint)),
-            ]
-        )
-    headings = ["Name", "Kind", "Network", "Loss", "Trained on", "Recipe", "Input", "Threshold",
-                "Licence"]  # fmt: skip
-    body = (
-        markup.table(headings, rows, "Models", words=True)
-        if rows
-        else "<p>There is no model yet.</p>"
+    found, skipped = _find(checkpoints)
+    rows = [_row(label, checkpoint) for label, checkpoint in found.items()]
+    body = markup.table(_HEADINGS, rows, "Models", words=True)
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in skipped)
+    left_out = f'<div class="missing"><strong>Left out</strong><ul>{reasons}</ul></div>'
+    return (
+        f'<div class="sheet"><h2>Models</h2>{body if rows else "<p>There is no model yet.</p>"}'
+        f"{left_out if skipped else ''}{_ADD}</div>"
     )
-    skipped = "".join(f"<li>{escape(reason)}</li>" for reason in _skipped(checkpoints))
-    left_out = f'<div class="missing"><strong>Left out</strong><ul>{skipped}</ul></div>'
-    return f'<div class="sheet"><h2>Models</h2>{body}{left_out if skipped else ""}{_ADD}</div>'
 
 
-def _told(number: int | None) -> str:
-    return "?" if number is None else str(number)
+def _find(checkpoints: str | Path) -> tuple[dict[str, Checkpoint], list[str]]:
+    """The checkpoints by name, or by folder where names repeat, and why others were left out."""
+    try:
+        found, skipped = find_checkpoints(checkpoints)
+    except CheckpointError as error:
+        return {}, [str(error)]
+    times = Counter(checkpoint.name for checkpoint in found)
+    return {c.name if times[c.name] == 1 else str(c.folder): c for c in found}, skipped
+
+
+def _row(label: str, checkpoint: Checkpoint) -> list[str]:
+    settings = checkpoint.settings
+    bases = ", ".join(base.name for base in settings.bases)
+    epochs = "?" if settings.epochs_done is None else settings.epochs_done
+    return [
+        label,
+        f"ensemble of {bases}" if bases else "model",
+        settings.model + (f" ({settings.encoder})" if settings.encoder else ""),
+        settings.loss or "",
+        f"{settings.dataset or ''}, {settings.patients.get('train', '?')} patients",
+        f"{epochs} epochs, from {_start(settings)}",
+        f"{settings.size} px",
+        f"{settings.threshold:.2f}",
+        _licence(_card(checkpoint)),
+    ]
 
 
 def _start(settings: Settings) -> str:
@@ -95,35 +112,20 @@ def _start(settings: Settings) -> str:
     return "ImageNet weights" if settings.run.encoder_weights else "random weights"
 
 
-def _labelled(checkpoints: str | Path) -> dict:
-    try:
-        found, _ = find_checkpoints(checkpoints)
-    except CheckpointError:
-        return {}
-    return {
-        c.name if [o.name for o in found].count(c.name) == 1 else str(c.folder): c for c in found
-    }
-
-
-def _skipped(checkpoints: str | Path) -> list[str]:
-    try:
-        return find_checkpoints(checkpoints)[1]
-    except CheckpointError as error:
-        return [str(error)]
-
-
 def _card(checkpoint: Checkpoint) -> str:
     """Its model card; one from the Hub comes without, so that it is made again."""
-    from brainseg.checkpoints.card import model_card
+    from brainseg.checkpoints.card import model_card  # slow to import
 
     try:
         return (checkpoint.folder / CARD).read_text(encoding="utf-8")
     except OSError:
         pass
     try:
-        return model_card(checkpoint.settings, checkpoint.metrics)
+        if scores := checkpoint.metrics:
+            return model_card(checkpoint.settings, scores)
     except (CheckpointError, OSError):  # a stranger may have written these
-        return "This checkpoint has no model card."
+        pass
+    return "This checkpoint has no model card."
 
 
 def _licence(card: str) -> str:

@@ -1,19 +1,22 @@
-"""The page: its tabs, its looks and limits, and the endpoints for programs."""
+"""The page: its tabs, its looks and its limits."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
 import gradio as gr
 
-from brainseg.ui import compare_tab, markup, models_tab, session, stress_tab, study_tab
-from brainseg.ui.compare_tab import MODELS_QUEUE
-from brainseg.ui.errors import explain
-from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, own_uploads, results_folder
+from brainseg.ui import markup, session
+from brainseg.ui.compare_tab import build_compare_tab
+from brainseg.ui.endpoints import add_endpoints
+from brainseg.ui.events import PRIVATE
+from brainseg.ui.models_tab import build_models_tab
+from brainseg.ui.stress_tab import build_stress_tab
+from brainseg.ui.study_tab import build_study_tab
+from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, own_uploads
 
 STUDY = Path(__file__).parents[2] / "docs" / "study"
 
@@ -45,15 +48,15 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
         gr.HTML(markup.HEADER, apply_default_css=False)
         with gr.Tabs(selected="compare") as tabs:
             with gr.Tab("Compare", id="compare"):
-                parts = compare_tab.build(checkpoints, study_folder)
+                compare = build_compare_tab(checkpoints, study_folder)
             with gr.Tab("Study", id="study"):
-                study_tab.build(checkpoints, study_folder, tabs, parts, page)
+                build_study_tab(checkpoints, study_folder, page, tabs, compare)
             with gr.Tab("Stress", id="stress"):
-                stress_tab.build(checkpoints, parts)
+                build_stress_tab(checkpoints, compare.state)
             with gr.Tab("Models", id="models"):
-                models_tab.build(checkpoints, page)
-        page.load(lambda: greet(checkpoints), outputs=parts.status, api_visibility="private")
-        _endpoints(checkpoints)
+                build_models_tab(checkpoints, page)
+        page.load(lambda: greet(checkpoints), outputs=compare.status, **PRIVATE)
+        add_endpoints(checkpoints)
     return page.queue(max_size=20)
 
 
@@ -62,63 +65,5 @@ def greet(checkpoints: str | Path) -> str:
     try:
         session.require_checkpoints(checkpoints)
     except Exception as error:
-        return markup.notice(explain(error))
-    return markup.notice(compare_tab.INVITATION)
-
-
-def _endpoints(checkpoints: str | Path) -> None:
-    """``/compare`` and ``/predict``. Events need something to hang on, which is never shown."""
-
-    def compare_scan(
-        scan: str | None = None,
-        truth: str | None = None,
-        flair: str | None = None,
-        t1: str | None = None,
-        t1c: str | None = None,
-        anyway: bool = False,
-    ) -> dict:
-        """Compare all models on one scan file, or on flair, t1 and t1c as files of their own, and
-        if given, the file of the true mask. anyway: also where the scan looks like none.
-
-        Returns source, slices, truth (was one given?), findings (what speaks against the scan) and
-        models: by name the kind (model, ensemble, fusion), threshold, area_px, volume_ml,
-        agreement with the other models and, with a truth, dice, iou, precision and recall. What is
-        not defined is null.
-        """
-        paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c}
-        try:
-            return session.compare_files(paths, checkpoints, anyway=anyway)
-        except Exception as error:
-            raise gr.Error(explain(error), print_exception=False) from None
-
-    def predict(
-        scan: str | None = None,
-        model: str = "",
-        flair: str | None = None,
-        t1: str | None = None,
-        t1c: str | None = None,
-        anyway: bool = False,
-    ) -> tuple[str, dict]:
-        """Segment one scan file, or flair, t1 and t1c as files of their own, with one model, by
-        its name. anyway: also where the scan looks like none.
-
-        Returns the mask as a file in the scan's own format and geometry, and source, slices,
-        model, threshold, area_px, volume_ml, null where the scan states no spacing, and findings.
-        """
-        paths = {"scan": scan, "flair": flair, "t1": t1, "t1c": t1c}
-        try:
-            folder = Path(tempfile.mkdtemp(dir=results_folder()))
-            path, figures = session.predict_files(paths, model, checkpoints, folder, anyway=anyway)
-            return str(path), figures
-        except Exception as error:
-            raise gr.Error(explain(error), print_exception=False) from None
-
-    with gr.Group(visible=False):
-        scan, truth = gr.File(label="Scan"), gr.File(label="True mask")
-        flair, t1, t1c = gr.File(label="FLAIR"), gr.File(label="T1"), gr.File(label="T1c")
-        name, anyway = gr.Textbox(label="Model"), gr.Checkbox(label="Anyway")
-        mask, result = gr.File(label="Mask"), gr.JSON(label="Result")
-        button = gr.Button()
-    rest = [flair, t1, t1c, anyway]
-    button.click(compare_scan, [scan, truth, *rest], result, api_name="compare", **MODELS_QUEUE)
-    button.click(predict, [scan, name, *rest], [mask, result], api_name="predict", **MODELS_QUEUE)
+        return markup.notice(session.explain(error))
+    return markup.notice(session.INVITATION)

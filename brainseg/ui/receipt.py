@@ -97,6 +97,11 @@ def to_html(receipt: dict) -> str:
     return "\n".join(parts)
 
 
+def to_json(receipt: dict) -> str:
+    """The receipt as a JSON file."""
+    return json.dumps(receipt, indent=2)
+
+
 def to_csv(report: dict) -> str:
     """The scores, one row per model and fusion; what is not defined stays empty."""
     columns = ["kind", *_FIGURES]
@@ -181,11 +186,6 @@ def _cell(value: object) -> str:
     if value is None:
         return "not defined"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def to_json(receipt: dict) -> str:
-    """The receipt as a JSON file."""
-    return json.dumps(receipt, indent=2)
 
 
 def _version(package: str) -> str:

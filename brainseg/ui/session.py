@@ -1,4 +1,4 @@
-"""What the Compare page does, without Gradio: files in; a view of the comparison, files out.
+"""What a visitor's page does, without Gradio: inputs in, a view of their comparison out.
 
 Nothing here is kept between calls, except finished comparisons of phantoms, which belong to
 nobody. Importing this must not import torch: the first page shall not wait for it.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,45 +19,26 @@ import numpy as np
 
 from brainseg.checkpoints.folder import CONFIG, WEIGHTS, find_checkpoints
 from brainseg.checkpoints.settings import CheckpointError
-from brainseg.data.case import Case, DataError
-from brainseg.data.phantom import KINDS, make_example
-from brainseg.inference.comparing import compare, compare_stream
+from brainseg.data.case import DataError
+from brainseg.inference.comparing import compare_stream
 from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import Predictor, expected_results
 from brainseg.inference.results import Comparison
-from brainseg.metrics import agreement
-from brainseg.scans import guard, rendering
-from brainseg.scans.masks import mask_suffix, read_mask, write_mask
-from brainseg.scans.preprocessing import CLIP, normalise, prepare
-from brainseg.scans.reading import read_scan
-from brainseg.scans.scan import Scan, ScanError
-from brainseg.scans.sequences import read_sequences
+from brainseg.scans.masks import mask_suffix, write_mask
+from brainseg.scans.scan import ScanError
 from brainseg.study import estimate
 from brainseg.ui import receipt, view
+from brainseg.ui.inputs import EXAMPLES, Inputs, read_example, read_files
 from brainseg.ui.view import View
 
-EXAMPLES = KINDS
+log = logging.getLogger(__name__)
+
+KEPT_S = 3000  # seconds a visitor's comparison is kept
+INVITATION = "Pick an example, or give a scan of your own and press Compare."
+EXPIRED = "This comparison is no longer kept. Please compare again."
+UNEXPECTED = "Something went wrong on our side; it has been logged. Other scans may still work."
 EXPECTED_ERRORS = (ScanError, CheckpointError, DataError)  # their messages are for the visitor
-# A probability map of this many voxels takes 160 MB, and there is one for each model and fusion.
-MAX_VOXELS = 40_000_000
 MAX_DRAWING = 2_000_000  # characters of a drawn truth
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """What there is to compare on, read and checked.
-
-    files: by role, for the receipt. findings: what the guard says of the scan.
-    """
-
-    scan: Scan
-    truth: np.ndarray | None
-    files: dict[str, dict]
-    findings: tuple[guard.Finding, ...] = ()
-
-    @property
-    def is_stopped(self) -> bool:
-        return any(finding.stops for finding in self.findings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,33 +50,23 @@ class Step:
     total: int
     running: str | None
 
+    @property
+    def text(self) -> str:
+        return f"Running {self.running}: {self.done} of {self.total} done."
 
-def read_files(paths: Mapping[str, str | None]) -> Inputs:
-    """Read what a visitor gave: ``scan``, or ``flair``, ``t1``, ``t1c``; and ``truth``.
 
-    Raises one of ``EXPECTED_ERRORS``, with a sentence for whoever gave the files.
-    """
-    given = {role: path for role, path in paths.items() if path}
-    sequences = {role: given[role] for role in ("flair", "t1", "t1c") if role in given}
-    if "scan" in given and sequences:
-        raise ScanError(
-            "There are both one scan and separate sequences: remove the scan, or the sequences."
-        )
-    if sequences:
-        scan = read_sequences(**sequences)
-    elif "scan" in given:
-        scan = read_scan(given["scan"])
-    else:
-        raise ScanError("There is no scan yet: choose a file, or try an example.")
-    voxels = int(np.prod(scan.pixels.shape[:3]))
-    if voxels > MAX_VOXELS:
-        raise ScanError(
-            f"{scan.source} has {voxels:,} voxels, and this page compares up to {MAX_VOXELS:,}. "
-            "Crop the scan, or run python -m brainseg predict on it."
-        )
-    truth = read_mask(given["truth"], scan) if "truth" in given else None
-    files = {role: receipt.describe_file(path) for role, path in given.items()}
-    return Inputs(scan, truth, files, tuple(guard.inspect(scan)))
+def next_step(found: View, order: Sequence[tuple[str, str]]) -> Step:
+    """Where a comparison is, whose results are to come in this order, of name and kind."""
+    waiting = [name for name, _ in order if name not in found.entries]
+    return Step(found, len(order) - len(waiting), len(order), waiting[0] if waiting else None)
+
+
+def explain(error: Exception) -> str:
+    """One sentence for the visitor; what nobody foresaw goes to the log, not to the page."""
+    if isinstance(error, EXPECTED_ERRORS):
+        return str(error)
+    log.error("unexpected error", exc_info=error)
+    return UNEXPECTED
 
 
 def newest(
@@ -117,18 +88,10 @@ def newest(
         yield failed(error) if turn["run"] is mine else replaced
 
 
-def read_example(kind: str) -> Inputs:
-    """The phantom of a kind, one of ``EXAMPLES``, with its truth."""
-    case = _example(kind)
-    scan = replace(case.scan, source=f"phantom {kind}")
-    what = {"file": f"phantom {kind}", "bytes": scan.pixels.nbytes, "sha256": "computed"}
-    return Inputs(scan, case.mask, {"scan": what})
-
-
 def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
     """Compare all checkpoints and fusions, one more with each step; the first has none yet."""
     require_checkpoints(checkpoints)
-    predictors, skipped = load_usable(checkpoints)
+    predictors, skipped = load_usable(checkpoints)  # once: meanwhile, the folder may change
     order = expected_results(predictors)
     found = view.begin(
         inputs.scan,
@@ -138,32 +101,31 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
         inputs=inputs.files,
         checkpoints=tuple(_identity(predictor) for predictor in predictors.values()),
     )
-    names = [name for name, _ in order]
-    yield Step(found, 0, len(names), names[0])
-    for done, comparison in enumerate(compare_stream(inputs.scan, predictors), start=1):
-        *_, result = comparison.results.values()
-        found = view.add(found, result)
-        if done < len(names):
-            yield Step(found, done, len(names), names[done])
+    yield next_step(found, order)
+    for comparison in compare_stream(inputs.scan, predictors):
+        found = view.add(found, comparison.newest)
+        step = next_step(found, order)
+        if step.running:
+            yield step
     found = view.finish(found)
     sample = inputs.scan.pixels[found.start].copy()
-    yield Step(replace(found, sample=sample), len(names), len(names), None)
+    yield next_step(replace(found, sample=sample), found.order)
 
 
 def run_example(kind: str, checkpoints: str | Path) -> Iterator[Step]:
     """``run`` on a phantom. Finished comparisons are kept, and then there is one step only."""
     key = (kind, _fingerprint(checkpoints))
-    if key not in _finished:
-        last = None
-        for last in run(read_example(kind), checkpoints):
-            if last.running:
-                yield last
+    found = _finished.get(key)  # looked up once: another visitor's run may clear it
+    if found is None:
+        for step in run(read_example(kind), checkpoints):
+            if step.running:
+                yield step
+        found = step.view
         if len(_finished) >= len(EXAMPLES):
             _finished.clear()
-        _finished[key] = last.view
+        _finished[key] = found
     # An id of its own, so that two visitors' drawings never meet.
-    done = len(_finished[key].order)
-    yield Step(replace(_finished[key], id=view.new_id()), done, done, None)
+    yield next_step(replace(found, id=view.new_id()), found.order)
 
 
 def compare_files(
@@ -177,8 +139,9 @@ def compare_files(
     """
     require_checkpoints(checkpoints)
     inputs = _sound(read_files(paths), anyway)
-    found = compare(inputs.scan, inputs.truth, checkpoints).to_json()
-    return {**found, "findings": _texts(inputs)}
+    predictors, skipped = load_usable(checkpoints)
+    *_, found = compare_stream(inputs.scan, predictors, inputs.truth, skipped=skipped)
+    return {**found.to_json(), "findings": _texts(inputs)}
 
 
 def predict_files(
@@ -271,76 +234,9 @@ def estimates(found: View, study: Path) -> tuple[dict[str, dict], str]:
     }, ""
 
 
-def seen_by_network(scan: Scan, size: int = 192) -> tuple[np.ndarray, int]:
-    """What a network reads of the middle slice: T1, FLAIR and T1c side by side after resizing and
-    normalisation, uint8 (size, 3 * size); and which slice that is."""
-    index = len(scan.pixels) // 2
-    prepared = prepare(scan.pixels[index : index + 1], size)
-    planes = normalise(prepared.images, prepared.statistics)[0]
-    return ((np.hstack(planes) + CLIP) * (255 / (2 * CLIP))).astype(np.uint8), index
-
-
-def write_files(found: View, folder: Path, index: int, level: int | None = None) -> list[Path]:
-    """What a visitor takes home, written to ``folder``: a .zip of masks, overlays and maps, the
-    scores and the receipt.
-
-    index: the slice of the overlays. level: a threshold in 255ths for all, or each model's own.
-    """
-    figures = view.report(found, level)
-    slip = receipt.make(
-        found.inputs, found.checkpoints, figures, None if level is None else level / 255
-    )
-    texts = {
-        "scores.csv": receipt.to_csv(figures),
-        "receipt.html": receipt.to_html(slip),
-        "receipt.json": receipt.to_json(slip),
-    }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    _write_pictures(found, pictures, index, level)
-    archive = folder / "brainseg.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        for path in sorted(pictures.rglob("*")):
-            if path.is_file():
-                packed.write(path, path.relative_to(pictures).as_posix())
-        for name in texts:
-            packed.write(folder / name, name)
-    return [archive, *(folder / name for name in texts)]
-
-
-def _write_pictures(found: View, folder: Path, index: int, level: int | None) -> None:
-    masks_folder, overlays = folder / "masks", folder / "overlays"
-    masks_folder.mkdir()
-    overlays.mkdir()
-    suffix = mask_suffix(found.scan)
-    image, truth = view.decode(found.images[index]), found.truth_plane(index)
-    votes, voters = np.zeros(image.shape, np.uint8), 0
-    for name, entry in found.entries.items():
-        mask, stem = entry.mask(level), name.replace("/", "_")
-        write_mask(mask, found.scan, masks_folder / f"{stem}{suffix}")
-        picture = rendering.overlay(image, mask[index], truth)
-        (overlays / f"{stem}-slice{index + 1}.png").write_bytes(rendering.png(picture))
-        if entry.kind != "fusion":
-            votes, voters = votes + mask[index], voters + 1
-    if voters > 1:
-        share = (votes * (255 / voters) + 0.5).astype(np.uint8)
-        bits = (agreement.entropy(votes, voters) * 255 + 0.5).astype(np.uint8)
-        (overlays / f"votes-slice{index + 1}.png").write_bytes(view.encode(share))
-        (overlays / f"disagreement-slice{index + 1}.png").write_bytes(view.encode(bits))
-    if found.truth is not None:
-        write_mask(found.full_truth(), found.scan, masks_folder / f"truth{suffix}")
-
-
-def _identity(predictor: Predictor) -> dict:
-    folder = predictor.checkpoint.folder
-    stamp = (folder / WEIGHTS).stat().st_mtime_ns
-    return {**_described(predictor, stamp), "name": predictor.name}
-
-
 @functools.lru_cache(maxsize=64)
-def _described(predictor: Predictor, stamp: int) -> dict:
+def _identity(predictor: Predictor) -> dict:
+    # A predictor is one of a file's content: new weights have another.
     return receipt.describe_checkpoint(predictor.checkpoint)
 
 
@@ -351,8 +247,3 @@ def _fingerprint(checkpoints: str | Path) -> tuple:
 
 
 _finished: dict[tuple, View] = {}
-
-
-@functools.lru_cache(maxsize=len(KINDS))
-def _example(kind: str) -> Case:
-    return make_example(kind)

@@ -15,7 +15,8 @@ from brainseg.metrics import overlap
 from brainseg.scans import corruptions, rendering
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.ui import view
-from brainseg.ui.session import Step, read_example, require_checkpoints
+from brainseg.ui.inputs import read_example
+from brainseg.ui.session import Step, next_step, require_checkpoints
 from brainseg.ui.view import View
 
 COMPARED = "the scan in Compare"
@@ -54,12 +55,11 @@ def run(chosen: Subject, corruption: str, checkpoints: str | Path) -> Iterator[S
     order = [(name, kind) for name, kind in expected_results(predictors) if name != _STAPLE]
     names = tuple(f"{severity:.0%}" for severity in corruptions.severities())
     found = view.begin(scan, truth, order, skipped=tuple(skipped), slice_names=names)
-    yield Step(found, 0, len(order), order[0][0])
-    results = predict_all(scan, predictors, slicewise=True)
-    wanted = (result for result in results if result.name != _STAPLE)
-    for done, result in enumerate(wanted, start=1):
-        found = view.add(found, result)
-        yield Step(found, done, len(order), order[done][0] if done < len(order) else None)
+    yield next_step(found, order)
+    for result in predict_all(scan, predictors, slicewise=True):
+        if result.name != _STAPLE:
+            found = view.add(found, result)
+            yield next_step(found, order)
 
 
 def scores(found: View) -> dict[str, list[float]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 
 from brainseg.scans.corruptions import CORRUPTIONS
-from brainseg.ui import markup, session, stress_curve, view
-from brainseg.ui.compare_tab import EXPIRED, KEPT_S, MODELS_QUEUE, SHOW_CANCEL, Compare
-from brainseg.ui.errors import explain
+from brainseg.ui import markup, session
+from brainseg.ui import stress_actions as actions
+from brainseg.ui.events import BROWSE, PRIVATE, RUN, SHOW_CANCEL, follow, wire_cancel
+from brainseg.ui.inputs import EXAMPLES
+from brainseg.ui.stress_curve import COMPARED
+from brainseg.ui.view import View
 from brainseg.ui.viewer import make_viewer
 
 _INTRODUCTION = """
@@ -29,15 +33,36 @@ _HELP = {
 }
 
 
-def build(checkpoints: str | Path, compare: Compare) -> None:
-    """Lay the page out and wire it; to be called inside a tab."""
-    state = gr.State(time_to_live=KEPT_S)
-    turn = gr.State({})
+@dataclass(frozen=True)
+class StressParts:
+    """The page's parts, in their order, and what it keeps of each visitor: ``state``, the slice at
+    all severities, and ``turn``, which of their runs is the newest."""
+
+    source: gr.Dropdown
+    corruption: gr.Radio
+    start: gr.Button
+    cancel: gr.Button
+    status: gr.HTML
+    curve: gr.HTML
+    viewer: gr.HTML
+    figures: gr.Accordion
+    table: gr.HTML
+    state: gr.State
+    turn: gr.State
+
+
+def build_stress_tab(checkpoints: str | Path, compared: gr.State) -> None:
+    """Lay the page out and wire it; to be called inside a tab. ``compared``: the visitor's
+    comparison on the Compare page."""
+    wire(lay_out(), checkpoints, compared)
+
+
+def lay_out() -> StressParts:
     gr.HTML(_INTRODUCTION, apply_default_css=False)
     with gr.Row(equal_height=True):
         source = gr.Dropdown(
-            [*((f"phantom {kind}", kind) for kind in session.EXAMPLES if kind != "healthy"),
-             (stress_curve.COMPARED, stress_curve.COMPARED)],
+            [*((f"phantom {kind}", kind) for kind in EXAMPLES if kind != "healthy"),
+             (COMPARED, COMPARED)],
             value="large", label="Slice", info="The one with most tumour.", min_width=200,
         )  # fmt: skip
         corruption = gr.Radio(
@@ -45,92 +70,53 @@ def build(checkpoints: str | Path, compare: Compare) -> None:
             info=_HELP["noise"], scale=3, min_width=280,
         )  # fmt: skip
     with gr.Row():
-        button = gr.Button("Run", variant="primary", elem_id="run-stress")
+        start = gr.Button("Run", variant="primary", elem_id="run-stress")
         cancel = gr.Button("Cancel", visible=False)
     status = gr.HTML(markup.notice(INVITATION), min_height=36)
     curve = gr.HTML(apply_default_css=False, elem_id="curve")
     viewer = make_viewer(elem_id="stress-viewer")
     with gr.Accordion("The curve as a table", open=False, visible=False) as figures:
         table = gr.HTML(apply_default_css=False)
+    state, turn = gr.State(time_to_live=session.KEPT_S), gr.State({})
+    return StressParts(
+        source=source, corruption=corruption, start=start, cancel=cancel, status=status,
+        curve=curve, viewer=viewer, figures=figures, table=table, state=state, turn=turn,
+    )  # fmt: skip
+
+
+def wire(parts: StressParts, checkpoints: str | Path, compared: gr.State) -> None:
+    """What starts a run and what ends it, and what the viewer asks for."""
 
     def run(source, corruption, compared, turn) -> Iterator[dict]:
-        steps = _steps(source, corruption, compared)
-        yield from session.newest(turn, steps, _failed, {status: gr.skip()})
+        steps = actions.run(source, corruption, compared, checkpoints)
+        yield from follow(parts, turn, steps, actions.failed)
 
-    def _steps(source, corruption, compared) -> Iterator[dict]:
-        yield {status: markup.progress("Starting.", 0, 1), cancel: gr.Button(visible=True)}
-        subject = stress_curve.subject(source, compared)
-        for step in stress_curve.run(subject, corruption, checkpoints):
-            yield _shown(step)
-
-    def _failed(error: Exception) -> dict:
-        return {
-            status: markup.notice(explain(error)),
-            cancel: gr.Button(visible=False),
-            curve: "",
-            viewer: None,
-            state: None,
-            figures: gr.Accordion(visible=False),
-        }
-
-    def _shown(step: session.Step) -> dict:
-        message = _payload(step.view, 0, step.running)
-        text = f"Running {step.running}: {step.done} of {step.total} done."
-        if step.running:
-            return {
-                status: markup.progress(text, step.done, step.total),
-                viewer: message,
-                state: step.view,
-                curve: "",
-                figures: gr.Accordion(visible=False),
-            }
-        curves = stress_curve.scores(step.view)
-        return {
-            status: markup.notice(stress_curve.verdict(step.view, curves)),
-            viewer: message,
-            state: step.view,
-            curve: stress_curve.curve(step.view, curves),
-            table: markup.table(*stress_curve.rows(step.view, curves), "Dice at each severity"),
-            figures: gr.Accordion(visible=True),
-            cancel: gr.Button(visible=False),
-        }
-
-    private = {"api_visibility": "private"}
-    button.click(None, outputs=cancel, js=SHOW_CANCEL, **private)
-    event = button.click(
-        run, [source, corruption, compare.state, turn],
-        [status, cancel, curve, viewer, state, table, figures],
-        show_progress="minimal", show_progress_on=status, trigger_mode="multiple",
-        **MODELS_QUEUE, **private,
-    )  # fmt: skip
-    cancel.click(
-        lambda: (markup.notice("Cancelled."), gr.Button(visible=False)),
-        outputs=[status, cancel], cancels=[event], queue=False, **private,
-    )  # fmt: skip
-    corruption.change(
-        lambda name: gr.Radio(info=_HELP[name]), corruption, corruption, queue=False,
-        show_progress="hidden", **private,
-    )  # fmt: skip
-    viewer.slice(
-        show_severity, state, viewer, trigger_mode="always_last", show_progress="hidden",
-        concurrency_limit=4, **private,
-    )  # fmt: skip
+    shown = [
+        parts.status, parts.cancel, parts.curve, parts.viewer, parts.state, parts.table,
+        parts.figures,
+    ]  # fmt: skip
+    given = [parts.source, parts.corruption, compared, parts.turn]
+    parts.start.click(None, outputs=parts.cancel, **SHOW_CANCEL)
+    event = parts.start.click(run, given, shown, show_progress_on=parts.status, **RUN)
+    wire_cancel(parts, [event], "Cancelled.")
+    parts.corruption.change(
+        explain_corruption,
+        parts.corruption,
+        parts.corruption,
+        queue=False,
+        show_progress="hidden",
+        **PRIVATE,
+    )
+    parts.viewer.slice(show_severity, parts.state, parts.viewer, **BROWSE)
 
 
-def show_severity(event: gr.EventData, found: view.View | None):
+def explain_corruption(name: str) -> gr.Radio:
+    return gr.Radio(info=_HELP[name])
+
+
+def show_severity(event: gr.EventData, found: View | None) -> dict | None:
     """The message that shows another severity."""
     if found is None:
-        gr.Warning(EXPIRED)
+        gr.Warning(session.EXPIRED)
         return None
-    return _payload(found, int(event._data["index"]), None)
-
-
-def _payload(found: view.View, index: int, running: str | None) -> dict:
-    return view.payload(
-        found,
-        index,
-        running=running,
-        scope="slice",
-        sliceLabel="Severity",
-        sliceHelp="How much worse the slice gets. Every model follows at once.",
-    )
+    return actions.message(found, int(event._data["index"]), None)

@@ -9,25 +9,31 @@ from pathlib import Path
 import gradio as gr
 
 from brainseg.ui import markup
-from brainseg.ui.compare_tab import INVITATION, Compare, show_chosen
+from brainseg.ui.compare_actions import message
+from brainseg.ui.compare_tab import CompareParts
+from brainseg.ui.events import PRIVATE
+from brainseg.ui.session import INVITATION
 
 _CHOOSE = (Path(__file__).with_name("choose.js")).read_text("utf-8")
 
 
-def build(checkpoints: str | Path, study: Path, tabs: gr.Tabs, compare: Compare, page) -> None:
-    """Lay the page out and wire it; to be called inside a tab."""
+def build_study_tab(
+    checkpoints: str | Path, study: Path, page: gr.Blocks, tabs: gr.Tabs, compare: CompareParts
+) -> None:
+    """Lay the page out and wire it; to be called inside a tab. A model chosen here is marked on
+    the Compare page, which is then shown."""
     sheet = gr.HTML(js_on_load=_CHOOSE, apply_default_css=False, elem_id="study")
 
     def choose(event: gr.EventData, found) -> tuple:
         name = str(event._data["name"])
-        text = gr.skip() if found else markup.notice(f"{name} will be marked. {INVITATION}")
-        return gr.Tabs(selected="compare"), name, show_chosen(study, found, name), text
+        shown, text = None, markup.notice(f"{name} will be marked. {INVITATION}")
+        if found:
+            shown, text = message(found, found.start, name, study), gr.skip()
+        return gr.Tabs(selected="compare"), name, shown, text
 
-    sheet.choose(
-        choose, compare.state, [tabs, compare.chosen, compare.viewer, compare.status],
-        show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
-    page.load(lambda: render(study, Path(checkpoints)), outputs=sheet, api_visibility="private")
+    marked = [tabs, compare.chosen, compare.viewer, compare.status]
+    sheet.choose(choose, compare.state, marked, show_progress="hidden", **PRIVATE)
+    page.load(lambda: render(study, Path(checkpoints)), outputs=sheet, **PRIVATE)
 
 
 def render(study: Path, checkpoints: Path) -> str:

@@ -147,7 +147,7 @@ def test_importing_the_app_imports_no_torch():
 
 
 def test_an_unexpected_error_is_one_plain_sentence_and_goes_to_the_log(caplog):
-    from brainseg.ui.errors import UNEXPECTED, explain
+    from brainseg.ui.session import UNEXPECTED, explain
 
     assert explain(KeyError("secret")) == UNEXPECTED
     assert "secret" in caplog.text

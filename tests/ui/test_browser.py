@@ -438,7 +438,7 @@ def test_who_waits_sees_the_place_in_the_queue_and_can_leave_it(visit, app, tmp_
     from gradio_client import Client, handle_file
 
     from brainseg.data.phantom import make_case
-    from brainseg.ui.compare_tab import MODELS_QUEUE
+    from brainseg.ui.events import MODELS_QUEUE
 
     path = tmp_path / "long.npy"
     volume = make_case(3, "large", size=64, slices=6).scan.pixels[..., 1]

@@ -1,5 +1,6 @@
 import base64
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -11,11 +12,14 @@ from PIL import Image
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data import phantom
 from brainseg.inference import results
+from brainseg.inference.loading import load_usable
 from brainseg.inference.results import Comparison, Result
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.study import estimate
 from brainseg.ui import markup, session, stress_curve, view, words
+from brainseg.ui.downloads import write_files
+from brainseg.ui.inputs import _example, read_files, seen_by_network
 
 MODELS = ["unet-bce", "unet_resnet34-bce", "unetpp-bce"]
 FUSIONS = ["fusion_mean", "fusion_vote", "fusion_staple"]
@@ -37,7 +41,7 @@ def comparison(marks, truth=None, spacing_mm=None, slices=1):
 
 
 def finished(paths, checkpoints):
-    return list(session.run(session.read_files(paths), checkpoints))
+    return list(session.run(read_files(paths), checkpoints))
 
 
 @pytest.fixture
@@ -49,10 +53,10 @@ def small_phantoms(monkeypatch):
         return phantom.make_case(1, kind, size=64, slices=4)
 
     def forget():
-        session._example.cache_clear()
+        _example.cache_clear()
         session._finished.clear()
 
-    monkeypatch.setattr(session, "make_example", small)
+    monkeypatch.setattr("brainseg.ui.inputs.make_example", small)
     forget()
     yield made
     forget()
@@ -89,11 +93,11 @@ def test_files_without_truth_have_agreement_only(random_checkpoints, scan_png):
 
 def test_three_sequences_make_one_scan(random_checkpoints, scan_nifti):
     path, _ = scan_nifti
-    inputs = session.read_files({"flair": path, "t1c": path})
+    inputs = read_files({"flair": path, "t1c": path})
     assert inputs.scan.pixels.shape[-1] == 3
     assert inputs.files.keys() == {"flair", "t1c"}
     with pytest.raises(ScanError, match="remove the scan"):
-        session.read_files({"scan": path, "flair": path})
+        read_files({"scan": path, "flair": path})
 
 
 def test_an_estimate_needs_a_fit_on_these_models(random_checkpoints, scan_png, tmp_path):
@@ -113,7 +117,7 @@ def test_an_estimate_needs_a_fit_on_these_models(random_checkpoints, scan_png, t
 def test_downloads_hold_what_was_shown(random_checkpoints, scan_nifti, tmp_path):
     path, truth = scan_nifti
     last = finished({"scan": path, "truth": truth}, random_checkpoints)[-1].view
-    paths = session.write_files(last, tmp_path, 2)
+    paths = write_files(last, tmp_path, 2)
     assert [p.name for p in paths] == ["brainseg.zip", "scores.csv", "receipt.html", "receipt.json"]
     with zipfile.ZipFile(paths[0]) as archive:
         names = set(archive.namelist())
@@ -139,7 +143,7 @@ def test_downloads_hold_what_was_shown(random_checkpoints, scan_nifti, tmp_path)
 
 def test_downloads_at_a_threshold_of_one_s_own(random_checkpoints, scan_png, tmp_path):
     last = finished({"scan": scan_png}, random_checkpoints)[-1].view
-    session.write_files(last, tmp_path, 0, level=250)
+    write_files(last, tmp_path, 0, level=250)
     with zipfile.ZipFile(tmp_path / "brainseg.zip") as archive:
         file = archive.read("masks/unet-bce.png")
     mask = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_GRAYSCALE) > 0
@@ -169,12 +173,12 @@ def test_a_broken_drawing_is_refused_in_a_sentence(random_checkpoints, scan_png,
 def test_the_guard_stops_what_is_no_scan(tmp_path):
     path = tmp_path / "flat.png"
     Image.fromarray(np.full((64, 64), 90, np.uint8)).save(path)
-    inputs = session.read_files({"scan": path})
+    inputs = read_files({"scan": path})
     assert inputs.is_stopped and "nothing to segment" in inputs.findings[0].text
 
 
 def test_what_the_network_sees_is_three_squares(scan_png):
-    picture, index = session.seen_by_network(read_scan(scan_png), 48)
+    picture, index = seen_by_network(read_scan(scan_png), 48)
     assert picture.shape == (48, 144) and picture.dtype == np.uint8 and index == 0
     assert (picture[:, :48] == picture[:, 48:96]).all()
 
@@ -231,7 +235,7 @@ def test_a_truth_of_another_size_gets_the_reader_s_sentence(random_checkpoints, 
 def test_no_scan_and_too_large_a_scan(random_checkpoints, scan_png, monkeypatch):
     with pytest.raises(ScanError, match="choose a file"):
         session.compare_files({}, random_checkpoints)
-    monkeypatch.setattr(session, "MAX_VOXELS", 60 * 80 - 1)
+    monkeypatch.setattr("brainseg.ui.inputs.MAX_VOXELS", 60 * 80 - 1)
     with pytest.raises(ScanError, match="4,800 voxels"):
         session.compare_files({"scan": scan_png}, random_checkpoints)
 
@@ -244,6 +248,59 @@ def test_without_a_checkpoint_it_is_said_what_to_do(tmp_path, scan_png, folder, 
     ):
         with pytest.raises(CheckpointError, match=r"no trained model yet.*train\.py"):
             call()
+
+
+@pytest.fixture
+def two_models(random_checkpoints, tmp_path):
+    """A folder with the first two models, to be changed."""
+    folder = tmp_path / "checkpoints"
+    for name in MODELS[:2]:
+        add(random_checkpoints / name, folder)
+    return folder
+
+
+def add(checkpoint, folder):
+    (folder / checkpoint.name).mkdir(parents=True)
+    for file in checkpoint.iterdir():
+        if file.is_file():
+            (folder / checkpoint.name / file.name).symlink_to(file)
+
+
+@pytest.mark.parametrize("change", ["appears", "vanishes"])
+@pytest.mark.parametrize("page", ["scan", "example", "stress"])
+def test_a_run_keeps_the_models_it_began_with(
+    page, change, random_checkpoints, two_models, scan_png, small_phantoms
+):
+    if page == "scan":
+        steps = session.run(read_files({"scan": scan_png}), two_models)
+    elif page == "example":
+        steps = session.run_example("large", two_models)
+    else:
+        steps = stress_curve.run(stress_curve.subject("large", None), "noise", two_models)
+    next(steps)
+    if change == "appears":
+        add(random_checkpoints / MODELS[2], two_models)
+    else:
+        shutil.rmtree(two_models / MODELS[1])
+    *_, last = steps
+    fusions = [name for name in FUSIONS if page != "stress" or name != "fusion_staple"]
+    assert list(last.view.entries) == MODELS[:2] + fusions
+
+
+def test_files_are_judged_by_the_models_that_were_there(
+    random_checkpoints, two_models, scan_png, monkeypatch
+):
+    def load_and_lose(folder):
+        found = load_usable(folder)
+        shutil.rmtree(folder / MODELS[1])
+        return found
+
+    monkeypatch.setattr(session, "load_usable", load_and_lose)
+    report = session.compare_files({"scan": scan_png}, two_models)
+    assert list(report["models"]) == MODELS[:2] + FUSIONS
+    add(random_checkpoints / MODELS[1], two_models)
+    _, figures = session.predict_files({"scan": scan_png}, MODELS[1], two_models, scan_png.parent)
+    assert figures["model"] == MODELS[1]
 
 
 def test_an_example_is_compared_once_and_is_nobody_s(random_checkpoints, small_phantoms):

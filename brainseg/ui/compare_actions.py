@@ -1,0 +1,132 @@
+"""What happens on the Compare page, without Gradio.
+
+An action says what the page shows next, by the names of ``compare_tab.CompareParts``: new values,
+or True and False for what appears and disappears. ``wanted`` is the model to mark.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from brainseg.scans.scan import ScanError
+from brainseg.ui import downloads, markup, session, view, words
+from brainseg.ui.inputs import Inputs, read_files, seen_by_network
+from brainseg.ui.uploads import results_folder
+from brainseg.ui.view import View
+
+
+def run_files(
+    paths: Mapping[str, str | None], wanted: str, checkpoints: str | Path, study: Path
+) -> Iterator[dict]:
+    """Compare a visitor's files, unless the guard stops them."""
+    yield {"status": markup.progress("Reading the scan.", 0, 1), "cancel": True}
+    inputs = read_files(paths)
+    if inputs.is_stopped:
+        error = ScanError("Not compared: see below why, and what to do.")
+        yield {**failed(error), "notes": _notes(inputs), "anyway": True, "stopped": inputs}
+        return
+    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs))
+
+
+def run_anyway(
+    inputs: Inputs | None, wanted: str, checkpoints: str | Path, study: Path
+) -> Iterator[dict]:
+    """Compare what the guard stopped."""
+    if inputs is None:
+        raise ScanError(session.EXPIRED)
+    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs))
+
+
+def run_example(kind: str, wanted: str, checkpoints: str | Path, study: Path) -> Iterator[dict]:
+    """Compare on a phantom, which is known to be sound."""
+    text = f"Computing the phantom {kind}."
+    yield {"status": markup.progress(text, 0, 1), "notes": "", "cancel": True}
+    yield from _follow(session.run_example(kind, checkpoints), wanted, study, "")
+
+
+def failed(error: Exception) -> dict:
+    """There is no comparison, and why."""
+    return {
+        "status": markup.notice(session.explain(error)),
+        "notes": "",
+        "state": None,
+        "viewer": None,
+        "files": False,
+        "figures": False,
+        "cancel": False,
+        "anyway": False,
+    }
+
+
+def draw_truth(found: View | None, data: dict, wanted: str, study: Path) -> dict:
+    """The comparison scored by a truth that the visitor drew."""
+    try:
+        if found is None:
+            raise ScanError(session.EXPIRED)
+        index = int(data["index"])
+        found = session.draw_truth(found, index, str(data["picture"]))
+        return {
+            "state": found,
+            "viewer": message(found, index, wanted, study),
+            **_figures(found),
+        }
+    except Exception as error:
+        return {"status": markup.notice(session.explain(error))}
+
+
+def write_files(found: View | None, data: dict) -> tuple[list[str], str]:
+    """The files of a comparison, none if that fails, and a sentence on them."""
+    try:
+        if found is None:
+            raise ScanError(session.EXPIRED)
+        level = data.get("level")
+        index = min(max(int(data["index"]), 0), found.shape[0] - 1)
+        folder = Path(tempfile.mkdtemp(dir=results_folder()))
+        level = None if level is None else min(max(int(level), 0), 254)
+        paths = downloads.write_files(found, folder, index, level)
+        told = "Your files are ready, below the pictures."
+        return [str(path) for path in paths], markup.notice(told)
+    except Exception as error:
+        return [], markup.notice(session.explain(error))
+
+
+def message(found: View, index: int, wanted: str, study: Path, **extra) -> dict:
+    """What the viewer is told, to show slice ``index``; ``extra`` as in ``view.payload``."""
+    estimates, reason = session.estimates(found, study)
+    return view.payload(
+        found, index, chosen=wanted, estimates=estimates, estimateNote=reason, **extra
+    )
+
+
+def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str) -> Iterator[dict]:
+    for step in steps:
+        found, is_last = step.view, step.running is None
+        progress = {"status": markup.progress(step.text, step.done, step.total), "table": ""}
+        yield {
+            **(_figures(found) if is_last else progress),
+            "notes": notes,
+            "state": found,
+            "viewer": message(
+                found, found.start, wanted, study, running=step.running, jump=is_last
+            ),
+            "files": False,
+            "figures": is_last,
+            "cancel": not is_last,
+            "anyway": False,
+            "stopped": None,
+        }
+
+
+def _figures(found: View) -> dict:
+    report = view.report(found)
+    return {
+        "status": markup.notice(words.summary(report)),
+        "table": markup.table(*words.table(report), "All figures"),
+    }
+
+
+def _notes(inputs: Inputs) -> str:
+    picture, index = seen_by_network(inputs.scan)
+    return markup.findings(inputs.findings) + markup.seen(picture, index + 1, picture.shape[0])

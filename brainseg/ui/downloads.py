@@ -1,0 +1,67 @@
+"""What a visitor takes home of a comparison, as files."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from brainseg.metrics import agreement
+from brainseg.scans import rendering
+from brainseg.scans.masks import mask_suffix, write_mask
+from brainseg.ui import receipt, view
+from brainseg.ui.view import View
+
+
+def write_files(found: View, folder: Path, index: int, level: int | None = None) -> list[Path]:
+    """What a visitor takes home, written to ``folder``: a .zip of masks, overlays and maps, the
+    scores and the receipt.
+
+    index: the slice of the overlays. level: a threshold in 255ths for all, or each model's own.
+    """
+    figures = view.report(found, level)
+    slip = receipt.make(
+        found.inputs, found.checkpoints, figures, None if level is None else level / 255
+    )
+    texts = {
+        "scores.csv": receipt.to_csv(figures),
+        "receipt.html": receipt.to_html(slip),
+        "receipt.json": receipt.to_json(slip),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    _write_pictures(found, pictures, index, level)
+    archive = folder / "brainseg.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(pictures.rglob("*")):
+            if path.is_file():
+                packed.write(path, path.relative_to(pictures).as_posix())
+        for name in texts:
+            packed.write(folder / name, name)
+    return [archive, *(folder / name for name in texts)]
+
+
+def _write_pictures(found: View, folder: Path, index: int, level: int | None) -> None:
+    masks_folder, overlays = folder / "masks", folder / "overlays"
+    masks_folder.mkdir()
+    overlays.mkdir()
+    suffix = mask_suffix(found.scan)
+    image, truth = view.decode(found.images[index]), found.truth_plane(index)
+    votes, voters = np.zeros(image.shape, np.uint8), 0
+    for name, entry in found.entries.items():
+        mask, stem = entry.mask(level), name.replace("/", "_")
+        write_mask(mask, found.scan, masks_folder / f"{stem}{suffix}")
+        picture = rendering.overlay(image, mask[index], truth)
+        (overlays / f"{stem}-slice{index + 1}.png").write_bytes(rendering.png(picture))
+        if entry.kind != "fusion":
+            votes, voters = votes + mask[index], voters + 1
+    if voters > 1:
+        share = (votes * (255 / voters) + 0.5).astype(np.uint8)
+        bits = (agreement.entropy(votes, voters) * 255 + 0.5).astype(np.uint8)
+        (overlays / f"votes-slice{index + 1}.png").write_bytes(view.encode(share))
+        (overlays / f"disagreement-slice{index + 1}.png").write_bytes(view.encode(bits))
+    if found.truth is not None:
+        write_mask(found.full_truth(), found.scan, masks_folder / f"truth{suffix}")

@@ -1,0 +1,56 @@
+"""What the events of several tabs share: their limits, and how what an action says is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import gradio as gr
+
+from brainseg.ui import markup, session
+
+PRIVATE = {"api_visibility": "private"}  # of the page alone, no endpoint for programs
+# Several comparisons run at once, because those that wait for the same network share its next
+# pass; those of large volumes take turns. Everybody else queues.
+MODELS_QUEUE = {"concurrency_id": "models", "concurrency_limit": 8}
+RUN = {
+    "show_progress": "minimal",
+    "trigger_mode": "multiple",  # "once" would never run again after a cancelled run
+    **MODELS_QUEUE,
+    **PRIVATE,
+}
+BROWSE = {  # many a second, of which the last one counts
+    "show_progress": "hidden",
+    "trigger_mode": "always_last",
+    "concurrency_limit": 4,
+    **PRIVATE,
+}
+# In the browser, at once: who still waits in the queue must be able to leave it.
+SHOW_CANCEL = {"js": "() => ({ __type__: 'update', visible: true })", **PRIVATE}
+
+
+def by_part(parts: object, shown: dict) -> dict:
+    """What an action says, by the parts of a tab instead of their names. True and False make a
+    part appear and disappear; all else is its new value."""
+    return {
+        getattr(parts, name): gr.update(visible=value) if isinstance(value, bool) else value
+        for name, value in shown.items()
+    }
+
+
+def follow(
+    parts: object, turn: dict, steps: Iterator[dict], failed: Callable[[Exception], dict]
+) -> Iterator[dict]:
+    """Show each step of a visitor's run, until they begin another; see ``session.newest``."""
+    for shown in session.newest(turn, steps, failed, {"status": gr.skip()}):
+        yield by_part(parts, shown)
+
+
+def wire_cancel(parts, runs: list, text: str) -> None:
+    """Let the Cancel button of a tab end its runs, and say so."""
+    parts.cancel.click(
+        lambda: (markup.notice(text), gr.Button(visible=False)),
+        outputs=[parts.status, parts.cancel],
+        cancels=runs,
+        queue=False,
+        **PRIVATE,
+    )

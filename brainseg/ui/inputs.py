@@ -1,0 +1,90 @@
+"""What there is to compare on: a visitor's files or a phantom, read and checked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from brainseg.data.case import Case
+from brainseg.data.phantom import KINDS, make_example
+from brainseg.scans import guard
+from brainseg.scans.masks import read_mask
+from brainseg.scans.preprocessing import CLIP, normalise, prepare
+from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import Scan, ScanError
+from brainseg.scans.sequences import read_sequences
+from brainseg.ui import receipt
+
+EXAMPLES = KINDS
+# A probability map of this many voxels takes 160 MB, and there is one for each model and fusion.
+MAX_VOXELS = 40_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What there is to compare on, read and checked.
+
+    files: by role, for the receipt. findings: what the guard says of the scan.
+    """
+
+    scan: Scan
+    truth: np.ndarray | None
+    files: dict[str, dict]
+    findings: tuple[guard.Finding, ...] = ()
+
+    @property
+    def is_stopped(self) -> bool:
+        return any(finding.stops for finding in self.findings)
+
+
+def read_files(paths: Mapping[str, str | None]) -> Inputs:
+    """Read what a visitor gave: ``scan``, or ``flair``, ``t1``, ``t1c``; and ``truth``.
+
+    Raises ScanError, with a sentence for whoever gave the files.
+    """
+    given = {role: path for role, path in paths.items() if path}
+    sequences = {role: given[role] for role in ("flair", "t1", "t1c") if role in given}
+    if "scan" in given and sequences:
+        raise ScanError(
+            "There are both one scan and separate sequences: remove the scan, or the sequences."
+        )
+    if sequences:
+        scan = read_sequences(**sequences)
+    elif "scan" in given:
+        scan = read_scan(given["scan"])
+    else:
+        raise ScanError("There is no scan yet: choose a file, or try an example.")
+    voxels = int(np.prod(scan.pixels.shape[:3]))
+    if voxels > MAX_VOXELS:
+        raise ScanError(
+            f"{scan.source} has {voxels:,} voxels, and this page compares up to {MAX_VOXELS:,}. "
+            "Crop the scan, or run python -m brainseg predict on it."
+        )
+    truth = read_mask(given["truth"], scan) if "truth" in given else None
+    files = {role: receipt.describe_file(path) for role, path in given.items()}
+    return Inputs(scan, truth, files, tuple(guard.inspect(scan)))
+
+
+def read_example(kind: str) -> Inputs:
+    """The phantom of a kind, one of ``EXAMPLES``, with its truth."""
+    case = _example(kind)
+    scan = replace(case.scan, source=f"phantom {kind}")
+    what = {"file": f"phantom {kind}", "bytes": scan.pixels.nbytes, "sha256": "computed"}
+    return Inputs(scan, case.mask, {"scan": what})
+
+
+def seen_by_network(scan: Scan, size: int = 192) -> tuple[np.ndarray, int]:
+    """What a network reads of the middle slice: T1, FLAIR and T1c side by side after resizing and
+    normalisation, uint8 (size, 3 * size); and which slice that is."""
+    index = len(scan.pixels) // 2
+    prepared = prepare(scan.pixels[index : index + 1], size)
+    planes = normalise(prepared.images, prepared.statistics)[0]
+    return ((np.hstack(planes) + CLIP) * (255 / (2 * CLIP))).astype(np.uint8), index
+
+
+@functools.lru_cache(maxsize=len(KINDS))
+def _example(kind: str) -> Case:
+    return make_example(kind)

@@ -1,0 +1,67 @@
+"""What happens on the Stress page, without Gradio: see ``compare_actions``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from brainseg.ui import markup, session, stress_curve, view
+from brainseg.ui.view import View
+
+
+def run(
+    source: str, corruption: str, compared: View | None, checkpoints: str | Path
+) -> Iterator[dict]:
+    """Every model at every severity, then the curve."""
+    yield {"status": markup.progress("Starting.", 0, 1), "cancel": True}
+    subject = stress_curve.subject(source, compared)
+    for step in stress_curve.run(subject, corruption, checkpoints):
+        found = step.view
+        yield {
+            "viewer": message(found, 0, step.running),
+            "state": found,
+            **(_progress(step) if step.running else _outcome(found)),
+        }
+
+
+def failed(error: Exception) -> dict:
+    """There is no curve, and why."""
+    return {
+        "status": markup.notice(session.explain(error)),
+        "cancel": False,
+        "curve": "",
+        "viewer": None,
+        "state": None,
+        "figures": False,
+    }
+
+
+def message(found: View, index: int, running: str | None) -> dict:
+    """What the viewer is told, to show a severity."""
+    return view.payload(
+        found,
+        index,
+        running=running,
+        scope="slice",
+        sliceLabel="Severity",
+        sliceHelp="How much worse the slice gets. Every model follows at once.",
+    )
+
+
+def _progress(step: session.Step) -> dict:
+    return {
+        "status": markup.progress(step.text, step.done, step.total),
+        "curve": "",
+        "figures": False,
+    }
+
+
+def _outcome(found: View) -> dict:
+    curves = stress_curve.scores(found)
+    return {
+        "status": markup.notice(stress_curve.verdict(found, curves)),
+        "curve": stress_curve.curve(found, curves),
+        "table": markup.table(*stress_curve.rows(found, curves), "Dice at each severity"),
+        "figures": True,
+        "cancel": False,
+    }
