@@ -5,8 +5,9 @@ import torch
 
 from brainseg.models import building
 from brainseg.models.building import ModelError, create_model, list_models
+from brainseg.models.specs import MODELS
 
-CHANNELS = {"unet": 3, "unet_resnet34": 3, "deeplabv3plus": 3, "unetpp": 2}
+CHANNELS = {name: 2 if spec.is_stack else 3 for name, spec in MODELS.items()}
 
 
 def parameters(model) -> int:
