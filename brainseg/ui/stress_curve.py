@@ -1,4 +1,4 @@
-"""What the Stress page does, without Gradio: one slice under every severity of a corruption."""
+"""One slice under every severity of a corruption: the runs, their curve and what it says."""
 
 from __future__ import annotations
 

@@ -1,0 +1,74 @@
+"""What happens on the pages, as said by the names of their parts."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brainseg.scans.reading import ScanError
+from brainseg.ui import compare_actions, session, stress_actions
+from brainseg.ui.compare_tab import CompareParts
+from brainseg.ui.stress_tab import StressParts
+
+
+def names(parts) -> set[str]:
+    return {field.name for field in fields(parts)}
+
+
+@pytest.fixture
+def static_png(tmp_path):
+    """A picture that is no scan."""
+    path = tmp_path / "static.png"
+    values = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(values).save(path)
+    return path
+
+
+def test_a_comparison_grows_and_is_scored_by_a_drawing(random_checkpoints, scan_png, tmp_path):
+    paths = {"scan": scan_png}
+    shown = list(compare_actions.run_files(paths, "unet-bce", random_checkpoints, tmp_path))
+    assert all(set(step) <= names(CompareParts) for step in shown)
+    assert [step["cancel"] for step in shown] == [True] * 7 + [False]
+    assert [step["figures"] for step in shown[1:]] == [False] * 6 + [True]
+    last = shown[-1]
+    assert "scan.png: 1 slice" in last["status"] and "fusion_vote" in last["table"]
+    assert last["viewer"]["chosen"] == "unet-bce" and last["viewer"]["jump"] is True
+    picture = last["viewer"]["planes"]["0"]["image"]
+    drawn = compare_actions.draw_truth(
+        last["state"], {"index": 0, "picture": picture}, "unet-bce", tmp_path
+    )
+    assert set(drawn) <= names(CompareParts) and "Dice" in drawn["table"]
+    assert drawn["state"].truth is not None and last["state"].truth is None
+
+
+def test_what_is_no_scan_waits_for_anyway(random_checkpoints, static_png, tmp_path):
+    steps = compare_actions.run_files({"scan": static_png}, "", random_checkpoints, tmp_path)
+    *_, last = steps
+    assert last["anyway"] is True and last["cancel"] is False and last["state"] is None
+    *_, last = compare_actions.run_anyway(last["stopped"], "", random_checkpoints, tmp_path)
+    assert last["anyway"] is False and last["state"].entries
+
+
+def test_a_comparison_that_is_no_longer_kept_is_said_to_be_so(random_checkpoints, tmp_path):
+    with pytest.raises(ScanError, match="no longer kept"):
+        next(compare_actions.run_anyway(None, "", random_checkpoints, tmp_path))
+    assert session.EXPIRED in compare_actions.draw_truth(None, {}, "", tmp_path)["status"]
+    paths, told = compare_actions.write_files(None, {})
+    assert paths == [] and session.EXPIRED in told
+
+
+def test_an_error_is_shown_by_parts_that_there_are():
+    error = ScanError("a.png is no scan.")
+    for actions, parts in ((compare_actions, CompareParts), (stress_actions, StressParts)):
+        shown = actions.failed(error)
+        assert set(shown) <= names(parts) and "a.png is no scan." in shown["status"]
+
+
+def test_the_scan_in_compare_is_stressed(random_checkpoints, scan_png, tmp_path):
+    *_, compared = compare_actions.run_files({"scan": scan_png}, "", random_checkpoints, tmp_path)
+    given = ("the scan in Compare", "noise", compared["state"], random_checkpoints)
+    shown = list(stress_actions.run(*given))
+    assert all(set(step) <= names(StressParts) for step in shown)
+    assert [step.get("figures") for step in shown] == [None] + [False] * 5 + [True]
+    assert "<svg" in shown[-1]["curve"] and shown[-1]["cancel"] is False
