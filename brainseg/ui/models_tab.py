@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from brainseg.checkpoints.folder import CARD, Checkpoint, find_checkpoints
+from brainseg.checkpoints.folder import CARD, METRICS, Checkpoint, find_checkpoints
 from brainseg.checkpoints.settings import CheckpointError, Settings
 from brainseg.ui import markup
 from brainseg.ui.events import PRIVATE
@@ -121,8 +121,8 @@ def _card(checkpoint: Checkpoint) -> str:
     except OSError:
         pass
     try:
-        if scores := checkpoint.metrics:
-            return model_card(checkpoint.settings, scores)
+        if (checkpoint.folder / METRICS).is_file():
+            return model_card(checkpoint.settings, checkpoint.metrics)
     except (CheckpointError, OSError):  # a stranger may have written these
         pass
     return "This checkpoint has no model card."

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg.scans.reading import ScanError
+from brainseg.scans.scan import ScanError
 from brainseg.ui import compare_actions, session, stress_actions
 from brainseg.ui.compare_tab import CompareParts
 from brainseg.ui.stress_tab import StressParts
