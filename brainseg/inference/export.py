@@ -54,7 +54,7 @@ def export(predictor: Predictor, kind: str, path: Path) -> str:
                 shutil.copyfile(file, aside)
     return (
         f"{path}: probabilities differ from PyTorch by at most {largest:.1g}; reads "
-        f"{graphs.INPUT} float32 (n, {graphs.channels(predictor.checkpoint)}, {predictor.size}, "
+        f"{graphs.INPUT} float32 (n, {predictor.checkpoint.settings.channels}, {predictor.size}, "
         f"{predictor.size}), threshold {predictor.threshold}"
     )
 
