@@ -11,7 +11,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from brainseg.config import Config, ConfigError, from_json
-from brainseg.models.specs import IMAGE_CHANNELS, MODELS, PREDICTIONS, input_channels, reads_image
+from brainseg.models.specs import (
+    IMAGE_CHANNELS,
+    MODELS,
+    PREDICTIONS,
+    STACK_INPUTS,
+    input_channels,
+    reads_image,
+)
 from brainseg.scans.preprocessing import VERSION
 
 FORMAT = 1
@@ -202,7 +209,11 @@ def settings_from_json(values: dict) -> Settings:
     size = preprocessing.get("size") if isinstance(preprocessing, dict) else None
     for key in ("name", "model"):
         _need(is_plain_name(values[key]), key, values[key], "a plain name")
-    _need(values["model"] in MODELS, "model", values["model"], f"one of {', '.join(MODELS)}")
+    if values["model"] not in MODELS:
+        known = ", ".join(MODELS)
+        raise _Unusable(f"Unknown model {_short(values['model'])!r}, expected one of {known}")
+    stack_inputs = values.get("stack_inputs", PREDICTIONS)
+    _need(stack_inputs in STACK_INPUTS, "stack inputs", stack_inputs, " or ".join(STACK_INPUTS))
     _need(encoder is None or is_plain_name(encoder), "encoder", encoder, "null or a plain name")
     _need(
         type(size) is int and size % 32 == 0 and 32 <= size <= _MAX_SIZE,
@@ -226,6 +237,7 @@ def settings_from_json(values: dict) -> Settings:
         size=size,
         threshold=threshold,
         run=_run(values["run"]),
+        stack_inputs=stack_inputs,
         bases=bases,
         started_from=_start(values["started_from"]) if "started_from" in values else None,
         **told,
@@ -234,7 +246,6 @@ def settings_from_json(values: dict) -> Settings:
 
 _OPTIONAL = {
     "loss": (str, "a name"),
-    "stack_inputs": (str, "a name"),
     "dataset": (str, "a name"),
     "fold": (int, "a number"),
     "patients": (dict, "numbers by role"),

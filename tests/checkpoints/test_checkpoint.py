@@ -454,7 +454,7 @@ def test_replacing_puts_the_new_file_in_place_only_at_the_end(tmp_path):
 
 def test_a_checkpoint_without_bases_has_none(random_checkpoints):
     one = read_checkpoint(random_checkpoints / "unet-bce")
-    assert isinstance(one, Checkpoint) and one.bases == [] and one.name == "unet-bce"
+    assert isinstance(one, Checkpoint) and one.bases == () and one.name == "unet-bce"
     assert np.isclose(one.settings.threshold, 0.5)
 
 

@@ -9,7 +9,7 @@ from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference.backends import fastest, graphs, opening
 from brainseg.inference.backends.names import NAMES
-from brainseg.inference.loading import load_usable
+from brainseg.inference.loading import load_usable, open_checkpoint
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.scans.preprocessing import prepare
 
@@ -72,7 +72,7 @@ def test_an_unknown_backend_lists_the_known(checkpoints):
 
 def test_tuning_chooses_the_fastest_and_remembers(copied, monkeypatch):
     checkpoint = read_checkpoint(copied / "unetpp-bce")
-    predictor = Predictor(checkpoint, "auto")
+    predictor = open_checkpoint(checkpoint, "auto")
     planes = predictor.example_planes()
     before = predictor.forward(planes)
     assert predictor.backend == "auto" and not (checkpoint.folder / ".graphs").exists()
@@ -87,7 +87,7 @@ def test_tuning_chooses_the_fastest_and_remembers(copied, monkeypatch):
     np.testing.assert_allclose(predictor.forward(planes), before, atol=0.05)
 
     monkeypatch.setattr(fastest, "measure", lambda *args: pytest.fail("measured again"))
-    again = Predictor(checkpoint, "auto")
+    again = open_checkpoint(checkpoint, "auto")
     again.tune()
     assert again.backend == known.backend
 
