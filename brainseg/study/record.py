@@ -115,5 +115,7 @@ def disagreement(
         )
     now, before = (dice.groupby("checkpoint", sort=False).mean() for dice in (mine, theirs))
     gaps = (now - before).abs()
+    # Without any Dice in both there is no gap; in one of them, there is no greater one.
+    gaps = gaps.mask(now.isna() & before.isna(), 0.0).fillna(float("inf"))
     worst = max(gaps.index, key=gaps.get)
     return worst, float(gaps[worst])

@@ -304,6 +304,16 @@ def test_two_evaluations_are_compared_by_their_means():
         disagreement([row for row in mine if row["checkpoint"] != "fusion_mean"], theirs)
 
 
+def test_a_model_without_any_dice_hides_no_disagreement():
+    nan = float("nan")
+    earlier = rows_of({"unet-bce": (nan, nan, nan), "unetpp-bce": (0.8, 0.7, 0.9)})
+    now = rows_of({"unet-bce": (nan, nan, nan), "unetpp-bce": (0.8, 0.7, 0.6)})
+    name, gap = disagreement(now, earlier)
+    assert name == "unetpp-bce" and gap == pytest.approx(0.1)
+    found = rows_of({"unet-bce": (0.5, nan, nan), "unetpp-bce": (0.8, 0.7, 0.9)})
+    assert disagreement(found, earlier) == ("unet-bce", float("inf"))
+
+
 # ---------------------------------------------------------------- the whole way, on phantoms
 
 
