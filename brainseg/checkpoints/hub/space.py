@@ -37,7 +37,7 @@ import runpy
 {setting}runpy.run_path("app.py", run_name="__main__")
 '''
 _GPU_ENTRY = '''\
-"""What this Space runs: the app as it is, with a GPU lent for the time of each comparison."""
+"""What this Space runs: the app as it is, with a GPU lent for the time of each prediction."""
 
 import os
 import runpy
