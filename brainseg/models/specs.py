@@ -42,6 +42,11 @@ MODELS: dict[str, ModelSpec] = {
     "unet_resnet34": ModelSpec(
         "U-Net with a ResNet34 encoder", smp_class="Unet", encoder="resnet34"
     ),
+    "unet_efficientnet": ModelSpec(
+        "U-Net with an EfficientNet-Lite0 encoder",
+        smp_class="Unet",
+        encoder="tu-tf_efficientnet_lite0",  # 5.2 M parameters in all
+    ),
     "deeplabv3plus": ModelSpec(
         "DeepLabV3+ with a ResNet50 encoder",
         smp_class="DeepLabV3Plus",

@@ -14,8 +14,10 @@ def parameters(model) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def test_the_four_models_of_the_study_are_listed():
-    assert list_models() == ["unet", "unet_resnet34", "deeplabv3plus", "unetpp"]
+def test_the_models_are_listed():
+    assert list_models() == [
+        "unet", "unet_resnet34", "unet_efficientnet", "deeplabv3plus", "unetpp"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -44,6 +46,7 @@ def test_contract(name):
         ("unet_resnet34", "tu-resnet10t"),
         ("deeplabv3plus", "efficientnet-b0"),
         ("deeplabv3plus", "tu-resnet10t"),
+        ("deeplabv3plus", "tu-tf_efficientnet_lite0"),
         ("unetpp", "efficientnet-b0"),
         ("unetpp", "densenet121"),
     ],
@@ -61,6 +64,7 @@ def test_an_encoder_that_can_not_be_dilated_is_refused_in_a_sentence():
 
 def test_sizes():
     assert parameters(create_model("unet")) == pytest.approx(7.8e6, rel=0.01)
+    assert parameters(create_model("unet_efficientnet")) == pytest.approx(5.2e6, rel=0.01)
     assert parameters(create_model("unetpp")) < 12e6
     assert parameters(create_model("unetpp", stack_inputs="predictions+image")) < 12e6
 
@@ -72,7 +76,7 @@ def test_stack_reads_one_map_per_base_and_the_image_if_asked():
 
 
 def test_unknown_model_lists_the_known():
-    with pytest.raises(ModelError, match=r"'unet3d'.*unet, unet_resnet34, deeplabv3plus, unetpp"):
+    with pytest.raises(ModelError, match="'unet3d'.*" + ", ".join(list_models())):
         create_model("unet3d")
 
 

@@ -55,12 +55,12 @@ def main(tmp_path, *flags) -> int:
 def test_combinations_put_bases_before_stacks():
     pairs = planning.combinations(["unetpp", "unet"], ["all"])
     assert pairs == [(m, loss) for m in ("unet", "unetpp") for loss in ("bce", "dice", "hybrid")]
-    assert len(planning.combinations(["all"], ["all"])) == 12
+    assert len(planning.combinations(["all"], ["all"])) == 15
 
 
 def test_settings_a_model_does_not_have_make_no_second_run():
     stack = Config("unetpp", stack_inputs="predictions+image", stack_folds=2, bases=("unet-bce",))
-    for model in ("unet", "unet_resnet34"):
+    for model in ("unet", "unet_resnet34", "unet_efficientnet"):
         assert replace(stack, model=model) == Config(model)
     assert Config("unet", encoder_weights="imagenet") == Config("unet", encoder_weights=None)
     assert replace(stack, stack_folds=3) != stack
