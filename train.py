@@ -10,6 +10,7 @@ from pathlib import Path
 
 from brainseg.config import DATA, HOW, WHAT, Config, ConfigError, from_json
 from brainseg.data import DATASETS
+from brainseg.models.specs import MODELS
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -77,7 +78,8 @@ def add_settings(groups: dict) -> str:
         elif isinstance(default, int | float):
             flag["type"] = type(default)
         if default is not None:
-            text += f" (default: {' '.join(default) if isinstance(default, tuple) else default})"
+            shown = default if isinstance(default, tuple) else (default,)
+            text += f" (default: {' '.join(map(str, shown))})"
         groups[group].add_argument(f"--{setting.name.replace('_', '-')}", help=text, **flag)
     return ", ".join(by_set)
 
@@ -109,6 +111,9 @@ def resolve(args: argparse.Namespace) -> list[Config]:
     chosen = combinations(args.model or [base.model], args.loss or [base.loss])
     if args.encoder and len(chosen) > 1:
         raise ConfigError("--encoder goes with one model: give one --model beside it.")
+    if args.atrous_rates and not any(MODELS[model].is_atrous for model, _ in chosen):
+        with_them = " or ".join(name for name, spec in MODELS.items() if spec.is_atrous)
+        raise ConfigError(f"--atrous-rates goes with {with_them}: no other model has them.")
     folds = args.folds or [base.fold]
     folds = range(5) if "all" in folds else [int(fold) for fold in folds]
     seeds = args.seeds or [base.seed]

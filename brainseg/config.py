@@ -10,16 +10,20 @@ from pathlib import Path
 
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import (
+    ATROUS_RATES,
     DEFAULT_BASES,
     MODELS,
     PREDICTIONS,
     STACK_INPUTS,
     WITH_IMAGE,
+    atrous_warning,
     reads_image,
 )
 
 LEAKS = ("slices", "in-sample")  # mistakes made on purpose, see data/splits.py
 DROPPED = ("precision",)  # keys of older configurations that no longer decide anything
+# What runs did before these could be set, where that is not the default.
+BEFORE = {"atrous_rates": (12, 24, 36)}
 
 
 class ConfigError(ValueError):
@@ -43,8 +47,8 @@ class Config:
     result no more than another number of threads or processes does, so that a run can move
     between machines. The checkpoint records which one was used.
 
-    Settings that a model does not have (a stack's for other models, encoder weights for the
-    self-defined U-Net) take their default, so that they never make two runs of one.
+    Settings that a model does not have (a stack's or atrous rates for other models, encoder
+    weights for the self-defined U-Net) take their default, so that they never make two runs of one.
     """
 
     model: str = _setting("unet_resnet34", "one or several", group=WHAT, nargs="+",
@@ -55,6 +59,9 @@ class Config:
         group=WHAT, metavar="NAME")  # fmt: skip
     encoder_weights: str | None = _setting("imagenet", "what encoders start from", group=WHAT,
         choices=("imagenet", "none"))  # fmt: skip
+    atrous_rates: tuple[int, int, int] = _setting(ATROUS_RATES, "of the three atrous convolutions "
+        "of deeplabv3plus; those of size / 16 or more see nothing but the centre", group=WHAT,
+        nargs=3, type=int, metavar="N")  # fmt: skip
     init_from: str | None = None  # sha256 of the weights a run starts from
     stack_inputs: str = _setting(PREDICTIONS, "what unetpp reads", group=WHAT, choices=STACK_INPUTS)
     stack_folds: int = _setting(3, "blocks of training patients for the out-of-fold predictions "
@@ -88,10 +95,16 @@ class Config:
         if not self.is_stack:
             for key in ("stack_inputs", "stack_folds", "bases"):
                 object.__setattr__(self, key, getattr(Config, key))
+        if not MODELS[self.model].is_atrous:
+            object.__setattr__(self, "atrous_rates", ATROUS_RATES)
         if MODELS[self.model].encoder is None:
             object.__setattr__(self, "encoder_weights", None)
         _check(self.size % 32 == 0 and self.size >= 32, "size", self.size, "a multiple of 32")
         _check(self.fold in range(5), "fold", self.fold, "0 to 4")
+        rates = self.atrous_rates
+        good = isinstance(rates, tuple) and len(rates) == 3
+        good = good and all(type(rate) is int and 1 <= rate <= 128 for rate in rates)
+        _check(good, "atrous_rates", rates, "three whole numbers from 1 to 128")
         for key in ("epochs", "patience", "val_every"):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         for key in ("batch_size", "stack_folds"):
@@ -131,6 +144,11 @@ class Config:
         """The checkpoint's name: ``<model>[-<encoder>]-<loss>``."""
         return "-".join(filter(None, (self.model, self.encoder, self.loss)))
 
+    @property
+    def atrous_warning(self) -> str | None:
+        """What to say if some of its atrous convolutions see nothing but the centre."""
+        return atrous_warning(self.model, self.atrous_rates, self.size)
+
     def run_folder(self, runs: Path) -> Path:
         """``<runs>/<dataset>/<name>/fold<k>-seed<s>``, with ``-image``, ``-from-<sha256>``,
         ``-leak-<which>`` or, for a stack's helper, ``-without<i>of<n>`` behind it."""
@@ -164,9 +182,10 @@ class Config:
 
 
 def from_json(values: dict) -> Config:
-    """A Config from its ``to_json``; an unknown key is an error that names it."""
+    """A Config from its ``to_json``, also that of an older version; an unknown key is an error that
+    names it."""
     known = {field.name for field in dataclasses.fields(Config)}
-    values = {key: value for key, value in values.items() if key not in DROPPED}
+    values = BEFORE | {key: value for key, value in values.items() if key not in DROPPED}
     if unknown := sorted(set(values) - known):
         raise ConfigError(
             f"Unknown configuration key {unknown[0]!r}: known are {', '.join(sorted(known))}."

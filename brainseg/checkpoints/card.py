@@ -190,10 +190,16 @@ def _usage(name: str) -> list[str]:
 def _training(settings: Settings) -> list[str]:
     dataset, run, patients = DATASETS[settings.dataset], settings.run, settings.patients
     start = "ImageNet encoder weights" if run.encoder_weights else "random initialisation"
+    if settings.encoder_source:
+        start += f" ({settings.encoder_source})"
     if run.init_from:
         start = f"the weights with sha256 {run.init_from[:12]}"
         if known := settings.started_from:
             start += f", {known.name} after {known.epochs} epochs on {known.dataset}"
+    atrous = []
+    if MODELS[run.model].is_atrous:
+        rates = ", ".join(map(str, run.atrous_rates))
+        atrous = [" ".join(filter(None, (f"- Atrous rates: {rates}.", run.atrous_warning)))]
     small = ""
     if run.small_epochs:
         small = f" (the first {run.small_epochs} at {run.small_size} px)"
@@ -202,6 +208,7 @@ def _training(settings: Settings) -> list[str]:
         f"- Patients: {patients['train']} to train on, {patients['val']} to validate on, "
         f"{patients['test']} to test on (fold {settings.fold} of 5, split by patient)",
         f"- Input: {settings.size} px squares of T1, FLAIR, T1c; z-scores per volume",
+        *atrous,
         f"- Start: {start}",
         f"- {settings.epochs_done} epochs{small}, the best was number {settings.best_epoch}; "
         f"AdamW, peak learning rate {run.lr:g}, batch {run.batch_size}, seed {run.seed}",

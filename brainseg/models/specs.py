@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 PREDICTIONS, WITH_IMAGE = STACK_INPUTS = ("predictions", "predictions+image")
 DEFAULT_BASES = ("unet_resnet34-bce", "deeplabv3plus-bce")
 IMAGE_CHANNELS = ("T1", "FLAIR", "T1c")
+ATROUS_RATES = (2, 4, 6)  # a sixth, a third and half of the map at 192 px
+ATROUS_STRIDE = 16  # the map that atrous convolutions read has a sixteenth of the input's side
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class ModelSpec:
     channels_last: oneDNN's bf16 kernels run U-Nets up to several times faster on channels-last
         tensors, but dilated convolutions slower (measured on a 2-core AVX-512 machine).
     is_stack: it reads the predictions of other models.
+    is_atrous: the rates of its decoder's atrous convolutions are a setting of a run.
     """
 
     title: str
@@ -29,6 +32,7 @@ class ModelSpec:
     encoder: str | None = None
     channels_last: bool = True
     is_stack: bool = False
+    is_atrous: bool = False
 
 
 def _unet(in_channels: int):
@@ -52,6 +56,7 @@ MODELS: dict[str, ModelSpec] = {
         smp_class="DeepLabV3Plus",
         encoder="resnet50",
         channels_last=False,
+        is_atrous=True,
     ),
     "unetpp": ModelSpec(
         "U-Net++ that fuses the predictions of other models",
@@ -71,3 +76,18 @@ def input_channels(model: str, stack_inputs: str, bases: int) -> int:
     """How many planes a network reads: one for each base of a stack, then those of the image."""
     own = bases if MODELS[model].is_stack else 0
     return own + len(IMAGE_CHANNELS) * reads_image(model, stack_inputs)
+
+
+def atrous_warning(model: str, rates: Sequence[int], size: int) -> str | None:
+    """A sentence about the atrous rates of a model that are as good as none at an input of ``size``
+    pixels, because all taps but the centre lie in the padding; None if there is nothing to say."""
+    side = size // ATROUS_STRIDE
+    idle = [rate for rate in rates if rate >= side]
+    if not (idle and MODELS[model].is_atrous):
+        return None
+    fitting = " ".join(str(max(1, side * sixths // 6)) for sixths in (1, 2, 3))
+    return (
+        f"At {size} px the atrous convolutions read a map of {side} x {side}, where those of rate "
+        f"{', '.join(map(str, idle))} see nothing but the centre. Rates below {side} have context, "
+        f"such as --atrous-rates {fitting}."
+    )

@@ -11,7 +11,7 @@ import io
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,7 @@ class _Run:
     batches: Batches
     roles: dict[str, np.ndarray]
     rows: np.ndarray
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress
 
     @property
     def accelerator(self) -> Accelerator:
@@ -104,10 +104,13 @@ def train(
     rows = training_rows(config, data, roles["train"])
     learner = make_learner(config, accelerator, initial)
     batches = Batches(config, data, maps, accelerator.device)
-    run = _Run(config, folder, data, learner, batches, roles, rows)
+    progress = Progress(learner.bare.encoder_source)
+    run = _Run(config, folder, data, learner, batches, roles, rows, progress)
     if resume and (folder / STATE).is_file() and (folder / BEST).is_file():
         run.progress = load_state(folder / STATE, config, learner)
         accelerator.print(f"resuming after epoch {run.progress.epochs_done}")
+    elif learner.bare.encoder_source:
+        accelerator.print(f"encoder weights: {learner.bare.encoder_source}")
     if run.steps == 0:
         raise TrainingError(
             f"One epoch has fewer slices than one batch of {config.batch_size}: lower --batch-size "
@@ -208,6 +211,7 @@ def _finish(run: _Run, settings: Settings) -> Checkpoint:
     settings = replace(
         settings,
         threshold=threshold,
+        encoder_source=run.progress.encoder_source,
         data_key=run.data.folder.name,
         patients=patients,
         epochs_done=run.progress.epochs_done,

@@ -39,13 +39,14 @@ def plan(configs: list[Config], runs: Path) -> dict[Config, Planned]:
     """Every run that ``configs`` need, themselves included, in an order in which each comes after
     those it reads."""
     needed: dict[Config, Planned] = {}
+    asked = {config.run_folder(runs): config for config in configs}
 
     def add(config: Config) -> None:
         if config in needed:
             return
         planned = Planned(config)
         if config.is_stack:
-            bases = tuple(_base(config, name, runs) for name in config.bases)
+            bases = tuple(_base(config, name, runs, asked) for name in config.bases)
             planned = Planned(config, bases, _helpers(config, bases))
         for other in planned.reads:
             add(other)
@@ -78,12 +79,14 @@ def parse_name(name: str) -> tuple[str, str | None, str]:
     return model, encoder or None, loss
 
 
-def _base(stack: Config, name: str, runs: Path) -> Config:
-    """A run that a stack reads, as it is in the runs folder or else as the stack's own settings
-    have it."""
+def _base(stack: Config, name: str, runs: Path, asked: dict[Path, Config]) -> Config:
+    """A run that a stack reads: as it is asked for itself, or is in the runs folder, or else as the
+    stack's own settings have it."""
     model, encoder, loss = parse_name(name)
     wanted = replace(stack, model=model, encoder=encoder, loss=loss, init_from=None, leak=None)
     folder = wanted.run_folder(runs)
+    if folder in asked:  # which may have settings that a stack does not
+        return asked[folder]
     if (folder / CARD).is_file():
         settings = read_checkpoint(folder).settings
         wanted = wanted if settings.interrupted else settings.run

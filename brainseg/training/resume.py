@@ -20,8 +20,10 @@ STATE, BEST = "state.safetensors", "best.safetensors"
 
 @dataclass
 class Progress:
-    """What a run knows about itself between two epochs."""
+    """What a run knows about itself between two epochs. encoder_source: of the weights that its
+    encoder began with, which another machine may take from elsewhere when it goes on."""
 
+    encoder_source: str | None = None
     epochs_done: int = 0
     best_epoch: int = 0
     best_dice: float = -1.0

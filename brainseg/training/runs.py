@@ -144,6 +144,8 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
         f"{accelerator.mixed_precision}"
     )
     accelerator.print(json.dumps(config.to_json(), indent=2))
+    if config.atrous_warning:
+        accelerator.print(f"warning: {config.atrous_warning}")
     _, prepared = place.dataset(config)
     settings = replace(settings_of(config), **provenance())
     maps = initial = None

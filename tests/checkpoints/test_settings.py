@@ -22,6 +22,7 @@ FULL = replace(
     settings_of(Config("unetpp", bases=("unet-bce", "unet-dice")), threshold=0.25),
     bases=(Base("unet-bce", "a" * 64), Base("unet-dice", "b" * 64)),
     started_from=Start("unetpp-bce", "figshare", 6),
+    encoder_source="timm/some_encoder.in1k from the Hugging Face Hub",
     patients={"train": 3, "val": 2, "test": 1},
     epochs_done=4,
     best_epoch=2,
@@ -54,7 +55,8 @@ def test_shipped_checkpoints_are_read_as_they_were_trained(path):
     told = json.loads(path.read_text())["brainseg"]
     settings = read_settings(path)
     assert settings.name == path.parent.name and settings.threshold == told["threshold"]
-    assert settings.run == Config(**{
+    before = {"atrous_rates": (12, 24, 36)}  # that there was no choice yet
+    assert settings.run == Config(**before | {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in told["run"].items() if key != "precision"
     })  # fmt: skip
@@ -71,7 +73,11 @@ def test_shipped_checkpoints_are_read_as_they_were_trained(path):
         ({"model": "segformer"}, "Unknown model 'segformer', expected one of unet, "),
         ({"bases": []}, "it names no bases, which does not go with unetpp"),
         ({"fold": "one"}, "fold is 'one', expected a number"),
+        ({"encoder_source": "x\n# y"}, "encoder_source is 'x\\n# y', expected up to 120 letters"),
+        ({"encoder_source": "x" * 121}, "expected up to 120 letters"),
+        ({"encoder_source": 1}, "encoder_source is 1, expected a name"),
         ({"run": {"size": 33}}, "size is 33"),
+        ({"run": {"model": "deeplabv3plus", "atrous_rates": [2, 4]}}, "atrous_rates is (2, 4)"),
         ({"run": {"sizes": 33}}, "Unknown configuration key 'sizes'"),
         ({"run": {"model": {}}}, "run"),
     ],

@@ -91,7 +91,7 @@ def test_unknown_encoder_is_told_from_missing_weights():
 
 
 def test_weights_without_a_network_name_the_remedy(monkeypatch):
-    def offline(spec, encoder, weights, in_channels):
+    def offline(spec, encoder, weights, **settings):
         raise OSError("Name or service not known")
 
     monkeypatch.setattr(building, "_of_smp", offline)

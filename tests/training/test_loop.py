@@ -17,6 +17,7 @@ from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data.cache import prepared_set
 from brainseg.data.phantom import load
+from brainseg.models.building import create_model
 from brainseg.models.specs import MODELS
 from brainseg.models.unet import UNet
 from brainseg.training import learner, schedule, validation
@@ -70,6 +71,32 @@ def test_a_resumed_run_ends_bit_identical(data, tmp_path, monkeypatch):
     parts = run(TINY, data, tmp_path / "parts", resume=True)
     for name in ("model.safetensors", "history.csv"):
         assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_the_source_of_an_encoders_first_weights_is_told_and_kept(
+    data, tmp_path, monkeypatch, capsys
+):
+    def from_source(source):
+        def create(*args, **kwargs):
+            network = create_model(*args, **kwargs)
+            network.encoder_source = source
+            return network
+
+        monkeypatch.setattr(learner, "create_model", create)
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    from_source("a-package 1.0")
+    with pytest.raises(training.Interrupted):
+        run(TINY, data, tmp_path / "run", track=stop)
+    assert "encoder weights: a-package 1.0\n" in capsys.readouterr().out
+    from_source("somebody/else from the Hugging Face Hub")
+    done = run(TINY, data, tmp_path / "run", resume=True)
+    assert "somebody" not in capsys.readouterr().out
+    assert done.settings.encoder_source == "a-package 1.0"
+    from_source(None)
+    assert run(TINY, data, tmp_path / "random").settings.encoder_source is None
 
 
 def test_loss_falls_on_a_set_it_can_learn(data, tmp_path):

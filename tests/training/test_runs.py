@@ -21,7 +21,7 @@ from brainseg.models.losses import LOSSES
 from brainseg.models.specs import MODELS
 from brainseg.models.unet import UNet
 from brainseg.training import learner, planning, runs, stacking
-from brainseg.training.learner import make_accelerator
+from brainseg.training.learner import TrainingError, make_accelerator
 from brainseg.training.planning import Planned
 from brainseg.training.start import start_of
 
@@ -64,6 +64,27 @@ def test_settings_a_model_does_not_have_make_no_second_run():
         assert replace(stack, model=model) == Config(model)
     assert Config("unet", encoder_weights="imagenet") == Config("unet", encoder_weights=None)
     assert replace(stack, stack_folds=3) != stack
+
+
+def test_atrous_rates_are_for_models_that_have_them(tmp_path, capsys):
+    asked = ["--model", "deeplabv3plus", "unetpp", "--atrous-rates", "12", "24", "36"]
+    configs = train.resolve(train.parse(asked))
+    base, stack = configs
+    assert base.atrous_rates == (12, 24, 36)
+    assert stack == Config("unetpp")
+    planned = planning.plan(configs, tmp_path)[stack]
+    assert base in planned.bases and {h.atrous_rates for h in planned.helpers[3:]} == {(12, 24, 36)}
+    assert main(tmp_path, "--model", "unet", "--atrous-rates", "1", "2", "3") == 2
+    assert "--atrous-rates goes with deeplabv3plus" in capsys.readouterr().err
+
+
+def test_rates_that_see_nothing_are_told_before_training(tmp_path, capsys, monkeypatch):
+    def stop(*args, **kwargs):
+        raise TrainingError("stopped")
+
+    monkeypatch.setattr(runs, "train", stop)
+    assert main(tmp_path, "--model", "deeplabv3plus") == 1
+    assert "warning: At 32 px the atrous convolutions" in capsys.readouterr().out
 
 
 def test_names_and_folders():
