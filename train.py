@@ -26,7 +26,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--init-from", type=Path, metavar="CHECKPOINT", help="folder or file of weights to start "
         "from; tensors that don't fit are left out")  # fmt: skip
     add = groups[DATA].add_argument
-    add("--data", type=Path, metavar="DIR", help="its folder (default: $BRAINSEG_DATA or data/)")
+    add("--data", type=Path, nargs="+", metavar="DIR", help="its folder; of several data sets one "
+        "for each, or one for all (default: $BRAINSEG_DATA or data/)")  # fmt: skip
     add("--folds", nargs="+", choices=(*"01234", "all"), metavar="K", help="test on "
         "fold K, validate on the next; one or several, or all (default: 0)")  # fmt: skip
     add = groups[HOW].add_argument
@@ -57,7 +58,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "or local to start one here)")  # fmt: skip
     add("--track", choices=("none", "tensorboard", "trackio"), default="none",
         help="log the epochs")  # fmt: skip
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.dataset = args.dataset and "+".join(args.dataset)
+    return args
 
 
 def add_settings(groups: dict) -> str:
@@ -77,7 +80,7 @@ def add_settings(groups: dict) -> str:
             flag["choices"] = tuple(DATASETS)
         elif isinstance(default, int | float):
             flag["type"] = type(default)
-        if default is not None:
+        if default not in (None, ()):
             shown = default if isinstance(default, tuple) else (default,)
             text += f" (default: {' '.join(map(str, shown))})"
         groups[group].add_argument(f"--{setting.name.replace('_', '-')}", help=text, **flag)

@@ -24,6 +24,7 @@ LEAKS = ("slices", "in-sample")  # mistakes made on purpose, see data/splits.py
 DROPPED = ("precision",)  # keys of older configurations that no longer decide anything
 # What runs did before these could be set, where that is not the default.
 BEFORE = {"atrous_rates": (12, 24, 36)}
+ADDED = ("shares",)  # keys that older ones lack: empty, they are no part of the hash
 
 
 class ConfigError(ValueError):
@@ -71,8 +72,10 @@ class Config:
     leak: str | None = _setting(None, "make a mistake on purpose, to measure what it feigns: split "
         "by slice, or fit unetpp on predictions for its bases' own training patients",
         group=WHAT, choices=LEAKS)  # fmt: skip
-    dataset: str = _setting("lgg", "which data set", group=DATA)
-    limit_patients: int | None = _setting(None, "only the first so many patients")
+    dataset: str = _setting("lgg", "one, or several for one training", group=DATA, nargs="+")
+    shares: tuple[float, ...] = _setting((), "of each data set's tumour slices, drawn anew each "
+        "epoch (default: all)", group=DATA, nargs="+", metavar="SHARE", type=float)  # fmt: skip
+    limit_patients: int | None = _setting(None, "only the first so many patients of each data set")
     fold: int = 0
     held_out_block: tuple[int, int] | None = None  # helper of a stack: block i of n is left out
     size: int = _setting(192, "side of the square network input", group=DATA, metavar="PIXELS")
@@ -99,6 +102,7 @@ class Config:
             object.__setattr__(self, "atrous_rates", ATROUS_RATES)
         if MODELS[self.model].encoder is None:
             object.__setattr__(self, "encoder_weights", None)
+        self._check_datasets()
         _check(self.size % 32 == 0 and self.size >= 32, "size", self.size, "a multiple of 32")
         _check(self.fold in range(5), "fold", self.fold, "0 to 4")
         rates = self.atrous_rates
@@ -119,6 +123,23 @@ class Config:
         _check(0 <= self.ema < 1, "ema", self.ema, "0 (off) or more, below 1")
         weights = self.encoder_weights
         _check(weights in ("imagenet", None), "encoder_weights", weights, "imagenet or none")
+
+    def _check_datasets(self) -> None:
+        _check(isinstance(self.dataset, str), "dataset", self.dataset, "a name")
+        names, shares = self.datasets, tuple(self.shares)
+        _check(len(set(names)) == len(names), "dataset", self.dataset, "each data set once")
+        wanted = f"one for each data set ({', '.join(names)}), or none"
+        _check(len(shares) in (0, len(names)), "shares", self.shares, wanted)
+        for share in shares:
+            is_number = isinstance(share, int | float)
+            _check(is_number and 0 < share <= 1, "shares", share, "above 0 and up to 1")
+        shares = () if set(shares) == {1} else tuple(map(float, shares))
+        object.__setattr__(self, "shares", shares)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of its data sets, the first of which is the one it is mainly scored on."""
+        return tuple(self.dataset.split("+"))
 
     @property
     def is_stack(self) -> bool:
@@ -177,7 +198,8 @@ class Config:
 
     @property
     def hash(self) -> str:
-        text = json.dumps(self.to_json(), sort_keys=True)
+        values = {k: v for k, v in self.to_json().items() if k not in ADDED or v}
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
+from types import ModuleType
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from brainseg.checkpoints.settings import CheckpointError, Settings
-from brainseg.data import DATASETS
+from brainseg.data import datasets_of, notes_of
 from brainseg.files import markdown_table
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import MODELS
 
 _METRICS = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Recall"}
-_PARTS = {"test": "test", "test_slicewise": "test, each slice alone"}
 _TAGS = ["brain-tumor-segmentation", "mri", "segmentation-models-pytorch", "pytorch"]
 
 INTENDED_USE = """\
@@ -23,12 +24,26 @@ which of them to trust. **Not for clinical use**: it is no medical device, no cl
 its results, and nothing it marks or leaves unmarked is a finding."""
 
 LIMITS = """\
-- Trained on the patients of one data set. Other tumours, ages, sequences, scanners or
+- Trained on the patients of {sets}. Other tumours, ages, sequences, scanners or
   preparations (skull-stripped volumes, for instance): expect less, and look before you believe.
 - It reads T1, FLAIR and post-contrast T1 of one brain. A single grey picture stands for all three,
   and scores drop with it.
 - Slices are segmented one by one; nothing checks that neighbouring slices agree.
 - Dice hides small tumours behind large ones: look at the slices without tumour too."""
+
+
+def scored_parts(settings: Settings) -> list[tuple[str, str, bool]]:
+    """Where ``metrics.json`` has test scores: key, data set, whether each slice was scored alone.
+
+    The first data set's are ``test`` and ``test_slicewise``, another's ``test_<name>`` and
+    ``test_<name>_slicewise``.
+    """
+    first = settings.datasets[0]
+    return [
+        ("test" + (name != first) * f"_{name}" + alone * "_slicewise", name, alone)
+        for name in settings.datasets
+        for alone in (False, True)
+    ]
 
 
 def model_card(settings: Settings, metrics: dict, repo: str | None = None) -> str:
@@ -50,16 +65,11 @@ def model_card(settings: Settings, metrics: dict, repo: str | None = None) -> st
 def repository_card(repo: str, checkpoints: Sequence[tuple[Settings, dict]]) -> str:
     """The card of a repository from the settings and metrics of each checkpoint in it."""
     names = [settings.name for settings, _ in checkpoints]
-    licences = {DATASETS[settings.dataset].LICENCE for settings, _ in checkpoints}
-    rows = []
-    for settings, metrics in checkpoints:
-        dice = (metrics.get("test") or {}).get("dice") or {}
-        figures = (
-            [str(dice["patients"]), f"{dice['mean']:.3f}", _interval(dice)] if dice else [""] * 3
-        )
-        name, data = settings.name, f"{settings.dataset}, fold {settings.fold}"
-        rows.append([f"[{name}]({name}/README.md)", MODELS[settings.model].title, data, *figures])
+    datasets = _datasets(checkpoints)
+    licences = {dataset.LICENCE for dataset in datasets}
+    rows = [row for checkpoint in checkpoints for row in _repository_rows(*checkpoint)]
     headings = ["checkpoint", "model", "data", "test patients", "mean Dice", "95 % interval"]
+    most = max(len(settings.datasets) for settings, _ in checkpoints)
     lines = [
         _front_matter(repo.partition("/")[2], checkpoints),
         f"# {repo.partition('/')[2]}",
@@ -71,46 +81,77 @@ def repository_card(repo: str, checkpoints: Sequence[tuple[Settings, dict]]) -> 
         "Dice is computed per patient over the whole volume; intervals are 95 % bootstrap "
         "intervals over patients. Folders of smp models also load with "
         "`segmentation_models_pytorch.from_pretrained`.",
+        *_notes("+".join(name for settings, _ in checkpoints for name in settings.datasets)),
         "",
         "## How to load",
         *_usage(f"{repo}/{names[0]}"),
         f"`python -m brainseg pull {repo}` puts all of them into `checkpoints/`. Put `@` and a "
         "commit behind the name to pin it.",
         "",
-        *_use_and_limits(),
+        *_use_and_limits(most),
         *_licence("; ".join(sorted(licences))),
     ]
     return "\n".join(lines) + "\n"
 
 
+def _repository_rows(settings: Settings, metrics: dict) -> list[list[str]]:
+    """A row for each data set that a checkpoint is scored on."""
+    rows = []
+    for key, dataset, alone in scored_parts(settings):
+        if alone:
+            continue
+        dice = (metrics.get(key) or {}).get("dice") or {}
+        figures = (
+            [str(dice["patients"]), f"{dice['mean']:.3f}", _interval(dice)] if dice else [""] * 3
+        )
+        name, data = settings.name, f"{dataset}, fold {settings.fold}"
+        if len(settings.datasets) > 1:
+            data += f" (trained on {' and '.join(settings.datasets)})"
+        rows.append([f"[{name}]({name}/README.md)", MODELS[settings.model].title, data, *figures])
+    return rows
+
+
+def _datasets(checkpoints: Sequence[tuple[Settings, dict]]) -> list[ModuleType]:
+    """The modules of all data sets that these were trained on, each once."""
+    found = [datasets_of(settings.dataset).values() for settings, _ in checkpoints]
+    return list(dict.fromkeys(chain.from_iterable(found)))
+
+
+def _notes(dataset: str) -> list[str]:
+    """What must stand beside scores on these data sets, as paragraphs."""
+    return [line for note in notes_of(dataset) for line in ("", note)]
+
+
 def _model_card(settings: Settings, metrics: dict, repo: str | None) -> str:
-    dataset = DATASETS[settings.dataset]
+    datasets = datasets_of(settings.dataset).values()
     name = settings.name
     lines = [
         _front_matter(name, [(settings, metrics)]),
         f"# {name}",
         "",
         f"{_title(settings)}, trained with the {LOSSES[settings.loss].title} loss on "
-        f"{dataset.TITLE}.",
+        f"{' and '.join(dataset.TITLE for dataset in datasets)}.",
         "",
         "## How to load",
         *_usage(f"{repo}/{name}" if repo else name),
         "`predictor.module` is the plain `torch.nn.Module`.",
         "",
-        *_use_and_limits(_false_alarms(metrics)),
+        *_use_and_limits(len(datasets), _false_alarms(settings, metrics)),
         "## Training",
         *_training(settings),
         "",
         "## Scores",
-        *_scores(metrics),
+        *_scores(settings, metrics),
+        *_notes(settings.dataset),
         "",
-        *_licence(dataset.LICENCE),
+        *_licence("; ".join(dict.fromkeys(dataset.LICENCE for dataset in datasets))),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _use_and_limits(found: Sequence[str] = ()) -> list[str]:
-    return ["## Intended use", INTENDED_USE, "", "## Limits", LIMITS, *found, ""]
+def _use_and_limits(sets: int, found: Sequence[str] = ()) -> list[str]:
+    limits = LIMITS.format(sets=f"{sets} data sets" if sets > 1 else "one data set")
+    return ["## Intended use", INTENDED_USE, "", "## Limits", limits, *found, ""]
 
 
 def _licence(of_the_data: str) -> list[str]:
@@ -122,7 +163,7 @@ def _licence(of_the_data: str) -> list[str]:
 
 
 def _front_matter(name: str, checkpoints: Sequence[tuple[Settings, dict]]) -> str:
-    datasets = {DATASETS[settings.dataset] for settings, _ in checkpoints}
+    datasets = _datasets(checkpoints)
     licences = {dataset.LICENCE_ID for dataset in datasets}
     licence = {"license": licences.pop()} if len(licences) == 1 else {"license": "other"}
     if licence["license"] == "other":
@@ -143,8 +184,9 @@ def _front_matter(name: str, checkpoints: Sequence[tuple[Settings, dict]]) -> st
 def _eval_results(settings: Settings, metrics: dict) -> list[EvalResult]:
     """Mean per patient of each score on the test fold, with its interval beside it."""
     found = []
-    for part, words in _PARTS.items():
+    for part, dataset, alone in scored_parts(settings):
         scores = metrics.get(part) or {}
+        words = _words(settings, dataset, alone)
         for key, label in _METRICS.items():
             figures = scores.get(key) or {}
             if not math.isfinite(figures.get("mean", math.nan)):
@@ -152,12 +194,14 @@ def _eval_results(settings: Settings, metrics: dict) -> list[EvalResult]:
             args = {"patients": figures["patients"]}
             if figures["patients"] > 1:
                 args["interval_95"] = [round(figures["low"], 4), round(figures["high"], 4)]
+            if notes := notes_of(dataset):
+                args["note"] = " ".join(notes)
             found.append(
                 EvalResult(
                     task_type="image-segmentation",
                     task_name="Brain-tumour segmentation",
-                    dataset_type=settings.dataset,
-                    dataset_name=DATASETS[settings.dataset].TITLE,
+                    dataset_type=dataset,
+                    dataset_name=datasets_of(dataset)[dataset].TITLE,
                     dataset_config=f"fold {scores['fold']}",
                     dataset_split="test",
                     metric_type=key,
@@ -167,6 +211,12 @@ def _eval_results(settings: Settings, metrics: dict) -> list[EvalResult]:
                 )
             )
     return found
+
+
+def _words(settings: Settings, dataset: str, alone: bool) -> str:
+    """What was scored: ``"test"``, or of several data sets ``"test on lgg, each slice alone"``."""
+    on = f" on {dataset}" if len(settings.datasets) > 1 else ""
+    return f"test{on}{', each slice alone' if alone else ''}"
 
 
 def _title(settings: Settings) -> str:
@@ -188,7 +238,7 @@ def _usage(name: str) -> list[str]:
 
 
 def _training(settings: Settings) -> list[str]:
-    dataset, run, patients = DATASETS[settings.dataset], settings.run, settings.patients
+    datasets, run, patients = datasets_of(settings.dataset), settings.run, settings.patients
     start = "ImageNet encoder weights" if run.encoder_weights else "random initialisation"
     if settings.encoder_source:
         start += f" ({settings.encoder_source})"
@@ -204,7 +254,7 @@ def _training(settings: Settings) -> list[str]:
     if run.small_epochs:
         small = f" (the first {run.small_epochs} at {run.small_size} px)"
     lines = [
-        f"- Data: {dataset.TITLE}, {dataset.HOME}",
+        f"- Data: {'; '.join(f'{dataset.TITLE}, {dataset.HOME}' for dataset in datasets.values())}",
         f"- Patients: {patients['train']} to train on, {patients['val']} to validate on, "
         f"{patients['test']} to test on (fold {settings.fold} of 5, split by patient)",
         f"- Input: {settings.size} px squares of T1, FLAIR, T1c; z-scores per volume",
@@ -213,6 +263,10 @@ def _training(settings: Settings) -> list[str]:
         f"- {settings.epochs_done} epochs{small}, the best was number {settings.best_epoch}; "
         f"AdamW, peak learning rate {run.lr:g}, batch {run.batch_size}, seed {run.seed}",
     ]
+    if run.shares:
+        shares = zip(run.shares, datasets, strict=True)
+        told = ", ".join(f"{share:.0%} of {name}'s" for share, name in shares)
+        lines.append(f"- Tumour slices in an epoch: {told}, drawn anew each time")
     if settings.bases:
         names = ", ".join(base.name for base in settings.bases)
         lines.append(
@@ -222,27 +276,35 @@ def _training(settings: Settings) -> list[str]:
     return lines
 
 
-def _false_alarms(metrics: dict) -> list[str]:
-    test = metrics.get("test") or {}
-    if not test.get("empty_slices"):
-        return []
-    return [
-        f"- On {test['empty_slices']} test slices without tumour it marks something in "
-        f"{test['false_positive_slices']}."
-    ]
+def _false_alarms(settings: Settings, metrics: dict) -> list[str]:
+    lines = []
+    for key, dataset, alone in scored_parts(settings):
+        test = metrics.get(key) or {}
+        if alone or not test.get("empty_slices"):
+            continue
+        of = f" of {dataset}" if len(settings.datasets) > 1 else ""
+        lines.append(
+            f"- On {test['empty_slices']} test slices{of} without tumour it marks something in "
+            f"{test['false_positive_slices']}."
+        )
+    return lines
 
 
-def _scores(metrics: dict) -> list[str]:
+def _scores(settings: Settings, metrics: dict) -> list[str]:
     rows = []
     if validation := metrics.get("validation"):
         what = (
             f"validation (fold {validation['fold']}; epoch and threshold "
             f"{validation['threshold']:.2f} were chosen on it)"
         )
+        if by_dataset := validation.get("by_dataset"):
+            names = [name for name in settings.datasets if name in by_dataset]
+            told = ", ".join(f"{name} {by_dataset[name]:.3f}" for name in names)
+            what += f"; the mean of {told}"
         mean = f"{validation['mean_dice']:.3f}"
         rows.append([what, validation["patients"], mean, None, None])
-    for key, label in _PARTS.items():
-        scores = metrics.get(key) or {}
+    for key, dataset, alone in scored_parts(settings):
+        scores, label = metrics.get(key) or {}, _words(settings, dataset, alone)
         if dice := scores.get("dice"):
             figures = [f"{dice['mean']:.3f}", _interval(dice), f"{dice['median']:.3f}"]
             rows.append([f"{label} (fold {scores['fold']})", dice["patients"], *figures])

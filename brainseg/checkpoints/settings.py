@@ -88,6 +88,12 @@ class Settings:
     git_revision: str | None = None
 
     @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of the data sets it was trained on, the first of which it is mainly scored on;
+        none if it does not tell."""
+        return tuple(dict.fromkeys(self.dataset.split("+"))) if self.dataset else ()
+
+    @property
     def is_stack(self) -> bool:
         """Whether it reads other models' predictions."""
         return MODELS[self.model].is_stack
@@ -289,7 +295,8 @@ def _start(value: object) -> Start:
     good = (
         isinstance(value, dict)
         and is_plain_name(value.get("name"))
-        and is_plain_name(value.get("dataset"))
+        and isinstance(value.get("dataset"), str)
+        and all(map(is_plain_name, value["dataset"].split("+")))
         and type(value.get("epochs")) is int
     )
     if not good:

@@ -1,9 +1,15 @@
-"""Data sets by name: modules with ``TITLE``, ``LICENCE``, ``LICENCE_ID``, ``HOME``, ``load``."""
+"""Data sets by name: modules with ``TITLE``, ``LICENCE``, ``LICENCE_ID``, ``HOME``, ``load``; with
+``NOTE`` where readers of its scores must know something, ``SEQUENCES`` where not all are there.
+
+Several in one training are named in one word, ``"lgg+figshare"``.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from brainseg.data import brats, figshare, folder, lgg, phantom
 from brainseg.data.case import Case, CaseRef, DataError
@@ -16,7 +22,10 @@ DATASETS = {
     "phantom": phantom,
 }
 
-__all__ = ["DATASETS", "Case", "CaseRef", "DataError", "default_path", "load_dataset"]
+__all__ = [
+    "DATASETS", "Case", "CaseRef", "DataError", "datasets_of", "default_path", "load_dataset",
+    "load_datasets", "notes_of",
+]  # fmt: skip
 
 
 def default_path() -> Path:
@@ -24,14 +33,40 @@ def default_path() -> Path:
     return Path(os.environ.get("BRAINSEG_DATA") or "data")
 
 
+def datasets_of(name: str) -> dict[str, ModuleType]:
+    """The modules of ``"lgg"``, or of several as in ``"lgg+figshare"``, by name, in that order.
+
+    Raises DataError for an unknown name.
+    """
+    return {single: _module(single) for single in str(name).split("+")}
+
+
+def notes_of(name: str) -> list[str]:
+    """What readers of scores on these data sets must know, a sentence or two for each such set."""
+    return [module.NOTE for module in datasets_of(name).values() if hasattr(module, "NOTE")]
+
+
+def load_datasets(name: str, paths: Sequence[str | Path] | None = None) -> dict[str, list[CaseRef]]:
+    """``load_dataset`` of each data set in ``"lgg+figshare"``, by name, in that order.
+
+    paths: a folder for each, or one in which all of them are. Raises DataError for another number.
+    """
+    names, paths = list(datasets_of(name)), list(paths or [None])
+    if len(paths) not in (1, len(names)):
+        raise DataError(
+            f"{len(paths)} folders are given for {len(names)} data sets ({', '.join(names)}): "
+            "expected one for each, in that order, or one for all."
+        )
+    paths = paths * len(names) if len(paths) == 1 else paths
+    return {single: load_dataset(single, path) for single, path in zip(names, paths, strict=True)}
+
+
 def load_dataset(name: str, path: str | Path | None = None) -> list[CaseRef]:
     """References to all cases of data set ``name`` under ``path``, sorted by patient.
 
     Raises DataError for an unknown name, a missing path, or a layout other than published.
     """
-    if name not in DATASETS:
-        raise DataError(f"Unknown data set {name!r}: expected one of {', '.join(DATASETS)}.")
-    dataset = DATASETS[name]
+    dataset = _module(name)
     path = Path(path) if path is not None else default_path()
     if name != "phantom" and not path.is_dir():
         raise DataError(
@@ -41,3 +76,9 @@ def load_dataset(name: str, path: str | Path | None = None) -> list[CaseRef]:
             "--dataset phantom --encoder-weights none"
         )
     return sorted(dataset.load(path), key=lambda ref: (ref.patient_id, ref.name))
+
+
+def _module(name: str) -> ModuleType:
+    if name not in DATASETS:
+        raise DataError(f"Unknown data set {name!r}: expected one of {', '.join(DATASETS)}.")
+    return DATASETS[name]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +20,19 @@ from tqdm import tqdm
 from brainseg.data.case import CaseRef, DataError
 from brainseg.scans import preprocessing
 
-_FORMAT = "2"  # raise it when what is stored here changes
+_FORMAT = "3"  # raise it when what is stored here changes
 _ABANDONED_S = 7 * 86400
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedSet:
-    """All slices of a data set, in the order of its cases.
+    """All slices of a data set, or of several, in the order of the cases.
 
     images: uint8 (n, size, size, 3), memory-mapped.
     masks: uint8 0/1 (n, size, size), memory-mapped.
     statistics, slice_statistics: float32 (n, 3, 2), see ``preprocessing.Prepared``.
-    patients: patient id of each slice, (n,) str.
+    patients: patient id of each slice, (n,) str; the same id in two sets is two patients.
+    datasets: data set of each slice, (n,) str.
     tumour: whether the slice has tumour, (n,) bool.
     """
 
@@ -40,10 +42,16 @@ class PreparedSet:
     statistics: np.ndarray
     slice_statistics: np.ndarray
     patients: np.ndarray
+    datasets: np.ndarray
     tumour: np.ndarray
 
+    @cached_property
+    def owners(self) -> np.ndarray:
+        """Whose each slice is, (n,) str: ``<data set>/<patient id>``."""
+        return np.char.add(np.char.add(self.datasets, "/"), self.patients)
+
     def rows(self, patient_ids: Sequence[str]) -> np.ndarray:
-        """Indices of all slices of these patients."""
+        """Indices of all slices of patients with these ids, in whichever data set."""
         return np.flatnonzero(np.isin(self.patients, list(patient_ids)))
 
 
@@ -97,6 +105,7 @@ def _build(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
 
 def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
     patients: list[str] = []
+    datasets: list[str] = []
     statistics, slice_statistics = [], []
     # Appended case by case, so that a set larger than the memory can be prepared.
     with open(folder / "images.u8", "wb") as images, open(folder / "masks.u8", "wb") as masks:
@@ -106,16 +115,18 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
             images.write(prepared.images.tobytes())
             masks.write(preprocessing.prepare_mask(case.mask, size).tobytes())
             patients += [case.patient_id] * len(prepared.images)
+            datasets += [case.dataset] * len(prepared.images)
             statistics.append(prepared.statistics)
             slice_statistics.append(prepared.slice_statistics)
     np.save(folder / "statistics.npy", np.concatenate(statistics))
     np.save(folder / "slice_statistics.npy", np.concatenate(slice_statistics))
-    (folder / "index.json").write_text(json.dumps({"size": size, "patients": patients}))
+    index = {"size": size, "patients": patients, "datasets": datasets}
+    (folder / "index.json").write_text(json.dumps(index))
 
 
 def _open(folder: Path, size: int) -> PreparedSet:
-    patients = json.loads((folder / "index.json").read_text())["patients"]
-    n = len(patients)
+    index = json.loads((folder / "index.json").read_text())
+    n = len(index["patients"])
     # Copy-on-write only because torch warns about read-only arrays; nothing writes to them.
     images = np.memmap(folder / "images.u8", np.uint8, "c", shape=(n, size, size, 3))
     masks = np.memmap(folder / "masks.u8", np.uint8, "c", shape=(n, size, size))
@@ -125,6 +136,7 @@ def _open(folder: Path, size: int) -> PreparedSet:
         masks,
         np.load(folder / "statistics.npy"),
         np.load(folder / "slice_statistics.npy"),
-        np.array(patients),
+        np.array(index["patients"]),
+        np.array(index["datasets"]),
         np.array([bool(mask.any()) for mask in masks]),
     )

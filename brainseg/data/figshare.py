@@ -27,6 +27,7 @@ NOTE = (
     "The PNG copies of figshare lost the patient ids: patients here are blocks of 20 consecutive "
     "numbers within a tumour type, an approximation that may let one patient into two folds."
 )
+SEQUENCES = ("T1c",)
 SLICES_PER_BLOCK = 20
 
 

@@ -46,11 +46,12 @@ def _row(checkpoint: Checkpoint) -> dict:
             f"{checkpoint.folder} was not scored on the test patients: run the same train.py "
             "command again, without --no-test."
         )
-    test = metrics["test"]["dice"]
+    validation, test = metrics["validation"], metrics["test"]["dice"]
+    first = checkpoint.settings.run.datasets[0]  # of several data sets the one under "test"
     return {
         "checkpoint": checkpoint.name,
         "what": MISTAKES[checkpoint.settings.run.leak],
-        "believed": metrics["validation"]["mean_dice"],
+        "believed": validation.get("by_dataset", {}).get(first, validation["mean_dice"]),
         "true": test["mean"],
         "low": test["low"],
         "high": test["high"],

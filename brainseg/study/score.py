@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from brainseg.checkpoints.folder import Checkpoint
-from brainseg.data import figshare
+from brainseg.data import notes_of
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of, role_of
 from brainseg.files import markdown_table, write_json, write_table, write_text
@@ -101,12 +101,12 @@ def score_test_fold(
 
 def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]) -> str:
     """What a reader of scores of these predictors on these cases must know, "" if nothing."""
-    notes = [figshare.NOTE] if dataset == "figshare" else []
+    notes = notes_of(dataset)
     patients = {ref.patient_id for ref in refs}
     seen = [
         label
         for label, predictor in predictors.items()
-        if predictor.checkpoint.settings.dataset == dataset
+        if dataset in predictor.checkpoint.settings.datasets
         and any(role_of(p, predictor.checkpoint.settings.fold) != "test" for p in patients)
     ]
     if seen:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from brainseg.config import Config
+from brainseg.data import datasets_of
 from brainseg.data.cache import PreparedSet
 from brainseg.models.specs import MODELS
 from brainseg.scans.preprocessing import z_scores
@@ -23,6 +24,7 @@ class Batches:
             raise ValueError(f"{config.model} reads base predictions: give maps.")
         self.images, self.masks = _home(data.images, device), _home(data.masks, device)
         self.maps = _home(maps, device) if config.is_stack else None
+        self.grey_channels = torch.tensor(_grey_channels(config))
 
     def plain(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and masks, float32 (n, c, size, size), as inference sees them."""
@@ -48,8 +50,7 @@ class Batches:
             alone[:, None, None], self.data.slice_statistics[rows], self.data.statistics[rows]
         )
         grey = torch.rand(n, generator=generator) < config.grey_share
-        # Mostly FLAIR, where the tumour shows best, sometimes one of the T1 images.
-        channel = torch.tensor([1, 1, 0, 2])[torch.randint(4, (n,), generator=generator)]
+        channel = self.grey_channels[torch.randint(4, (n,), generator=generator)]
         images = augmentation.gamma(
             images, torch.from_numpy(statistics[..., 0]).to(images), generator
         )
@@ -75,6 +76,14 @@ class Batches:
         channels_last = MODELS[self.config.model].channels_last
         layout = torch.channels_last if channels_last else torch.contiguous_format
         return x.contiguous(memory_format=layout)
+
+
+def _grey_channels(config: Config) -> tuple[int, ...]:
+    """Which channels stand for all three in samples shown as one grey sequence, in quarters."""
+    others = datasets_of(config.dataset).values() if len(config.datasets) > 1 else ()
+    if any(getattr(dataset, "SEQUENCES", None) == ("T1c",) for dataset in others):
+        return (1, 1, 1, 1)  # that set teaches what T1c alone looks like, better than these could
+    return (1, 1, 0, 2)  # mostly FLAIR, where the tumour shows best, sometimes one of the T1 images
 
 
 def _home(values: np.ndarray, device: torch.device) -> torch.Tensor:

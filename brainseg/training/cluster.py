@@ -66,6 +66,12 @@ def _task(planned: Planned, place: dict, precision: str, cpu: bool, *reads: str)
     return str(run(planned, place).folder)
 
 
-def absolute(**folders: Path | None) -> dict:
+def absolute(**folders: Path | list[Path] | None) -> dict:
     """Absolute paths, since a task's working folder is Ray's own."""
-    return {key: folder and folder.expanduser().resolve() for key, folder in folders.items()}
+
+    def resolved(folder: Path | list[Path] | None) -> Path | list[Path] | None:
+        if isinstance(folder, list):
+            return [resolved(single) for single in folder]
+        return folder and folder.expanduser().resolve()
+
+    return {key: resolved(folder) for key, folder in folders.items()}

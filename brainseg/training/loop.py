@@ -37,7 +37,7 @@ from brainseg.training.batches import Batches
 from brainseg.training.learner import Learner, TrainingError, make_learner
 from brainseg.training.resume import BEST, STATE, Progress, load_state, save_state, save_weights
 from brainseg.training.schedule import epoch_rows, epoch_size, seed_of, set_lr, training_rows
-from brainseg.training.validation import best_threshold, validate
+from brainseg.training.validation import Choice, best_threshold, datasets_of_patients, validate
 
 
 class Interrupted(Exception):
@@ -73,7 +73,7 @@ class _Run:
     @property
     def steps(self) -> int:
         """Of one epoch."""
-        rows = epoch_rows(self.config, self.rows, self.data.tumour, 0)
+        rows = epoch_rows(self.config, self.data, self.rows, 0)
         return len(rows) // self.config.batch_size
 
 
@@ -122,9 +122,7 @@ def train(
                 accelerator.print(f"no better validation Dice for {config.patience} epochs: stop")
                 break
             loss, lr = _train_epoch(run, epoch)
-            threshold, dice = _validate_epoch(run, epoch)
-            row = {"epoch": epoch + 1, "lr": lr, "train_loss": loss, "val_dice": dice,
-                   "threshold": threshold}  # fmt: skip
+            row = {"epoch": epoch + 1, "lr": lr, "train_loss": loss, **_validate_epoch(run, epoch)}
             _keep(run, row)
             accelerator.print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
             track(row)
@@ -148,7 +146,7 @@ def _train_epoch(run: _Run, epoch: int) -> tuple[float, float]:
     """All steps of one epoch; returns the mean loss and the last learning rate."""
     config, accelerator, share, steps = run.config, run.accelerator, run.share, run.steps
     torch.manual_seed(seed_of(config.seed, epoch, accelerator.process_index))  # dropout
-    order, size = epoch_rows(config, run.rows, run.data.tumour, epoch), epoch_size(config, epoch)
+    order, size = epoch_rows(config, run.data, run.rows, epoch), epoch_size(config, epoch)
     run.learner.model.train()
     losses: list[torch.Tensor] = []
     bar = tqdm(
@@ -171,16 +169,24 @@ def _train_epoch(run: _Run, epoch: int) -> tuple[float, float]:
     return float(accelerator.reduce(torch.stack(losses).mean(), "mean")), lr
 
 
-def _validate_epoch(run: _Run, epoch: int) -> tuple[float, float]:
-    """The best threshold and its Dice on the validation patients; NaN in epochs that aren't
-    validated."""
+def _validate_epoch(run: _Run, epoch: int) -> dict[str, float]:
+    """Dice on the validation patients at the best threshold, that threshold and, of several data
+    sets, the Dice of each; NaN in epochs that aren't validated."""
     average = run.learner.average.module
     _agree_on_buffers(average)
-    if epoch % run.config.val_every and epoch != run.config.epochs - 1:
-        return math.nan, math.nan
-    return best_threshold(
-        validate(average, run.config, run.batches, run.roles["val"], run.accelerator)
-    )
+    choice = Choice(math.nan, math.nan, {})
+    if epoch % run.config.val_every == 0 or epoch == run.config.epochs - 1:
+        choice = _choose(run, average)
+    several = run.config.datasets if len(run.config.datasets) > 1 else ()
+    dices = {f"val_dice_{name}": choice.by_dataset.get(name, math.nan) for name in several}
+    return {"val_dice": choice.dice, "threshold": choice.threshold, **dices}
+
+
+def _choose(run: _Run, model: torch.nn.Module) -> Choice:
+    """The model's best threshold on the validation patients."""
+    rows = run.roles["val"]
+    counts = validate(model, run.config, run.batches, rows, run.accelerator)
+    return best_threshold(counts, datasets_of_patients(run.data, rows))
 
 
 def _keep(run: _Run, row: dict) -> None:
@@ -204,13 +210,11 @@ def _finish(run: _Run, settings: Settings) -> Checkpoint:
     # What is shipped is fp16, so that is what the threshold is chosen for.
     best = {k: v.half().float() if v.is_floating_point() else v for k, v in best.items()}
     model.load_state_dict(best)
-    threshold, dice = best_threshold(
-        validate(model, config, run.batches, run.roles["val"], accelerator)
-    )
-    patients = {role: len(set(run.data.patients[rows])) for role, rows in run.roles.items()}
+    choice = _choose(run, model)
+    patients = {role: len(set(run.data.owners[rows])) for role, rows in run.roles.items()}
     settings = replace(
         settings,
-        threshold=threshold,
+        threshold=choice.threshold,
         encoder_source=run.progress.encoder_source,
         data_key=run.data.folder.name,
         patients=patients,
@@ -222,10 +226,12 @@ def _finish(run: _Run, settings: Settings) -> Checkpoint:
         "validation": {
             "fold": (config.fold + 1) % FOLDS,
             "patients": patients["val"],
-            "mean_dice": dice,
-            "threshold": threshold,
+            "mean_dice": choice.dice,
+            "threshold": choice.threshold,
         }
     }
+    if len(config.datasets) > 1:
+        metrics["validation"]["by_dataset"] = choice.by_dataset
     texts = {METRICS: json.dumps(metrics, indent=2), HISTORY: _csv(run.progress.history)}
     if accelerator.is_main_process:
         save_checkpoint(run.folder, best, architecture_json(model), settings, texts)

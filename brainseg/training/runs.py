@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +13,11 @@ from pathlib import Path
 from accelerate import Accelerator
 from filelock import FileLock, Timeout
 
-from brainseg.checkpoints.card import model_card
+from brainseg.checkpoints.card import model_card, scored_parts
 from brainseg.checkpoints.folder import CARD, CONFIG, METRICS, Checkpoint, read_checkpoint
 from brainseg.checkpoints.settings import Base, settings_of
 from brainseg.config import Config, ConfigError
-from brainseg.data import load_dataset
+from brainseg.data import load_datasets, notes_of
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef
 from brainseg.files import markdown_table, write_json, write_text
@@ -35,12 +35,13 @@ from brainseg.training.start import starting_weights
 class Workplace:
     """Where runs read and write, and how they go about existing ones; shared by a whole grid.
 
+    data: a folder for each data set, or one for all; None for the default.
     accelerator: may have a tracker, to which each epoch's figures go.
     score: on the test fold, once a run is finished.
     initial: checkpoint to start from.
     """
 
-    data: Path | None
+    data: Sequence[Path] | None
     cache: Path | None
     runs: Path
     accelerator: Accelerator
@@ -54,17 +55,23 @@ class Workplace:
         """For runs that were not asked for but are read by one that was: never started anew."""
         return replace(self, overwrite=False, resume=True)
 
-    def dataset(self, config: Config) -> tuple[list[CaseRef], PreparedSet]:
+    def dataset(self, config: Config) -> tuple[dict[str, list[CaseRef]], PreparedSet]:
+        """The cases by data set, and the slices of all of them in one prepared set."""
         key = (config.dataset, config.size, config.limit_patients)
         if self._loaded is None or self._loaded["key"] != key:
-            refs = load_dataset(config.dataset, self.data)
+            refs = load_datasets(config.dataset, self.data)
             if config.limit_patients:
-                kept = sorted({ref.patient_id for ref in refs})[: config.limit_patients]
-                refs = [ref for ref in refs if ref.patient_id in kept]
+                refs = {name: _first(own, config.limit_patients) for name, own in refs.items()}
             with self.accelerator.main_process_first():
-                prepared = prepared_set(refs, config.size, self.cache)
+                everyone = [ref for own in refs.values() for ref in own]
+                prepared = prepared_set(everyone, config.size, self.cache)
             self._loaded = {"key": key, "value": (refs, prepared)}
         return self._loaded["value"]
+
+
+def _first(refs: list[CaseRef], patients: int) -> list[CaseRef]:
+    kept = sorted({ref.patient_id for ref in refs})[:patients]
+    return [ref for ref in refs if ref.patient_id in kept]
 
 
 def run_all(
@@ -197,29 +204,41 @@ def _describe(checkpoint: Checkpoint, config: Config, place: Workplace) -> None:
     place.accelerator.wait_for_everyone()
 
 
-def describe(checkpoint: Checkpoint, refs: list[CaseRef], *, score: bool) -> None:
-    """Add the test fold's scores to ``metrics.json`` and write the model card."""
+def describe(checkpoint: Checkpoint, refs: dict[str, list[CaseRef]], *, score: bool) -> None:
+    """Add the test fold's scores on each data set to ``metrics.json`` and write the model card."""
     metrics = checkpoint.metrics
-    if score:
-        metrics["test"] = score_test_fold(checkpoint, refs)
-        metrics["test_slicewise"] = score_test_fold(checkpoint, refs, slicewise=True)
+    for key, dataset, slicewise in scored_parts(checkpoint.settings) if score else ():
+        metrics[key] = score_test_fold(checkpoint, refs[dataset], slicewise=slicewise)
     write_json(checkpoint.folder / METRICS, metrics, indent=2)
     write_text(checkpoint.folder / CARD, model_card(checkpoint.settings, metrics))
 
 
 def table(configs: Iterable[Config], runs: Path) -> str:
-    """One line per run with its mean Dice on validation and test patients, as Markdown."""
-    rows = []
+    """One line per run with its mean Dice on validation and test patients, as Markdown, and what
+    must be known of the scores."""
+    rows, notes = [], {}
     for config in configs:
         if config.held_out_block:
             continue
         figures = ["failed", ""]
         if checkpoint := finished(config, config.run_folder(runs)):
-            metrics = checkpoint.metrics
-            test = metrics.get("test", {}).get("dice", {}).get("mean")
-            figures = [f"{metrics['validation']['mean_dice']:.3f}", f"{test:.3f}" if test else ""]
+            validation = checkpoint.metrics["validation"]["mean_dice"]
+            figures = [f"{validation:.3f}", _test_dice(checkpoint)]
+            notes |= dict.fromkeys(notes_of(config.dataset))
         rows.append([config.name, config.fold, config.seed, *figures])
-    return "\n" + markdown_table(["run", "fold", "seed", "validation Dice", "test Dice"], rows)
+    headings = ["run", "fold", "seed", "validation Dice", "test Dice"]
+    return "\n".join(["", markdown_table(headings, rows), *notes])
+
+
+def _test_dice(checkpoint: Checkpoint) -> str:
+    """``"0.836"``, or of several data sets ``"lgg 0.836, figshare 0.712"``."""
+    settings, metrics = checkpoint.settings, checkpoint.metrics
+    figures = []
+    for key, dataset, slicewise in scored_parts(settings):
+        test = metrics.get(key, {}).get("dice", {}).get("mean")
+        if test and not slicewise:
+            figures.append(f"{dataset} {test:.3f}" if len(settings.datasets) > 1 else f"{test:.3f}")
+    return ", ".join(figures)
 
 
 def _may_continue(config: Config, folder: Path, place: Workplace) -> bool:

@@ -18,6 +18,7 @@ from brainseg.training.learner import TrainingError
 def training_rows(config: Config, data: PreparedSet, rows: np.ndarray) -> np.ndarray:
     if config.held_out_block:
         block, blocks = config.held_out_block
+        # By the id alone, as folds are: patients of one id in two sets fall into the same block.
         dealt = block_of(data.patients[rows], blocks)
         rows = np.array([row for row in rows if dealt[data.patients[row]] != block], int)
     if not data.tumour[rows].any():
@@ -27,12 +28,19 @@ def training_rows(config: Config, data: PreparedSet, rows: np.ndarray) -> np.nda
     return rows
 
 
-def epoch_rows(config: Config, rows: np.ndarray, tumour: np.ndarray, epoch: int) -> np.ndarray:
-    """Every tumour slice once, and a share of empty ones drawn anew each epoch, shuffled."""
+def epoch_rows(config: Config, data: PreparedSet, rows: np.ndarray, epoch: int) -> np.ndarray:
+    """Of each data set every tumour slice once, or the share of them that ``shares`` says, and in
+    proportion empty ones; both drawn anew each epoch, and all shuffled."""
     rng = np.random.default_rng([config.seed, epoch])
-    sick, empty = rows[tumour[rows]], rows[~tumour[rows]]
-    chosen = rng.permutation(empty)[: round(config.empty_share * len(sick))]
-    return rng.permutation(np.concatenate([sick, chosen]))
+    chosen = []
+    shares = config.shares or (1.0,) * len(config.datasets)
+    for name, share in zip(config.datasets, shares, strict=True):
+        own = rows[data.datasets[rows] == name]
+        sick, empty = own[data.tumour[own]], own[~data.tumour[own]]
+        if share < 1:
+            sick = rng.permutation(sick)[: round(share * len(sick))]
+        chosen += [sick, rng.permutation(empty)[: round(config.empty_share * len(sick))]]
+    return rng.permutation(np.concatenate(chosen))
 
 
 def epoch_size(config: Config, epoch: int) -> int:

@@ -42,6 +42,7 @@ def base_maps(
         path.is_file() and stamp.is_file() and stamp.read_text() == stamp_text
     ):
         roles = slice_roles(data.patients, config.fold)
+        # By the id alone, as helpers were: where two sets have an id, both are in one block.
         dealt = block_of(data.patients[roles["train"]], config.stack_folds)
         unseen = np.concatenate([roles["val"], roles["test"]])
         if not helpers:  # a leak made on purpose: the bases predict what they were trained on

@@ -44,7 +44,8 @@ def start_of(config: Config, path: Path) -> Start | None:
     start = read_checkpoint(path)
     run = start.settings.run
     is_helper = config.held_out_block is not None
-    if run.dataset == config.dataset and (is_helper or run.fold != config.fold):
+    shared = set(run.datasets) & set(config.datasets)
+    if shared and (is_helper or run.fold != config.fold):
         kept = "a block of training patients" if is_helper else f"fold {config.fold}"
         raise ConfigError(
             f"{path} was trained on patients that {config.name} must not see ({kept} is kept "

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from accelerate import Accelerator
 
 from brainseg.config import Config
+from brainseg.data.cache import PreparedSet
 from brainseg.training.batches import Batches
 
 THRESHOLDS = np.arange(1, 100) / 100
 _BINS = 100
+
+
+class Choice(NamedTuple):
+    """A threshold, the mean over data sets of the mean Dice over their patients there, and that
+    mean of each data set."""
+
+    threshold: float
+    dice: float
+    by_dataset: dict[str, float]
 
 
 @torch.inference_mode()
@@ -21,7 +33,7 @@ def validate(
     the pixels without and with tumour. Sums over all processes, so that their number does not
     matter."""
     model.eval()
-    patients, owners = np.unique(batches.data.patients[rows], return_inverse=True)
+    patients, owners = np.unique(batches.data.owners[rows], return_inverse=True)
     share = slice(accelerator.process_index, None, accelerator.num_processes)
     rows, owners = rows[share], torch.from_numpy(owners[share])
     counts = torch.zeros(len(patients) * 2 * _BINS, dtype=torch.int64, device=accelerator.device)
@@ -37,11 +49,26 @@ def validate(
     return accelerator.reduce(counts).cpu().numpy().reshape(len(patients), 2, _BINS)
 
 
-def best_threshold(counts: np.ndarray) -> tuple[float, float]:
-    """The threshold from 0.1 to 0.9 with the best mean Dice over patients, and that Dice."""
-    dice = np.where((THRESHOLDS >= 0.1) & (THRESHOLDS <= 0.9), mean_dice(counts), -1)
+def datasets_of_patients(data: PreparedSet, rows: np.ndarray) -> np.ndarray:
+    """The data set of each patient of slices ``rows``, (patients,) str, in the order in which
+    ``validate`` counts."""
+    _, first = np.unique(data.owners[rows], return_index=True)
+    return data.datasets[rows][first]
+
+
+def best_threshold(counts: np.ndarray, datasets: np.ndarray) -> Choice:
+    """The threshold from 0.1 to 0.9 with the best mean Dice: over patients, then over data sets,
+    so that a large one does not outvote a small one. Sets without tumour here have no say."""
+    by_dataset = {
+        str(name): mean_dice(counts[datasets == name])
+        for name in np.unique(datasets)
+        if counts[datasets == name, 1].any()
+    }
+    dice = np.mean(list(by_dataset.values()) or [mean_dice(counts)], axis=0)
+    dice = np.where((THRESHOLDS >= 0.1) & (THRESHOLDS <= 0.9), dice, -1)
     chosen = int(np.argmax(dice))
-    return float(THRESHOLDS[chosen]), float(dice[chosen])
+    found = {name: float(values[chosen]) for name, values in by_dataset.items()}
+    return Choice(float(THRESHOLDS[chosen]), float(dice[chosen]), found)
 
 
 def mean_dice(counts: np.ndarray) -> np.ndarray:

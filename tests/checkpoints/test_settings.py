@@ -42,6 +42,19 @@ def test_there_and_back(settings, tmp_path):
     assert read_settings(path) == settings
 
 
+def test_several_data_sets_are_one_name(tmp_path):
+    both = replace(
+        settings_of(Config("unet", dataset="lgg+figshare")),
+        started_from=Start("unet-bce", "lgg+figshare", 6),
+    )
+    assert settings_from_json(json.loads(json.dumps(both.to_json()))) == both
+    assert both.datasets == ("lgg", "figshare") and replace(both, dataset=None).datasets == ()
+    for wrong in ("lgg+", "lgg+../x"):
+        start = {"name": "unet-bce", "dataset": wrong, "epochs": 6}
+        with pytest.raises(ValueError, match="started_from"):
+            settings_from_json({**both.to_json(), "started_from": start})
+
+
 def test_what_a_network_reads():
     assert (FULL.reads_image, FULL.channels, FULL.total_epochs) == (False, 2, 10)
     both = replace(FULL, stack_inputs="predictions+image")
@@ -80,6 +93,9 @@ def test_shipped_checkpoints_are_read_as_they_were_trained(path):
         ({"run": {"model": "deeplabv3plus", "atrous_rates": [2, 4]}}, "atrous_rates is (2, 4)"),
         ({"run": {"sizes": 33}}, "Unknown configuration key 'sizes'"),
         ({"run": {"model": {}}}, "run"),
+        ({"run": {"dataset": 3}}, "dataset is 3"),
+        ({"run": {"shares": ["half"]}}, "shares is 'half'"),
+        ({"run": {"shares": 0.5}}, "run"),
     ],
 )
 def test_odd_ones_are_told_with_the_part_and_the_file(tmp_path, change, said):

@@ -41,7 +41,8 @@ def small(patient, slices=2, value=50, height=10, width=8):
 
 
 def same(one, other):
-    for part in ("images", "masks", "statistics", "slice_statistics", "patients", "tumour"):
+    parts = ("images", "masks", "statistics", "slice_statistics", "patients", "datasets", "tumour")
+    for part in parts:
         np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
 
 
@@ -69,6 +70,8 @@ def test_it_holds_every_slice_as_prepared(tmp_path, phantom_case):
     assert found.tumour.any() and not found.tumour.all()
     assert found.rows(["z", "a"]).tolist() == [0, 1, 2, 9, 10]
     assert found.rows(["nobody"]).size == 0
+    assert found.datasets.tolist() == 3 * ["made up"] + 6 * ["phantom"] + 2 * ["made up"]
+    assert found.owners[[0, 3, 10]].tolist() == ["made up/a", "phantom/phantom", "made up/z"]
 
 
 def test_the_second_call_decodes_nothing(tmp_path):

@@ -264,6 +264,18 @@ def test_a_fold_without_patients_is_an_error(random_checkpoints, tmp_path, capsy
     assert f"fold {empty}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("dataset", ["lgg", "figshare"])
+def test_trained_on_both_is_no_fair_test_of_either(predictors, dataset):
+    # "a" is of fold 4, held out here, and "b" of fold 0, which such a run validates on.
+    held_out, known = (ref(patient, patient, mask("10")) for patient in "ab")
+    settings = settings_of(Config(model="unet", dataset="lgg+figshare", fold=4))
+    both = {"both": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
+    assert "Not a fair test of both" in evaluation.note(both, dataset, [held_out, known])
+    assert "Not a fair test" not in evaluation.note(both, dataset, [held_out])
+    assert "Not a fair test" not in evaluation.note(both, "brats", [held_out, known])
+    assert ("approximation" in evaluation.note(both, dataset, [known])) == (dataset == "figshare")
+
+
 def test_figshare_pictures_carry_their_warning(random_checkpoints, tmp_path):
     data = tmp_path / "data"
     for kind, top in (("images", 120), ("masks", 255)):

@@ -203,12 +203,12 @@ def test_plain_batches_equal_what_inference_prepares(data):
 
 def test_every_epoch_has_all_tumour_slices_and_the_share_of_empty_ones(data):
     rows = np.arange(len(data.images))
-    order = schedule.epoch_rows(TINY, rows, data.tumour, epoch=0)
+    order = schedule.epoch_rows(TINY, data, rows, epoch=0)
     sick = set(np.flatnonzero(data.tumour))
     assert sick <= set(order) and len(order) == len(set(order))
     available = len(rows) - len(sick)
     assert len(order) - len(sick) == min(available, round(0.6 * len(sick)))
-    assert list(order) != list(schedule.epoch_rows(TINY, rows, data.tumour, epoch=1))
+    assert list(order) != list(schedule.epoch_rows(TINY, data, rows, epoch=1))
 
 
 def test_mean_dice_from_histograms_is_the_dice_of_the_masks():

@@ -22,7 +22,7 @@ from brainseg.checkpoints.hub.client import (
 from brainseg.checkpoints.hub.commit import commit_files, open_repo
 from brainseg.checkpoints.hub.pull import FILES, local_folder
 from brainseg.checkpoints.settings import CheckpointError
-from brainseg.data import DATASETS
+from brainseg.data import datasets_of
 
 ENTRY = "space.py"
 CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
@@ -150,7 +150,10 @@ def _requirements(modules: ModuleFinder, gpu: bool) -> str:
 def _card(repo: str, found: list[Checkpoint], pinned: Reference | None, gpu: bool) -> str:
     from huggingface_hub import SpaceCardData
 
-    licences = {DATASETS[c.settings.dataset].LICENCE_ID for c in found}
+    licences = {
+        dataset.LICENCE_ID for c in found for dataset in datasets_of(c.settings.dataset).values()
+    }
+    weights = licences.pop() if len(licences) == 1 else "other"
     more = {}
     if pinned:
         files = ",".join(
@@ -168,7 +171,7 @@ def _card(repo: str, found: list[Checkpoint], pinned: Reference | None, gpu: boo
         python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
         app_file=ENTRY if pinned or gpu else "app.py",
         # Of the weights that lie here; those of a repository have their own there.
-        license=licences.pop() if not pinned and len(licences) == 1 else "apache-2.0",
+        license="apache-2.0" if pinned else weights,
         short_description="Brain-tumour segmentation models, side by side",
         suggested_hardware="zero-a10g" if gpu else "cpu-basic",
         **more,

@@ -96,6 +96,12 @@ def test_a_gpu_space_is_for_zerogpu(trained, tmp_path):
     assert entry.index("import spaces") < entry.index("from brainseg")
 
 
+def test_weights_of_data_with_several_licences(save_random, tmp_path):
+    save_random(tmp_path / "own", "unet", dataset="lgg+figshare")
+    write_space(tmp_path / "space", SPACE, str(tmp_path / "own"))
+    assert front_matter(tmp_path / "space")["license"] == "other"
+
+
 def test_a_folder_in_use_and_checkpoints_that_are_none(space, trained, tmp_path):
     before = names(space)
     with pytest.raises(HubError, match="not empty"):
