@@ -35,7 +35,7 @@ def epoch_rows(config: Config, data: PreparedSet, rows: np.ndarray, epoch: int) 
     chosen = []
     shares = config.shares or (1.0,) * len(config.datasets)
     for name, share in zip(config.datasets, shares, strict=True):
-        own = rows[data.datasets[rows] == name]
+        own = rows if len(config.datasets) == 1 else rows[data.datasets[rows] == name]
         sick, empty = own[data.tumour[own]], own[~data.tumour[own]]
         if share < 1:
             sick = rng.permutation(sick)[: round(share * len(sick))]
