@@ -78,7 +78,7 @@ def test_the_grid_on_a_local_ray_of_two_workers(tmp_path):
 
 
 def test_the_whole_grid(tmp_path):
-    """All twelve combinations in one command; each writes a checkpoint that loads."""
+    """All fifteen combinations in one command; each writes a checkpoint that loads."""
     command = [
         sys.executable, "train.py", "--model", "all", "--loss", "all", "--dataset", "phantom",
         "--encoder-weights", "none", "--size", "32", "--epochs", "1", "--batch-size", "4",
@@ -87,7 +87,7 @@ def test_the_whole_grid(tmp_path):
     ]  # fmt: skip
     subprocess.run(command, check=True)
     predictors, skipped = load_all(tmp_path / "all")
-    assert skipped == [] and len(predictors) == 12
+    assert skipped == [] and len(predictors) == 15
     results = list(predict_all(make_case(3, size=64, slices=2).scan, predictors))
-    assert [result.name for result in results[12:]] == list(FUSIONS)
+    assert [result.name for result in results[15:]] == list(FUSIONS)
     assert all(np.isfinite(result.probabilities).all() for result in results)
