@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,9 @@ class _Run:
     def share(self) -> slice:
         return slice(self.accelerator.process_index, None, self.accelerator.num_processes)
 
-    @property
+    @cached_property
     def steps(self) -> int:
-        """Of one epoch."""
+        """Of one epoch, as many in each."""
         rows = epoch_rows(self.config, self.data, self.rows, 0)
         return len(rows) // self.config.batch_size
 
