@@ -150,3 +150,16 @@ def scan_nifti(tmp_path) -> tuple[Path, Path]:
     path = tmp_path / "volume.nii.gz"
     sitk.WriteImage(image, str(path))
     return path, write_mask(case.mask, read_scan(path), tmp_path / "volume_truth.nii.gz")
+
+
+@pytest.fixture
+def long_nifti(tmp_path) -> Path:
+    """A volume of 96 slices, which keeps the networks busy for a moment."""
+    import SimpleITK as sitk
+
+    from brainseg.data.phantom import make_case
+
+    pixels = make_case(3, "large", size=64, slices=6).scan.pixels[..., 1].astype(np.int16)
+    path = tmp_path / "long.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(np.repeat(pixels, 16, axis=0)), str(path))
+    return path
