@@ -23,7 +23,7 @@ from brainseg.models.specs import (
 LEAKS = ("slices", "in-sample")  # mistakes made on purpose, see data/splits.py
 DROPPED = ("precision",)  # keys of older configurations that no longer decide anything
 # What runs did before these could be set, where that is not the default.
-BEFORE = {"atrous_rates": (12, 24, 36)}
+BEFORE = {"atrous_rates": (12, 24, 36), "missing_share": 0.0, "strip_share": 0.0}
 ADDED = ("shares",)  # keys that older ones lack: empty, they are no part of the hash
 
 
@@ -89,6 +89,9 @@ class Config:
     empty_share: float = _setting(0.6, "slices without tumour an epoch, of those with")
     slice_share: float = _setting(0.25, "of the samples, normalised by their own slice")
     grey_share: float = _setting(0.1, "of the samples, one sequence in all channels")
+    missing_share: float = _setting(0.2, "of the samples, FLAIR in the place of T1 or T1c")
+    strip_share: float = _setting(0.2, "of the samples, the skull taken away")
+    augmentation: float = _setting(1.0, "strength of flips, turns, shifts, grey levels and noise")
     ema: float = _setting(0.995, "of the weights' running average, which is scored and shipped")
     seed: int = 0
 
@@ -113,9 +116,9 @@ class Config:
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         for key in ("batch_size", "stack_folds"):
             _check(getattr(self, key) >= 2, key, getattr(self, key), "2 or more")
-        for key in ("weight_decay", "empty_share"):
+        for key in ("weight_decay", "empty_share", "augmentation"):
             _check(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")
-        for key in ("small_share", "slice_share", "grey_share"):
+        for key in ("small_share", "slice_share", "grey_share", "missing_share", "strip_share"):
             _check(0 <= getattr(self, key) <= 1, key, getattr(self, key), "0 to 1")
         _check(self.lr > 0, "lr", self.lr, "a number above 0")
         leak = LEAKS[self.is_stack]

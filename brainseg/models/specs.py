@@ -20,8 +20,6 @@ class ModelSpec:
     smp_class: its class in segmentation_models_pytorch, or None and
     builder: a function from the number of input channels to a plain ``nn.Module``.
     encoder: the default one; None for a network that takes none.
-    channels_last: oneDNN's bf16 kernels run U-Nets up to several times faster on channels-last
-        tensors, but dilated convolutions slower (measured on a 2-core AVX-512 machine).
     is_stack: it reads the predictions of other models.
     is_atrous: the rates of its decoder's atrous convolutions are a setting of a run.
     """
@@ -30,7 +28,6 @@ class ModelSpec:
     smp_class: str | None = None
     builder: Callable | None = None
     encoder: str | None = None
-    channels_last: bool = True
     is_stack: bool = False
     is_atrous: bool = False
 
@@ -55,7 +52,6 @@ MODELS: dict[str, ModelSpec] = {
         "DeepLabV3+ with a ResNet50 encoder",
         smp_class="DeepLabV3Plus",
         encoder="resnet50",
-        channels_last=False,
         is_atrous=True,
     ),
     "unetpp": ModelSpec(

@@ -10,9 +10,11 @@ import torch
 from brainseg.config import Config
 from brainseg.data import datasets_of
 from brainseg.data.cache import PreparedSet
-from brainseg.models.specs import MODELS
 from brainseg.scans.preprocessing import z_scores
 from brainseg.training import augmentation
+
+# FLAIR takes the place of a sequence that is missing, in quarters: mostly T1, as in BraTS.
+_MISSING = torch.tensor([[1, 1, 2], [1, 1, 2], [1, 1, 2], [0, 1, 1]])
 
 
 class Batches:
@@ -24,17 +26,19 @@ class Batches:
             raise ValueError(f"{config.model} reads base predictions: give maps.")
         self.images, self.masks = _home(data.images, device), _home(data.masks, device)
         self.maps = _home(maps, device) if config.is_stack else None
-        self.grey_channels = torch.tensor(_grey_channels(config))
+        self.grey = torch.tensor(_grey(config))
 
     def plain(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and masks, float32 (n, c, size, size), as inference sees them."""
         images, masks, maps = self._read(rows)
-        return self._join(self._normalise(images, self.data.statistics[rows]), maps), masks
+        statistics = torch.from_numpy(self.data.statistics[rows]).to(images)
+        return self._join(z_scores(images, statistics), maps), masks
 
     def augmented(
         self, rows: np.ndarray, seed: int, size: int | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same with seeded augmentation, and some samples as if uploaded alone or in grey.
+        """The same with seeded augmentation, and some samples as if uploaded alone, in grey, without
+        a sequence or without a skull.
 
         size: side of what comes out, in pixels; that of the prepared set if it is left out.
         """
@@ -42,21 +46,33 @@ class Batches:
         generator = torch.Generator().manual_seed(seed)
         noise = torch.Generator(self.device).manual_seed(seed)
         images, masks, maps = self._read(rows)
-        planes = augmentation.geometry(torch.cat([images, masks, maps], 1), generator, size)
-        images, masks, maps = planes[:, :3], (planes[:, 3:4] > 0.5).float(), planes[:, 4:]
-
         alone = torch.rand(n, generator=generator).numpy() < config.slice_share
-        statistics = np.where(
-            alone[:, None, None], self.data.slice_statistics[rows], self.data.statistics[rows]
+        statistics = torch.from_numpy(
+            np.where(
+                alone[:, None, None], self.data.slice_statistics[rows], self.data.statistics[rows]
+            )
+        ).to(images)
+        stripped = torch.rand(n, generator=generator) < config.strip_share
+        images, masks, statistics = augmentation.strip_skull(
+            images, masks, statistics, stripped, generator
         )
-        grey = torch.rand(n, generator=generator) < config.grey_share
-        channel = self.grey_channels[torch.randint(4, (n,), generator=generator)]
-        images = augmentation.gamma(
-            images, torch.from_numpy(statistics[..., 0]).to(images), generator
-        )
-        z = augmentation.grey_only(self._normalise(images, statistics), grey, channel)
-        z = augmentation.intensity(z, generator, noise)
+        strength = config.augmentation
+        planes = torch.cat([images, masks, maps], 1)
+        planes = augmentation.geometry(planes, generator, size, strength)
+        images, masks, maps = planes[:, :3], (planes[:, 3:4] > 0.5).float(), planes[:, 4:]
+        images = augmentation.gamma(images, statistics[..., 0], generator, strength)
+        z = augmentation.sequences(z_scores(images, statistics), self._shown(n, generator))
+        z = augmentation.intensity(z, generator, noise, strength)
         return self._join(z, maps), masks
+
+    def _shown(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Which channel each channel shows, (n, 3)."""
+        config, shown = self.config, torch.arange(3).repeat(n, 1)
+        missing = torch.rand(n, generator=generator) < config.missing_share
+        grey = torch.rand(n, generator=generator) < config.grey_share
+        missing_too, grey_too = torch.randint(4, (2, n), generator=generator)
+        shown = torch.where(missing[:, None], _MISSING[missing_too], shown)
+        return torch.where(grey[:, None], self.grey[grey_too], shown)
 
     def _read(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         index = torch.from_numpy(rows)
@@ -68,22 +84,18 @@ class Batches:
     def _take(self, values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         return values[index.to(values.device)].to(self.device)
 
-    def _normalise(self, images: torch.Tensor, statistics: np.ndarray) -> torch.Tensor:
-        return z_scores(images, torch.from_numpy(statistics).to(images))
-
     def _join(self, z: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         x = torch.cat([maps, z], 1) if self.config.reads_image else maps
-        channels_last = MODELS[self.config.model].channels_last
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        return x.contiguous(memory_format=layout)
+        return x.contiguous(memory_format=torch.channels_last)
 
 
-def _grey_channels(config: Config) -> tuple[int, ...]:
-    """Which channels stand for all three in samples shown as one grey sequence, in quarters."""
+def _grey(config: Config) -> list[list[int]]:
+    """What samples shown as one grey sequence show, in quarters."""
     others = datasets_of(config.dataset).values() if len(config.datasets) > 1 else ()
+    channels = (1, 1, 0, 2)  # mostly FLAIR, where the tumour shows best, sometimes one of the T1
     if any(getattr(dataset, "SEQUENCES", None) == ("T1c",) for dataset in others):
-        return (1, 1, 1, 1)  # that set teaches what T1c alone looks like, better than these could
-    return (1, 1, 0, 2)  # mostly FLAIR, where the tumour shows best, sometimes one of the T1 images
+        channels = (1, 1, 1, 1)  # that set teaches what T1c alone looks like, better than LGG could
+    return [[channel] * 3 for channel in channels]
 
 
 def _home(values: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MethodType
 
 import torch
 from accelerate import Accelerator
@@ -13,7 +14,6 @@ from brainseg.config import Config, ConfigError
 from brainseg.machine import keep_freed_memory, processor_has_bf16
 from brainseg.models.building import create_model
 from brainseg.models.losses import create_loss
-from brainseg.models.specs import MODELS
 
 
 class TrainingError(RuntimeError):
@@ -85,8 +85,12 @@ def make_learner(
     )
     if initial is not None:
         _load_matching(model, initial)
-    if MODELS[config.model].channels_last:
-        model = model.to(memory_format=torch.channels_last)
+    # oneDNN's bf16 kernels run U-Nets up to several times faster on channels-last tensors.
+    model = model.to(memory_format=torch.channels_last)
+    if accelerator.device.type == "cpu" and accelerator.mixed_precision != "no":
+        for module in model.modules():
+            if _is_depthwise(module):
+                module.forward = MethodType(_in_float32, module)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
     )
@@ -94,6 +98,17 @@ def make_learner(
     bare = accelerator.unwrap_model(model)
     average = AveragedModel(bare, multi_avg_fn=_running_average(config.ema), use_buffers=True)
     return Learner(model, bare, average, optimizer, create_loss(config.loss), accelerator)
+
+
+def _is_depthwise(module: torch.nn.Module) -> bool:
+    return isinstance(module, torch.nn.Conv2d) and module.groups == module.in_channels > 1
+
+
+def _in_float32(self: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    """A depthwise convolution outside of autocast: it has little to multiply, and its gradients
+    take two to seven times as long in bf16 on processors (oneDNN, 5x5 or strided, measured)."""
+    with torch.autocast("cpu", enabled=False):
+        return type(self).forward(self, x.float()).to(x.dtype)
 
 
 def _running_average(decay: float):

@@ -240,44 +240,21 @@ def test_only_training_rows_are_shown():
     assert sorted(order) == [0, 1, 12, 30, 31]
 
 
-def test_one_set_is_drawn_as_before_there_were_several(cache):
-    """Values computed by the code before several data sets could be given."""
-    config = replace(TINY, dataset="phantom", grey_share=0.5)
-    data = prepared_set(phantom.load(), 32, cache)
-    order = schedule.epoch_rows(config, data, np.arange(len(data.tumour)), 1)
-    assert order[:12].tolist() == [68, 27, 54, 47, 3, 32, 7, 22, 71, 49, 5, 67]
-    batches = Batches(config, data, None, torch.device("cpu"))
-    greys = []
-    original = augmentation.grey_only
-
-    def spy(images, which, channel):
-        greys.append((which, channel))
-        return original(images, which, channel)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(augmentation, "grey_only", spy)
-        x, y = batches.augmented(order[:8], seed=5)
-    ((which, channel),) = greys
-    assert np.flatnonzero(which).tolist() == [1, 3, 4, 5]
-    assert channel.tolist() == [2, 0, 1, 0, 1, 2, 2, 0]
-    pixels = [0.337113, -0.401296, -0.376604, -1.021547, -0.407906, 0.327617, -0.450841, 0.518854]
-    np.testing.assert_allclose(x[:, 2, 16, 16], pixels, atol=1e-4)
-    assert y.sum((1, 2, 3)).tolist() == [17, 18, 0, 0, 20, 30, 59, 14]
-
-
 @pytest.mark.parametrize(
     ("dataset", "channels"),
     [("phantom+twin", {1}), ("phantom+brats", {0, 1, 2}), ("twin", {0, 1, 2})],
 )
 def test_beside_a_set_of_t1c_alone_grey_samples_are_flair(data, monkeypatch, dataset, channels):
-    batches = Batches(replace(TINY, dataset=dataset), data, None, torch.device("cpu"))
+    config = replace(TINY, dataset=dataset, grey_share=1.0)
+    batches = Batches(config, data, None, torch.device("cpu"))
     seen = set()
 
-    def spy(images, which, channel):
-        seen.update(channel.tolist())
+    def spy(images, shown):
+        assert (shown == shown[:, :1]).all()  # the same one in all channels
+        seen.update(shown[:, 0].tolist())
         return images
 
-    monkeypatch.setattr(augmentation, "grey_only", spy)
+    monkeypatch.setattr(augmentation, "sequences", spy)
     for seed in range(5):
         batches.augmented(np.arange(16), seed)
     assert seen == channels
