@@ -10,6 +10,7 @@ from pathlib import Path
 
 from brainseg.config import DATA, HOW, WHAT, Config, ConfigError, from_json
 from brainseg.data import DATASETS
+from brainseg.data.splits import FOLDS
 from brainseg.models.specs import MODELS
 
 
@@ -28,8 +29,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add = groups[DATA].add_argument
     add("--data", type=Path, nargs="+", metavar="DIR", help="its folder; of several data sets one "
         "for each, or one for all (default: $BRAINSEG_DATA or data/)")  # fmt: skip
-    add("--folds", nargs="+", choices=(*"01234", "all"), metavar="K", help="test on "
-        "fold K, validate on the next; one or several, or all (default: 0)")  # fmt: skip
+    add("--left-out", nargs="+", choices=(*"01234", "all"), metavar="K", help="folds of "
+        "patients not trained on: the first is tested, a second, if there is one, chooses epoch "
+        "and threshold; all: five runs, each without one fold (default: 0 1)")  # fmt: skip
     add = groups[HOW].add_argument
     add("--seeds", nargs="+", type=int, metavar="N", help="of every random choice; one or several "
         "(default: 0)")  # fmt: skip
@@ -117,20 +119,26 @@ def resolve(args: argparse.Namespace) -> list[Config]:
     if args.atrous_rates and not any(MODELS[model].is_atrous for model, _ in chosen):
         with_them = " or ".join(name for name, spec in MODELS.items() if spec.is_atrous)
         raise ConfigError(f"--atrous-rates goes with {with_them}: no other model has them.")
-    folds = args.folds or [base.fold]
-    folds = range(5) if "all" in folds else [int(fold) for fold in folds]
+    folds = folds_of(args.left_out) if args.left_out else [base.left_out]
     seeds = args.seeds or [base.seed]
     for flag, target in (("--out", args.out), ("--push-to-hub", args.push_to_hub)):
         if target and len(folds) * len(seeds) > 1:
             raise ConfigError(
-                f"{flag} goes with one fold and one seed: the others would replace it."
+                f"{flag} goes with one run of a model and one seed: the others would replace it."
             )
     return [
-        from_json({**known, **given, "model": m, "loss": loss, "fold": fold, "seed": seed})
-        for fold in folds
+        from_json({**known, **given, "model": m, "loss": loss, "left_out": left_out, "seed": seed})
+        for left_out in folds
         for seed in seeds
         for m, loss in chosen
     ]
+
+
+def folds_of(given: list[str]) -> list[tuple[int, ...]]:
+    """The folds that each run leaves out."""
+    if "all" in given:
+        return [(fold,) for fold in range(FOLDS)]
+    return [tuple(int(fold) for fold in given)]
 
 
 def read_config(path: Path) -> Config:
@@ -233,6 +241,8 @@ def push(configs: list[Config], args: argparse.Namespace) -> bool:
 def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:
     """Train everything needed on a Ray cluster; returns what failed."""
     from brainseg.training.cluster import absolute, run_on_ray
+    from brainseg.training.learner import make_accelerator
+    from brainseg.training.runs import Workplace, conclude
 
     if args.out or args.overwrite or args.track != "none":
         raise ConfigError(
@@ -241,7 +251,9 @@ def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:
     place = absolute(data=args.data, cache=args.cache, runs=args.runs, initial=args.init_from)
     place = {**place, "score": not args.no_test}
     options = {"precision": args.precision, "cpu": args.cpu}
-    return list(run_on_ray(needed.values(), place, args.ray, **options))
+    failed = list(run_on_ray(needed.values(), place, args.ray, **options))
+    conclude(needed, Workplace(accelerator=make_accelerator("no", cpu=True), **place))
+    return failed
 
 
 def is_main_process() -> bool:

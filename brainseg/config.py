@@ -8,10 +8,10 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from brainseg.data.splits import FOLDS
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import (
     ATROUS_RATES,
-    DEFAULT_BASES,
     MODELS,
     PREDICTIONS,
     STACK_INPUTS,
@@ -21,10 +21,10 @@ from brainseg.models.specs import (
 )
 
 LEAKS = ("slices", "in-sample")  # mistakes made on purpose, see data/splits.py
-DROPPED = ("precision",)  # keys of older configurations that no longer decide anything
+# Keys of older configurations that no longer decide anything, or are said otherwise now.
+DROPPED = ("precision", "stack_folds", "held_out_block")
 # What runs did before these could be set, where that is not the default.
 BEFORE = {"atrous_rates": (12, 24, 36), "missing_share": 0.0, "strip_share": 0.0}
-ADDED = ("shares",)  # keys that older ones lack: empty, they are no part of the hash
 
 
 class ConfigError(ValueError):
@@ -65,10 +65,9 @@ class Config:
         nargs=3, type=int, metavar="N")  # fmt: skip
     init_from: str | None = None  # sha256 of the weights a run starts from
     stack_inputs: str = _setting(PREDICTIONS, "what unetpp reads", group=WHAT, choices=STACK_INPUTS)
-    stack_folds: int = _setting(3, "blocks of training patients for the out-of-fold predictions "
-        "unetpp is fitted on", group=WHAT, metavar="N")  # fmt: skip
-    bases: tuple[str, ...] = _setting(DEFAULT_BASES, "checkpoints whose predictions unetpp reads",
-        group=WHAT, nargs="+", metavar="NAME")  # fmt: skip
+    bases: tuple[str, ...] = _setting((), "checkpoints whose predictions unetpp reads (default: "
+        "the U-Net and the DeepLabV3+ of its kind, with BCE)", group=WHAT, nargs="+",
+        metavar="NAME")  # fmt: skip
     leak: str | None = _setting(None, "make a mistake on purpose, to measure what it feigns: split "
         "by slice, or fit unetpp on predictions for its bases' own training patients",
         group=WHAT, choices=LEAKS)  # fmt: skip
@@ -76,8 +75,8 @@ class Config:
     shares: tuple[float, ...] = _setting((), "of each data set's tumour slices, drawn anew each "
         "epoch (default: all)", group=DATA, nargs="+", metavar="SHARE", type=float)  # fmt: skip
     limit_patients: int | None = _setting(None, "only the first so many patients of each data set")
-    fold: int = 0
-    held_out_block: tuple[int, int] | None = None  # helper of a stack: block i of n is left out
+    left_out: tuple[int, ...] = (0, 1)  # folds not trained on: one is tested, a second watched
+    watch: bool = True  # the second: its best epoch is kept; else the weights at the end
     size: int = _setting(192, "side of the square network input", group=DATA, metavar="PIXELS")
     small_share: float = _setting(0.0, "of the epochs, the first ones, at two thirds of the size")
     epochs: int = _setting(30, "every tumour slice once an epoch", group=HOW, metavar="N")
@@ -99,23 +98,24 @@ class Config:
         _check(self.model in MODELS, "model", self.model, f"one of {', '.join(MODELS)}")
         _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
         if not self.is_stack:
-            for key in ("stack_inputs", "stack_folds", "bases"):
+            for key in ("stack_inputs", "bases"):
                 object.__setattr__(self, key, getattr(Config, key))
+        elif not self.bases:
+            object.__setattr__(self, "bases", MODELS[self.model].bases)
         if not MODELS[self.model].is_atrous:
             object.__setattr__(self, "atrous_rates", ATROUS_RATES)
         if MODELS[self.model].encoder is None:
             object.__setattr__(self, "encoder_weights", None)
         self._check_datasets()
         _check(self.size % 32 == 0 and self.size >= 32, "size", self.size, "a multiple of 32")
-        _check(self.fold in range(5), "fold", self.fold, "0 to 4")
+        self._check_folds()
         rates = self.atrous_rates
         good = isinstance(rates, tuple) and len(rates) == 3
         good = good and all(type(rate) is int and 1 <= rate <= 128 for rate in rates)
         _check(good, "atrous_rates", rates, "three whole numbers from 1 to 128")
         for key in ("epochs", "patience", "val_every"):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
-        for key in ("batch_size", "stack_folds"):
-            _check(getattr(self, key) >= 2, key, getattr(self, key), "2 or more")
+        _check(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more")
         for key in ("weight_decay", "empty_share", "augmentation"):
             _check(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")
         for key in ("small_share", "slice_share", "grey_share", "missing_share", "strip_share"):
@@ -138,6 +138,39 @@ class Config:
             _check(is_number and 0 < share <= 1, "shares", share, "above 0 and up to 1")
         shares = () if set(shares) == {1} else tuple(map(float, shares))
         object.__setattr__(self, "shares", shares)
+
+    def _check_folds(self) -> None:
+        folds = self.left_out
+        good = isinstance(folds, tuple) and len(folds) in (1, 2) and len(set(folds)) == len(folds)
+        good = good and all(type(fold) is int and fold in range(FOLDS) for fold in folds)
+        _check(good, "left_out", folds, f"one fold or two different ones, 0 to {FOLDS - 1}")
+        if len(folds) == 1:
+            object.__setattr__(self, "watch", False)
+        _check(self.watch or not self.leak, "leak", self.leak, "none where no fold is watched")
+
+    @property
+    def test_fold(self) -> int:
+        """The fold whose patients it is tested on."""
+        return self.left_out[0]
+
+    @property
+    def watched_fold(self) -> int | None:
+        """The fold that chooses the epoch and the threshold, if one does."""
+        return self.left_out[1] if self.watch else None
+
+    @property
+    def is_helper(self) -> bool:
+        """Whether it is there for other runs: two folds left out, and neither has a part in it."""
+        return len(self.left_out) == 2 and not self.watch
+
+    @property
+    def unseen_folds(self) -> tuple[int, ...]:
+        """The folds that had no part in the run, whose patients it may be judged by."""
+        return tuple(fold for fold in self.left_out if fold != self.watched_fold)
+
+    @property
+    def training_folds(self) -> tuple[int, ...]:
+        return tuple(fold for fold in range(FOLDS) if fold not in self.left_out)
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -174,17 +207,17 @@ class Config:
         return atrous_warning(self.model, self.atrous_rates, self.size)
 
     def run_folder(self, runs: Path) -> Path:
-        """``<runs>/<dataset>/<name>/fold<k>-seed<s>``, with ``-image``, ``-from-<sha256>``,
-        ``-leak-<which>`` or, for a stack's helper, ``-without<i>of<n>`` behind it."""
-        run = f"fold{self.fold}-seed{self.seed}"
+        """``<runs>/<dataset>/<name>/without<k>+<j>-seed<s>``, with ``-image``,
+        ``-from-<sha256>``, ``-leak-<which>`` or ``-unwatched`` behind it."""
+        run = f"without{'+'.join(map(str, self.left_out))}-seed{self.seed}"
         if self.stack_inputs == WITH_IMAGE:
             run += "-image"
         if self.init_from:
             run += f"-from-{self.init_from[:8]}"
         if self.leak:
             run += f"-leak-{self.leak}"
-        if self.held_out_block:
-            run += "-without{}of{}".format(*self.held_out_block)
+        if self.is_helper:
+            run += "-unwatched"
         return runs / self.dataset / self.name / run
 
     def to_json(self) -> dict:
@@ -201,8 +234,7 @@ class Config:
 
     @property
     def hash(self) -> str:
-        values = {k: v for k, v in self.to_json().items() if k not in ADDED or v}
-        text = json.dumps(values, sort_keys=True)
+        text = json.dumps(self.to_json(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -211,6 +243,8 @@ def from_json(values: dict) -> Config:
     names it."""
     known = {field.name for field in dataclasses.fields(Config)}
     values = BEFORE | {key: value for key, value in values.items() if key not in DROPPED}
+    if (fold := values.pop("fold", None)) is not None:
+        values["left_out"] = (fold, (fold + 1) % FOLDS)
     if unknown := sorted(set(values) - known):
         raise ConfigError(
             f"Unknown configuration key {unknown[0]!r}: known are {', '.join(sorted(known))}."

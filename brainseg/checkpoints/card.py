@@ -238,7 +238,7 @@ def _usage(name: str) -> list[str]:
 
 
 def _training(settings: Settings) -> list[str]:
-    datasets, run, patients = datasets_of(settings.dataset), settings.run, settings.patients
+    datasets, run = datasets_of(settings.dataset), settings.run
     start = "ImageNet encoder weights" if run.encoder_weights else "random initialisation"
     if settings.encoder_source:
         start += f" ({settings.encoder_source})"
@@ -250,17 +250,17 @@ def _training(settings: Settings) -> list[str]:
     if MODELS[run.model].is_atrous:
         rates = ", ".join(map(str, run.atrous_rates))
         atrous = [" ".join(filter(None, (f"- Atrous rates: {rates}.", run.atrous_warning)))]
+    kept = f"the best was number {settings.best_epoch}" if run.watch else "kept as they ended"
     small = ""
     if run.small_epochs:
         small = f" (the first {run.small_epochs} at {run.small_size} px)"
     lines = [
         f"- Data: {'; '.join(f'{dataset.TITLE}, {dataset.HOME}' for dataset in datasets.values())}",
-        f"- Patients: {patients['train']} to train on, {patients['val']} to validate on, "
-        f"{patients['test']} to test on (fold {settings.fold} of 5, split by patient)",
+        f"- Patients: {_patients(settings)}",
         f"- Input: {settings.size} px squares of T1, FLAIR, T1c; z-scores per volume",
         *atrous,
         f"- Start: {start}",
-        f"- {settings.epochs_done} epochs{small}, the best was number {settings.best_epoch}; "
+        f"- {settings.epochs_done} epochs{small}, {kept}; "
         f"AdamW, peak learning rate {run.lr:g}, batch {run.batch_size}, seed {run.seed}",
     ]
     if run.shares:
@@ -270,10 +270,37 @@ def _training(settings: Settings) -> list[str]:
     if settings.bases:
         names = ", ".join(base.name for base in settings.bases)
         lines.append(
-            f"- Reads the predictions of {names}; fitted on out-of-fold predictions "
-            f"({run.stack_folds} blocks of the training patients)"
+            f"- Reads the predictions of {names}; fitted on predictions for patients whom the "
+            "predicting network had not seen"
         )
     return lines
+
+
+def _patients(settings: Settings) -> str:
+    """How many, in which role, and the folds they are in."""
+    run, numbers = settings.run, settings.patients
+    text = f"{numbers['train']} to train on, {numbers['test']} to test on (fold {run.test_fold}"
+    if numbers["val"]:
+        role = "to validate on" if run.watch else "also left out"
+        text = (f"{numbers['train']} to train on, {numbers['val']} {role}, {numbers['test']} to "
+                f"test on (fold {run.test_fold}")  # fmt: skip
+    return text + " of 5, split by patient)"
+
+
+def _chosen_on(validation: dict, settings: Settings) -> str:
+    """On whose predictions the threshold was chosen, and what else was."""
+    threshold = f"{validation['threshold']:.2f}"
+    if "fold" in validation:
+        return (
+            f"validation (fold {validation['fold']}; epoch and threshold {threshold} were "
+            "chosen on it)"
+        )
+    folds = ", ".join(map(str, validation["folds"]))
+    seen = "" if validation["unseen"] else f", which had seen fold {settings.fold}"
+    return (
+        f"folds {folds}, each predicted by a run of the same kind that had left it out{seen}; "
+        f"threshold {threshold} was chosen on them"
+    )
 
 
 def _false_alarms(settings: Settings, metrics: dict) -> list[str]:
@@ -293,10 +320,7 @@ def _false_alarms(settings: Settings, metrics: dict) -> list[str]:
 def _scores(settings: Settings, metrics: dict) -> list[str]:
     rows = []
     if validation := metrics.get("validation"):
-        what = (
-            f"validation (fold {validation['fold']}; epoch and threshold "
-            f"{validation['threshold']:.2f} were chosen on it)"
-        )
+        what = _chosen_on(validation, settings)
         if by_dataset := validation.get("by_dataset"):
             names = [name for name in settings.datasets if name in by_dataset]
             told = ", ".join(f"{name} {by_dataset[name]:.3f}" for name in names)
@@ -309,9 +333,17 @@ def _scores(settings: Settings, metrics: dict) -> list[str]:
             figures = [f"{dice['mean']:.3f}", _interval(dice), f"{dice['median']:.3f}"]
             rows.append([f"{label} (fold {scores['fold']})", dice["patients"], *figures])
     headings = ["patients", "number", "mean Dice", "95 % interval", "median Dice"]
+    stand_in = []
+    if not (validation or settings.run.watch):
+        stand_in = [
+            "",
+            f"The threshold of {settings.threshold:g} stands in until runs for the other folds "
+            "are there to choose one by.",
+        ]
     return [
         "Dice is computed per patient over the whole volume; intervals are 95 % bootstrap "
         "intervals over patients.",
+        *stand_in,
         "",
         markdown_table(headings, rows),
     ]

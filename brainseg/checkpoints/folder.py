@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brainseg.checkpoints.settings import (
+    PARTS,
     Base,
     CheckpointError,
     Settings,
     join_parts,
     read_settings,
 )
-from brainseg.files import sha256, writing
+from brainseg.files import sha256, write_json, writing
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 METRICS, HISTORY, ORIGIN = "metrics.json", "history.csv", "origin.json"
@@ -236,6 +237,14 @@ def save_checkpoint(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return read_checkpoint(folder)
+
+
+def replace_settings(checkpoint: Checkpoint, settings: Settings) -> None:
+    """Write other settings for the same weights."""
+    path = checkpoint.folder / CONFIG
+    written = json.loads(path.read_text(encoding="utf-8"))
+    architecture = {key: value for key, value in written.items() if key not in PARTS}
+    write_json(path, join_parts(architecture, settings), indent=2)
 
 
 def _move_files(source: Path, target: Path, names: list[str]) -> None:

@@ -22,7 +22,8 @@ from brainseg.models.specs import (
 from brainseg.scans.preprocessing import VERSION
 
 FORMAT = 1
-_HIDDEN = "_brainseg"  # smp hands keys it does not know on to timm encoders, unless hidden
+_PLAIN, _HIDDEN = "brainseg", "_brainseg"  # smp hands keys it does not know on to timm encoders,
+PARTS = (_PLAIN, _HIDDEN)  # unless hidden
 _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold", "run")
 # Bounds far above any real checkpoint, against folders made to exhaust whoever opens them.
 _MAX_CONFIG_BYTES = 2**20
@@ -74,7 +75,6 @@ class Settings:
     loss: str | None = None
     stack_inputs: str = PREDICTIONS
     dataset: str | None = None
-    fold: int | None = None
     bases: tuple[Base, ...] = ()
     started_from: Start | None = None
     encoder_source: str | None = None
@@ -92,6 +92,11 @@ class Settings:
         """The names of the data sets it was trained on, the first of which it is mainly scored on;
         none if it does not tell."""
         return tuple(dict.fromkeys(self.dataset.split("+"))) if self.dataset else ()
+
+    @property
+    def fold(self) -> int:
+        """The fold that it is tested on."""
+        return self.run.test_fold
 
     @property
     def is_stack(self) -> bool:
@@ -148,7 +153,6 @@ def settings_of(config: Config, threshold: float = 0.5) -> Settings:
         loss=config.loss,
         stack_inputs=config.stack_inputs,
         dataset=config.dataset,
-        fold=config.fold,
     )
 
 
@@ -191,12 +195,12 @@ def read_settings(path: Path) -> Settings:
 
 def our_part(config: dict) -> dict:
     """What ``config.json`` holds for brainseg. Raises KeyError if there is nothing."""
-    return config[_HIDDEN] if _HIDDEN in config else config["brainseg"]
+    return config[_HIDDEN] if _HIDDEN in config else config[_PLAIN]
 
 
 def join_parts(architecture: dict, settings: Settings) -> dict:
     """``config.json`` from smp's own keys and ours."""
-    key = _HIDDEN if str(architecture.get("encoder_name")).startswith("tu-") else "brainseg"
+    key = _HIDDEN if str(architecture.get("encoder_name")).startswith("tu-") else _PLAIN
     return {**architecture, key: settings.to_json()}
 
 
@@ -258,7 +262,6 @@ def settings_from_json(values: dict) -> Settings:
 _OPTIONAL = {
     "loss": (str, "a name"),
     "dataset": (str, "a name"),
-    "fold": (int, "a number"),
     "encoder_source": (str, "a name"),
     "patients": (dict, "numbers by role"),
     "epochs_done": (int, "a number"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -15,21 +15,20 @@ def fold_of(patient_id: str) -> int:
     return int(hashlib.sha256(patient_id.encode()).hexdigest(), 16) % FOLDS
 
 
-def role_of(patient_id: str, fold: int) -> str:
-    """``"test"``, ``"val"`` or ``"train"`` for this patient in run ``fold``."""
-    own = fold_of(patient_id)
-    return "test" if own == fold else "val" if own == (fold + 1) % FOLDS else "train"
-
-
-def slice_roles(patients: np.ndarray, fold: int, leak: str | None = None) -> dict[str, np.ndarray]:
-    """Slice indices by role: every slice has its patient's, if nothing leaks.
+def slice_roles(
+    patients: np.ndarray, left_out: Sequence[int], leak: str | None = None
+) -> dict[str, np.ndarray]:
+    """Slice indices by role: ``"test"`` for patients of the first fold left out, ``"val"`` for
+    those of the second if there is one, else ``"train"``. Every slice has its patient's role, if
+    nothing leaks.
 
     patients: patient id of each slice, (n,).
     leak: a mistake made on purpose, to measure what it feigns; test patients stay apart even then.
     ``"slices"`` deals the other patients' slices into train and val one by one; ``"in-sample"``
     takes both from the training patients, whom a stack's bases know.
     """
-    role = np.array([role_of(patient, fold) for patient in patients])
+    roles = dict(zip(left_out, ("test", "val"), strict=False))
+    role = np.array([roles.get(fold_of(patient), "train") for patient in patients])
     if leak == "slices":
         dealt = np.array([fold_of(f"{patient} {i}") for i, patient in enumerate(patients)])
         role = np.where(role == "test", "test", np.where(dealt == 0, "val", "train"))
@@ -41,6 +40,6 @@ def slice_roles(patients: np.ndarray, fold: int, leak: str | None = None) -> dic
 
 
 def block_of(patient_ids: Iterable[str], blocks: int) -> dict[str, int]:
-    """Deal training patients into ``blocks`` of near-equal size, for out-of-fold predictions."""
+    """Deal patients into ``blocks`` of near-equal size."""
     order = sorted(set(patient_ids), key=lambda p: hashlib.sha256(f"block {p}".encode()).digest())
     return {patient_id: position % blocks for position, patient_id in enumerate(order)}

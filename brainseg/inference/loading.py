@@ -57,7 +57,7 @@ def load_all(
     ``load``.
     """
     found, skipped = find_checkpoints(checkpoints)
-    found = [c for c in found if not c.settings.run.held_out_block]
+    found = [c for c in found if not c.settings.run.is_helper]
     repeated = {name for name, n in Counter(c.name for c in found).items() if n > 1}
     predictors = {}
     for checkpoint in found:

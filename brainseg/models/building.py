@@ -14,7 +14,6 @@ from torch import nn
 from brainseg.models.pretrained import PACKAGES, on_the_hub
 from brainseg.models.specs import (
     ATROUS_RATES,
-    DEFAULT_BASES,
     MODELS,
     STACK_INPUTS,
     ModelSpec,
@@ -37,13 +36,14 @@ def create_model(
     encoder: str | None = None,
     encoder_weights: str | None = None,
     stack_inputs: str = "predictions",
-    bases: Sequence[str] = DEFAULT_BASES,
+    bases: Sequence[str] = (),
     atrous_rates: Sequence[int] = ATROUS_RATES,
 ) -> nn.Module:
     """Build a network with random (``encoder_weights=None``) or ``"imagenet"`` encoder weights.
 
-    Base models read float32 (batch, 3, height, width) z-scores. The stack ``unetpp`` reads the
-    base models' probabilities, one channel for each of ``bases``, followed by the three image
+    Base models read float32 (batch, 3, height, width) z-scores. A stack, such as ``unetpp``, reads
+    the base models' probabilities, one channel for each of ``bases`` (those of
+    its kind if none are given), followed by the three image
     channels if ``stack_inputs`` is ``"predictions+image"``. All return logits
     (batch, 1, height, width); height and width are multiples of 32.
 
@@ -67,7 +67,7 @@ def create_model(
             f"Leave --encoder out, or choose {others}."
         )
     encoder = encoder or spec.encoder
-    in_channels = input_channels(name, stack_inputs, len(bases))
+    in_channels = input_channels(name, stack_inputs, len(bases or spec.bases))
     more = {"decoder_atrous_rates": tuple(atrous_rates)} if spec.is_atrous else {}
     if spec.smp_class is None:
         network, source = spec.builder(in_channels), None

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 PREDICTIONS, WITH_IMAGE = STACK_INPUTS = ("predictions", "predictions+image")
-DEFAULT_BASES = ("unet_resnet34-bce", "deeplabv3plus-bce")
 IMAGE_CHANNELS = ("T1", "FLAIR", "T1c")
 ATROUS_RATES = (2, 4, 6)  # a sixth, a third and half of the map at 192 px
 ATROUS_STRIDE = 16  # the map that atrous convolutions read has a sixteenth of the input's side
@@ -20,7 +19,7 @@ class ModelSpec:
     smp_class: its class in segmentation_models_pytorch, or None and
     builder: a function from the number of input channels to a plain ``nn.Module``.
     encoder: the default one; None for a network that takes none.
-    is_stack: it reads the predictions of other models.
+    bases: of a stack: the checkpoints whose predictions it reads if no others are given.
     is_atrous: the rates of its decoder's atrous convolutions are a setting of a run.
     """
 
@@ -28,8 +27,13 @@ class ModelSpec:
     smp_class: str | None = None
     builder: Callable | None = None
     encoder: str | None = None
-    is_stack: bool = False
+    bases: tuple[str, ...] = ()
     is_atrous: bool = False
+
+    @property
+    def is_stack(self) -> bool:
+        """It reads the predictions of other models."""
+        return bool(self.bases)
 
 
 def _unet(in_channels: int):
@@ -54,11 +58,23 @@ MODELS: dict[str, ModelSpec] = {
         encoder="resnet50",
         is_atrous=True,
     ),
+    "deeplabv3plus_efficientnet": ModelSpec(
+        "DeepLabV3+ with an EfficientNet-Lite0 encoder",
+        smp_class="DeepLabV3Plus",
+        encoder="tu-tf_efficientnet_lite0",
+        is_atrous=True,
+    ),
     "unetpp": ModelSpec(
         "U-Net++ that fuses the predictions of other models",
         smp_class="UnetPlusPlus",
         encoder="mobilenet_v2",  # its inputs are near-masks: 6.8 M parameters are enough
-        is_stack=True,
+        bases=("unet_resnet34-bce", "deeplabv3plus-bce"),
+    ),
+    "unetpp_efficientnet": ModelSpec(
+        "U-Net++ that fuses the predictions of the two models with EfficientNet-Lite0",
+        smp_class="UnetPlusPlus",
+        encoder="mobilenet_v2",
+        bases=("unet_efficientnet-bce", "deeplabv3plus_efficientnet-bce"),
     ),
 }
 

@@ -16,7 +16,7 @@ def choices(runs: Path) -> dict:
     """``{"rows": [...]}``: the runs of each checkpoint below ``runs``, best first.
 
     A row has ``checkpoint``, the ``settings`` in which these runs differ, ``validation_dice``, and
-    whether it is ``best``. Runs with a leak and helpers of stacks are passed over. Raises
+    whether it is ``best``. Runs with a leak, and those that watch no fold, are passed over. Raises
     ValueError if no checkpoint has two runs of one fold and seed.
     """
     found, _ = find_checkpoints(runs)
@@ -41,12 +41,12 @@ def settings_text(settings: dict) -> str:
 
 def _is_a_candidate(checkpoint: Checkpoint) -> bool:
     run = checkpoint.settings.run
-    return not (run.leak or run.held_out_block)
+    return run.watch and not run.leak
 
 
 def _of_one_kind(checkpoint: Checkpoint) -> tuple:
     run = checkpoint.settings.run
-    return checkpoint.name, checkpoint.settings.dataset, run.fold, run.seed
+    return checkpoint.name, checkpoint.settings.dataset, run.left_out, run.seed
 
 
 def _validation_dice(checkpoint: Checkpoint) -> float:

@@ -78,7 +78,6 @@ def describe_models(predictors: dict[str, Predictor]) -> dict[str, dict]:
             "init_from": run.init_from,
             "stack_inputs": settings.stack_inputs,
             "bases": [base.name for base in settings.bases],
-            "stack_folds": run.stack_folds if predictor.bases else None,
             "started_from": asdict(settings.started_from) if settings.started_from else None,
             "epochs": settings.epochs_done,
             "total_epochs": settings.total_epochs,

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from brainseg.checkpoints.folder import Checkpoint
 from brainseg.data import notes_of
 from brainseg.data.case import Case, CaseRef, DataError
-from brainseg.data.splits import fold_of, role_of
+from brainseg.data.splits import fold_of
 from brainseg.files import markdown_table, write_json, write_table, write_text
 from brainseg.inference.loading import open_checkpoint
 from brainseg.inference.predictor import Predictor, predict_all
@@ -107,7 +107,7 @@ def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]
         label
         for label, predictor in predictors.items()
         if dataset in predictor.checkpoint.settings.datasets
-        and any(role_of(p, predictor.checkpoint.settings.fold) != "test" for p in patients)
+        and any(fold_of(p) not in predictor.checkpoint.settings.run.unseen_folds for p in patients)
     ]
     if seen:
         notes.append(

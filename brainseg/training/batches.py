@@ -37,8 +37,8 @@ class Batches:
     def augmented(
         self, rows: np.ndarray, seed: int, size: int | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same with seeded augmentation, and some samples as if uploaded alone, in grey, without
-        a sequence or without a skull.
+        """The same with seeded augmentation, and some samples as if uploaded alone, in grey,
+        without a sequence or without a skull.
 
         size: side of what comes out, in pixels; that of the prepared set if it is left out.
         """

@@ -33,12 +33,19 @@ from brainseg.checkpoints.folder import (
 from brainseg.checkpoints.settings import Settings, settings_of
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
-from brainseg.data.splits import FOLDS, slice_roles
+from brainseg.data.splits import slice_roles
 from brainseg.training.batches import Batches
 from brainseg.training.learner import Learner, TrainingError, make_learner
 from brainseg.training.resume import BEST, STATE, Progress, load_state, save_state, save_weights
-from brainseg.training.schedule import epoch_rows, epoch_size, seed_of, set_lr, training_rows
-from brainseg.training.validation import Choice, best_threshold, datasets_of_patients, validate
+from brainseg.training.schedule import epoch_rows, epoch_size, seed_of, set_lr
+from brainseg.training.validation import (
+    COUNTS,
+    Choice,
+    best_threshold,
+    datasets_of_patients,
+    save_counts,
+    validate,
+)
 
 
 class Interrupted(Exception):
@@ -51,8 +58,8 @@ class Interrupted(Exception):
 
 @dataclass(eq=False)
 class _Run:
-    """What the parts of the loop share. rows: of the training slices; share: this process's part
-    of a batch."""
+    """What the parts of the loop share. roles: the slices to train on, watch and test on; share:
+    this process's part of a batch."""
 
     config: Config
     folder: Path
@@ -60,7 +67,6 @@ class _Run:
     learner: Learner
     batches: Batches
     roles: dict[str, np.ndarray]
-    rows: np.ndarray
     progress: Progress
 
     @property
@@ -74,7 +80,7 @@ class _Run:
     @cached_property
     def steps(self) -> int:
         """Of one epoch, as many in each."""
-        rows = epoch_rows(self.config, self.data, self.rows, 0)
+        rows = epoch_rows(self.config, self.data, self.roles["train"], 0)
         return len(rows) // self.config.batch_size
 
 
@@ -101,12 +107,16 @@ def train(
     Raises TrainingError for NaN losses or no usable slices, Interrupted on Ctrl-C.
     """
     settings = settings or settings_of(config)
-    roles = slice_roles(data.patients, config.fold, config.leak)
-    rows = training_rows(config, data, roles["train"])
+    roles = slice_roles(data.patients, config.left_out, config.leak)
+    if not data.tumour[roles["train"]].any():
+        folds = " and ".join(map(str, config.left_out))
+        raise TrainingError(
+            f"No training patient has tumour once fold {folds} is left out: give more patients."
+        )
     learner = make_learner(config, accelerator, initial)
     batches = Batches(config, data, maps, accelerator.device)
     progress = Progress(learner.bare.encoder_source)
-    run = _Run(config, folder, data, learner, batches, roles, rows, progress)
+    run = _Run(config, folder, data, learner, batches, roles, progress)
     if resume and (folder / STATE).is_file() and (folder / BEST).is_file():
         run.progress = load_state(folder / STATE, config, learner)
         accelerator.print(f"resuming after epoch {run.progress.epochs_done}")
@@ -119,7 +129,7 @@ def train(
         )
     try:
         for epoch in range(run.progress.epochs_done, config.epochs):
-            if run.progress.validated_epoch - run.progress.best_epoch >= config.patience:
+            if config.watch and run.progress.unimproved >= config.patience:
                 accelerator.print(f"no better validation Dice for {config.patience} epochs: stop")
                 break
             loss, lr = _train_epoch(run, epoch)
@@ -147,7 +157,8 @@ def _train_epoch(run: _Run, epoch: int) -> tuple[float, float]:
     """All steps of one epoch; returns the mean loss and the last learning rate."""
     config, accelerator, share, steps = run.config, run.accelerator, run.share, run.steps
     torch.manual_seed(seed_of(config.seed, epoch, accelerator.process_index))  # dropout
-    order, size = epoch_rows(config, run.data, run.rows, epoch), epoch_size(config, epoch)
+    order = epoch_rows(config, run.data, run.roles["train"], epoch)
+    size = epoch_size(config, epoch)
     run.learner.model.train()
     losses: list[torch.Tensor] = []
     bar = tqdm(
@@ -171,12 +182,13 @@ def _train_epoch(run: _Run, epoch: int) -> tuple[float, float]:
 
 
 def _validate_epoch(run: _Run, epoch: int) -> dict[str, float]:
-    """Dice on the validation patients at the best threshold, that threshold and, of several data
-    sets, the Dice of each; NaN in epochs that aren't validated."""
+    """Dice on the watched patients at the best threshold, that threshold and, of several data
+    sets, the Dice of each; NaN in epochs that aren't validated, and where nobody is watched."""
     average = run.learner.average.module
     _agree_on_buffers(average)
-    choice = Choice(math.nan, math.nan, {})
-    if epoch % run.config.val_every == 0 or epoch == run.config.epochs - 1:
+    choice = Choice(math.nan, math.nan, {}, 0)
+    is_due = epoch % run.config.val_every == 0 or epoch == run.config.epochs - 1
+    if run.config.watch and is_due:
         choice = _choose(run, average)
     several = run.config.datasets if len(run.config.datasets) > 1 else ()
     dices = {f"val_dice_{name}": choice.by_dataset.get(name, math.nan) for name in several}
@@ -184,7 +196,7 @@ def _validate_epoch(run: _Run, epoch: int) -> dict[str, float]:
 
 
 def _choose(run: _Run, model: torch.nn.Module) -> Choice:
-    """The model's best threshold on the validation patients."""
+    """The model's best threshold on the watched patients."""
     rows = run.roles["val"]
     counts = validate(model, run.config, run.batches, rows, run.accelerator)
     return best_threshold(counts, datasets_of_patients(run.data, rows))
@@ -195,7 +207,7 @@ def _keep(run: _Run, row: dict) -> None:
     progress, is_main = run.progress, run.accelerator.is_main_process
     progress.history.append(row)
     progress.epochs_done = row["epoch"]
-    if row["val_dice"] > progress.best_dice:
+    if row["val_dice"] > progress.best_dice or not run.config.watch:
         progress.best_dice, progress.best_epoch = row["val_dice"], row["epoch"]
         if is_main:
             save_weights(run.folder / BEST, run.learner.average.module)
@@ -204,18 +216,17 @@ def _keep(run: _Run, row: dict) -> None:
 
 
 def _finish(run: _Run, settings: Settings) -> Checkpoint:
-    """Choose the threshold on the validation fold with the weights as stored, and save."""
+    """With the weights as stored, choose the threshold on the watched fold, or count on those left
+    out for other runs to choose theirs by; and save."""
     config, accelerator, model = run.config, run.accelerator, run.learner.bare
     accelerator.wait_for_everyone()
     best = load_file(run.folder / BEST)
     # What is shipped is fp16, so that is what the threshold is chosen for.
     best = {k: v.half().float() if v.is_floating_point() else v for k, v in best.items()}
     model.load_state_dict(best)
-    choice = _choose(run, model)
     patients = {role: len(set(run.data.owners[rows])) for role, rows in run.roles.items()}
     settings = replace(
         settings,
-        threshold=choice.threshold,
         encoder_source=run.progress.encoder_source,
         data_key=run.data.folder.name,
         patients=patients,
@@ -223,16 +234,16 @@ def _finish(run: _Run, settings: Settings) -> Checkpoint:
         best_epoch=run.progress.best_epoch,
         precision=accelerator.mixed_precision,
     )
-    metrics = {
-        "validation": {
-            "fold": (config.fold + 1) % FOLDS,
-            "patients": patients["val"],
-            "mean_dice": choice.dice,
-            "threshold": choice.threshold,
-        }
-    }
-    if len(config.datasets) > 1:
-        metrics["validation"]["by_dataset"] = choice.by_dataset
+    metrics = {}
+    if config.watch:
+        choice = _choose(run, model)
+        settings = replace(settings, threshold=choice.threshold)
+        metrics["validation"] = {"fold": config.watched_fold, **choice.to_json()}
+    else:
+        rows = np.concatenate([run.roles["val"], run.roles["test"]])
+        counts = validate(model, config, run.batches, rows, accelerator)
+        if accelerator.is_main_process:
+            save_counts(run.folder / COUNTS, counts, run.data, rows)
     texts = {METRICS: json.dumps(metrics, indent=2), HISTORY: _csv(run.progress.history)}
     if accelerator.is_main_process:
         save_checkpoint(run.folder, best, architecture_json(model), settings, texts)

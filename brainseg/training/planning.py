@@ -15,7 +15,7 @@ from brainseg.models.specs import MODELS
 class Planned:
     """A run and the runs that it reads, each with its whole configuration.
 
-    helpers: the first base's, one for each block of training patients, then the next base's; none
+    helpers: the first base's, one for each fold the stack is trained on, then the next base's; none
         if the stack is fitted in-sample.
     """
 
@@ -94,12 +94,9 @@ def _base(stack: Config, name: str, runs: Path, asked: dict[Path, Config]) -> Co
 
 
 def _helpers(stack: Config, bases: tuple[Config, ...]) -> tuple[Config, ...]:
-    """For each base as many runs of its like as there are blocks, each without one block."""
+    """For each base and each fold that the stack is trained on a run of the base's like that has
+    seen neither this fold nor the stack's test fold."""
     if stack.leak:
         return ()
-    blocks = range(stack.stack_folds)
-    return tuple(
-        replace(base, held_out_block=(block, stack.stack_folds))
-        for base in bases
-        for block in blocks
-    )
+    pairs = [tuple(sorted((stack.test_fold, fold))) for fold in stack.training_folds]
+    return tuple(replace(base, left_out=pair, watch=False) for base in bases for pair in pairs)

@@ -30,10 +30,10 @@ class Progress:
     history: list[dict] = field(default_factory=list)
 
     @property
-    def validated_epoch(self) -> int:
-        """The last epoch that was validated, 0 if none was."""
+    def unimproved(self) -> int:
+        """Epochs from the best one to the last that was validated."""
         validated = (row["epoch"] for row in self.history if not math.isnan(row["val_dice"]))
-        return max(validated, default=0)
+        return max(validated, default=0) - self.best_epoch
 
 
 def save_weights(path: Path, model) -> None:

@@ -29,6 +29,7 @@ from brainseg.training.provenance import provenance
 from brainseg.training.resume import STATE, read_state_config
 from brainseg.training.stacking import base_maps
 from brainseg.training.start import starting_weights
+from brainseg.training.thresholds import settle
 
 
 @dataclass
@@ -87,6 +88,7 @@ def run_all(
     Raises KeyboardInterrupt after saying what is kept.
     """
     say, asked, failed = place.accelerator.print, set(asked), []
+    needed = list(needed)
     for planned in needed:
         config = planned.config
         if broken := [other for other in planned.reads if other in failed]:
@@ -112,6 +114,7 @@ def run_all(
         except Exception:  # a fault of ours: told in full, and the other runs still go on
             failed.append(config)
             traceback.print_exc()
+    conclude([planned.config for planned in needed], place)
     return failed
 
 
@@ -124,7 +127,7 @@ def run(planned: Planned, place: Workplace) -> Checkpoint:
     config = planned.config
     folder = config.run_folder(place.runs)
     if not place.overwrite and (found := finished(config, folder)):
-        if place.score and config.held_out_block is None and "test" not in found.metrics:
+        if place.score and config.watch and "test" not in found.metrics:
             place.accelerator.print(f"{folder} is finished: scoring it.")
             _describe(found, config, place)
         else:
@@ -145,7 +148,8 @@ def run(planned: Planned, place: Workplace) -> Checkpoint:
 def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkpoint:
     config, accelerator = planned.config, place.accelerator
     resume = _may_continue(config, folder, place)
-    accelerator.print(f"\n=== {config.name} on {config.dataset}, fold {config.fold}, in {folder}")
+    without = " and ".join(map(str, config.left_out))
+    accelerator.print(f"\n=== {config.name} on {config.dataset}, without fold {without}: {folder}")
     accelerator.print(
         f"{accelerator.num_processes} processes, {accelerator.device}, precision "
         f"{accelerator.mixed_precision}"
@@ -200,7 +204,21 @@ def _tracking(accelerator: Accelerator, folder: Path) -> Iterator[None]:
 def _describe(checkpoint: Checkpoint, config: Config, place: Workplace) -> None:
     refs, _ = place.dataset(config)
     if place.accelerator.is_main_process:
-        describe(checkpoint, refs, score=place.score and config.held_out_block is None)
+        describe(checkpoint, refs, score=place.score and config.watch)
+    place.accelerator.wait_for_everyone()
+
+
+def conclude(configs: Iterable[Config], place: Workplace) -> None:
+    """What runs that watch no fold wait for, until all are there: their thresholds, which they
+    choose for one another, and their scores on the fold they leave out."""
+    if place.accelerator.is_main_process:
+        waiting = [config for config in configs if not config.watch]
+        chosen = {checkpoint.settings.run for checkpoint in settle(waiting, place.runs)}
+        for config in dict.fromkeys([*waiting, *chosen]):
+            found = finished(config, config.run_folder(place.runs))
+            if found and place.score and not config.is_helper and "test" not in found.metrics:
+                print(f"scoring {found.folder}")
+                describe(found, place.dataset(config)[0], score=True)
     place.accelerator.wait_for_everyone()
 
 
@@ -218,15 +236,16 @@ def table(configs: Iterable[Config], runs: Path) -> str:
     must be known of the scores."""
     rows, notes = [], {}
     for config in configs:
-        if config.held_out_block:
+        if config.is_helper:
             continue
         figures = ["failed", ""]
         if checkpoint := finished(config, config.run_folder(runs)):
-            validation = checkpoint.metrics["validation"]["mean_dice"]
-            figures = [f"{validation:.3f}", _test_dice(checkpoint)]
+            validation = checkpoint.validation_dice
+            figures = ["" if validation is None else f"{validation:.3f}", _test_dice(checkpoint)]
             notes |= dict.fromkeys(notes_of(config.dataset))
-        rows.append([config.name, config.fold, config.seed, *figures])
-    headings = ["run", "fold", "seed", "validation Dice", "test Dice"]
+        folds = " ".join(map(str, config.left_out))
+        rows.append([config.name, folds, config.seed, *figures])
+    headings = ["run", "left out", "seed", "validation Dice", "test Dice"]
     return "\n".join(["", markdown_table(headings, rows), *notes])
 
 

@@ -11,21 +11,6 @@ import numpy as np
 
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
-from brainseg.data.splits import block_of
-from brainseg.training.learner import TrainingError
-
-
-def training_rows(config: Config, data: PreparedSet, rows: np.ndarray) -> np.ndarray:
-    if config.held_out_block:
-        block, blocks = config.held_out_block
-        # By the id alone, as folds are: patients of one id in two sets fall into the same block.
-        dealt = block_of(data.patients[rows], blocks)
-        rows = np.array([row for row in rows if dealt[data.patients[row]] != block], int)
-    if not data.tumour[rows].any():
-        raise TrainingError(
-            f"No training patient of fold {config.fold} has tumour: give more patients."
-        )
-    return rows
 
 
 def epoch_rows(config: Config, data: PreparedSet, rows: np.ndarray, epoch: int) -> np.ndarray:

@@ -1,8 +1,9 @@
 """What a stack is fitted on: base predictions for patients the predicting base never saw.
 
-For validation and test patients the shipped bases predict. For training patients helpers do: each
-is trained like its base but without one block of the training patients, and predicts that block.
-In use the stack reads the shipped bases.
+For patients whom the bases have not seen, the bases predict, which the stack reads in use. For its
+training patients helpers do: each is trained like its base, but has left out the stack's test fold
+and one other, and predicts that other one. So neither the stack nor what it reads has seen the fold
+that it is tested on.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from brainseg.checkpoints.folder import Checkpoint, load_module
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
-from brainseg.data.splits import block_of, slice_roles
+from brainseg.data.splits import fold_of
 from brainseg.files import replacing, write_text
 from brainseg.training.batches import Batches
 
@@ -32,7 +33,7 @@ def base_maps(
 ) -> np.ndarray:
     """Base probabilities for all slices, float16 (n, bases, size, size), kept in ``folder``.
 
-    helpers: the first base's, one for each block of training patients, then the next base's; none
+    helpers: the first base's, one for each fold the stack is trained on, then the next base's; none
     for a stack that is fitted in-sample.
     """
     sources = " ".join(checkpoint.sha256() for checkpoint in (*bases, *helpers))
@@ -41,21 +42,20 @@ def base_maps(
     if accelerator.is_main_process and not (
         path.is_file() and stamp.is_file() and stamp.read_text() == stamp_text
     ):
-        roles = slice_roles(data.patients, config.fold)
-        # By the id alone, as helpers were: where two sets have an id, both are in one block.
-        dealt = block_of(data.patients[roles["train"]], config.stack_folds)
-        unseen = np.concatenate([roles["val"], roles["test"]])
+        folds = np.array([fold_of(patient) for patient in data.patients])
+        unseen = np.flatnonzero(np.isin(folds, config.left_out))
         if not helpers:  # a leak made on purpose: the bases predict what they were trained on
             unseen = np.arange(len(data.images))
         with replacing(path) as aside:
             maps = np.lib.format.open_memmap(
                 aside, "w+", np.float16, (len(data.images), len(bases), *data.images.shape[1:3])
             )
+            trained = config.training_folds
             for column, base in enumerate(bases):
                 _predict(base, config, data, unseen, maps[:, column], accelerator)
-                own = helpers[column * config.stack_folds :][: config.stack_folds]
-                for block, helper in enumerate(own):
-                    rows = data.rows([p for p, b in dealt.items() if b == block])
+                own = helpers[column * len(trained) :][: len(trained)]
+                for fold, helper in zip(trained, own, strict=bool(helpers)):
+                    rows = np.flatnonzero(folds == fold)
                     _predict(helper, config, data, rows, maps[:, column], accelerator)
             maps.flush()
             del maps

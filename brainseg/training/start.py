@@ -43,12 +43,10 @@ def start_of(config: Config, path: Path) -> Start | None:
         return None
     start = read_checkpoint(path)
     run = start.settings.run
-    is_helper = config.held_out_block is not None
     shared = set(run.datasets) & set(config.datasets)
-    if shared and (is_helper or run.fold != config.fold):
-        kept = "a block of training patients" if is_helper else f"fold {config.fold}"
+    if shared and (seen := sorted(set(config.left_out) - set(run.left_out))):
         raise ConfigError(
-            f"{path} was trained on patients that {config.name} must not see ({kept} is kept "
-            "apart): start from weights of another data set, or of the same fold."
+            f"{path} was trained on patients that {config.name} must not see (fold {seen[0]} is "
+            "left out): start from weights of another data set, or that left out the same folds."
         )
     return Start(start.name, run.dataset, start.settings.total_epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,19 +11,33 @@ from accelerate import Accelerator
 
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
+from brainseg.data.splits import fold_of
+from brainseg.files import replacing
 from brainseg.training.batches import Batches
 
 THRESHOLDS = np.arange(1, 100) / 100
+COUNTS = "counts.npz"
 _BINS = 100
 
 
 class Choice(NamedTuple):
-    """A threshold, the mean over data sets of the mean Dice over their patients there, and that
-    mean of each data set."""
+    """A threshold, the mean over data sets of the mean Dice over their patients there, that mean
+    of each data set, and the number of patients."""
 
     threshold: float
     dice: float
     by_dataset: dict[str, float]
+    patients: int
+
+    def to_json(self) -> dict:
+        """As ``metrics.json`` has it; each data set's Dice only where there are several."""
+        by_dataset = {"by_dataset": self.by_dataset} if len(self.by_dataset) > 1 else {}
+        return {
+            "patients": self.patients,
+            "mean_dice": self.dice,
+            "threshold": self.threshold,
+            **by_dataset,
+        }
 
 
 @torch.inference_mode()
@@ -68,7 +83,23 @@ def best_threshold(counts: np.ndarray, datasets: np.ndarray) -> Choice:
     dice = np.where((THRESHOLDS >= 0.1) & (THRESHOLDS <= 0.9), dice, -1)
     chosen = int(np.argmax(dice))
     found = {name: float(values[chosen]) for name, values in by_dataset.items()}
-    return Choice(float(THRESHOLDS[chosen]), float(dice[chosen]), found)
+    return Choice(float(THRESHOLDS[chosen]), float(dice[chosen]), found, len(counts))
+
+
+def save_counts(path: Path, counts: np.ndarray, data: PreparedSet, rows: np.ndarray) -> None:
+    """Keep what ``validate`` counted on slices ``rows``, with each patient's data set and fold."""
+    _, first = np.unique(data.owners[rows], return_index=True)
+    folds = [fold_of(patient) for patient in data.patients[rows][first]]
+    with replacing(path) as aside, open(aside, "wb") as stream:
+        datasets = data.datasets[rows][first]
+        np.savez_compressed(stream, counts=counts, datasets=datasets, folds=folds)
+
+
+def read_counts(path: Path, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of what ``save_counts`` kept the patients of one fold: counts and data sets."""
+    with np.load(path) as kept:
+        own = kept["folds"] == fold
+        return kept["counts"][own], kept["datasets"][own]
 
 
 def mean_dice(counts: np.ndarray) -> np.ndarray:

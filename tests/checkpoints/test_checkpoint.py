@@ -84,7 +84,7 @@ def no_leftovers(folder):
 def test_every_model_comes_back_with_the_same_outputs(model, tmp_path):
     encoder = None if MODELS[model].encoder is None else "resnet18"
     module = network(model, encoder)
-    channels = 2 if model == "unetpp" else 3
+    channels = 2 if MODELS[model].is_stack else 3
     bases = [{"name": name, "sha256": ""} for name in ("one", "two")] if channels == 2 else []
     saved = write(tmp_path / "it", module, model=model, encoder=encoder, bases=bases)
     back = load_module(read_checkpoint(tmp_path / "it"))

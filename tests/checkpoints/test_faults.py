@@ -78,7 +78,7 @@ def test_short_memory_is_recognised():
 
 
 def test_a_second_process_refuses_the_same_folder(tmp_path):
-    folder = tmp_path / "phantom" / "unet-bce" / "fold0-seed0"
+    folder = tmp_path / "phantom" / "unet-bce" / "without0+1-seed0"
     folder.mkdir(parents=True)
     command = [
         sys.executable, "train.py", "--model", "unet", "--dataset", "phantom", "--runs", tmp_path,

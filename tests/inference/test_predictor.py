@@ -477,7 +477,7 @@ def test_names_that_repeat_are_told_apart_by_their_folders(random_checkpoints, t
 def test_helpers_of_stacks_are_passed_over(random_checkpoints, tmp_path):
     folder = shutil.copytree(random_checkpoints / "unet-bce", tmp_path / "helper")
     config = json.loads((folder / "config.json").read_text())
-    config["brainseg"]["run"]["held_out_block"] = [0, 3]
+    config["brainseg"]["run"] |= {"left_out": [0, 3], "watch": False}
     (folder / "config.json").write_text(json.dumps(config))
     assert load_all(tmp_path) == ({}, [])
 

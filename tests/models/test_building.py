@@ -16,7 +16,8 @@ def parameters(model) -> int:
 
 def test_the_models_are_listed():
     assert list_models() == [
-        "unet", "unet_resnet34", "unet_efficientnet", "deeplabv3plus", "unetpp"
+        "unet", "unet_resnet34", "unet_efficientnet", "deeplabv3plus",
+        "deeplabv3plus_efficientnet", "unetpp", "unetpp_efficientnet",
     ]  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def command(root: Path, runs: str) -> list[str]:
 
 
 def folder(root: Path, runs: str) -> Path:
-    return root / runs / "phantom" / "unet-bce" / "fold0-seed0"
+    return root / runs / "phantom" / "unet-bce" / "without0+1-seed0"
 
 
 def start_and_kill(root: Path, moment: str, after_s: float) -> bool:

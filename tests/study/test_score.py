@@ -75,7 +75,7 @@ def predictors(monkeypatch):
             yield Result(name, "model", found.astype(np.float32), 0.5)
 
     monkeypatch.setattr(evaluation, "predict_all", predict_all)
-    config = Config(model="unet", dataset="made up", fold=3, seed=7)
+    config = Config(model="unet", dataset="made up", left_out=(3,), seed=7)
     settings = settings_of(config)
     return {"model-bce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
 
@@ -268,7 +268,7 @@ def test_a_fold_without_patients_is_an_error(random_checkpoints, tmp_path, capsy
 def test_trained_on_both_is_no_fair_test_of_either(predictors, dataset):
     # "a" is of fold 4, held out here, and "b" of fold 0, which such a run validates on.
     held_out, known = (ref(patient, patient, mask("10")) for patient in "ab")
-    settings = settings_of(Config(model="unet", dataset="lgg+figshare", fold=4))
+    settings = settings_of(Config(model="unet", dataset="lgg+figshare", left_out=(4, 0)))
     both = {"both": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
     assert "Not a fair test of both" in evaluation.note(both, dataset, [held_out, known])
     assert "Not a fair test" not in evaluation.note(both, dataset, [held_out])

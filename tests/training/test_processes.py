@@ -12,6 +12,7 @@ from brainseg.data.phantom import make_case
 from brainseg.inference.loading import load_all
 from brainseg.inference.predictor import predict_all
 from brainseg.inference.results import FUSIONS
+from brainseg.models.specs import MODELS
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ def test_two_processes_train_one_run(tmp_path):
         "--batch-size", 8, "--cpu", "--precision", "no", "--set", "limit_patients=10", "--runs",
         tmp_path / "runs", "--cache", tmp_path / "cache",
     )  # fmt: skip
-    checkpoint = read_checkpoint(tmp_path / "runs/phantom/unet-bce/fold0-seed0")
+    checkpoint = read_checkpoint(tmp_path / "runs/phantom/unet-bce/without0+1-seed0")
     assert checkpoint.settings.epochs_done == 2 and "2 processes" in out
     load_module(checkpoint)
 
@@ -62,7 +63,7 @@ def test_the_grid_on_a_local_ray_of_two_workers(tmp_path):
     pytest.importorskip("ray")
     command = [
         sys.executable, "train.py", "--model", "unet", "unetpp", "--dataset", "phantom", "--size",
-        "32", "--epochs", "1", "--batch-size", "4", "--stack-folds", "2", "--precision", "no",
+        "32", "--epochs", "1", "--batch-size", "4", "--precision", "no",
         "--encoder-weights", "none", "--bases", "unet_resnet34-resnet18-bce", "unet-bce", "--seeds",
         "0", "1", "--set", "limit_patients=10", "--ray", "local", "--runs", str(tmp_path / "runs"),
         "--cache", str(tmp_path / "cache"),
@@ -73,21 +74,21 @@ def test_the_grid_on_a_local_ray_of_two_workers(tmp_path):
     # Both models and the one base that was not asked for, with two seeds each.
     assert len(rows) == 6 and not any("failed" in row for row in rows)
     for seed in (0, 1):
-        stack = read_checkpoint(tmp_path / f"runs/phantom/unetpp-bce/fold0-seed{seed}")
+        stack = read_checkpoint(tmp_path / f"runs/phantom/unetpp-bce/without0+1-seed{seed}")
         assert [base.name for base in stack.bases] == ["unet_resnet34-resnet18-bce", "unet-bce"]
 
 
 def test_the_whole_grid(tmp_path):
-    """All fifteen combinations in one command; each writes a checkpoint that loads."""
+    """Every combination in one command; each writes a checkpoint that loads."""
     command = [
         sys.executable, "train.py", "--model", "all", "--loss", "all", "--dataset", "phantom",
         "--encoder-weights", "none", "--size", "32", "--epochs", "1", "--batch-size", "4",
-        "--stack-folds", "2", "--cpu", "--precision", "no", "--set", "limit_patients=10", "--runs",
+        "--cpu", "--precision", "no", "--set", "limit_patients=10", "--runs",
         str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "all"),
     ]  # fmt: skip
     subprocess.run(command, check=True)
     predictors, skipped = load_all(tmp_path / "all")
-    assert skipped == [] and len(predictors) == 15
+    assert skipped == [] and len(predictors) == 3 * len(MODELS)
     results = list(predict_all(make_case(3, size=64, slices=2).scan, predictors))
-    assert [result.name for result in results[15:]] == list(FUSIONS)
+    assert [result.name for result in results[3 * len(MODELS) :]] == list(FUSIONS)
     assert all(np.isfinite(result.probabilities).all() for result in results)

@@ -15,7 +15,7 @@ from brainseg.checkpoints.settings import Start
 from brainseg.config import Config, ConfigError
 from brainseg.data import DATASETS, phantom
 from brainseg.data.cache import prepared_set
-from brainseg.data.splits import block_of, slice_roles
+from brainseg.data.splits import fold_of
 from brainseg.inference.loading import load_all
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import MODELS
@@ -27,7 +27,7 @@ from brainseg.training.start import start_of
 
 FLAGS = [
     "--dataset", "phantom", "--encoder-weights", "none", "--size", "32", "--epochs", "1",
-    "--batch-size", "4", "--stack-folds", "2", "--cpu", "--set", "limit_patients=10",
+    "--batch-size", "4", "--cpu", "--set", "limit_patients=10",
     "--precision", "no",
 ]  # fmt: skip
 
@@ -55,15 +55,15 @@ def main(tmp_path, *flags) -> int:
 def test_combinations_put_bases_before_stacks():
     pairs = planning.combinations(["unetpp", "unet"], ["all"])
     assert pairs == [(m, loss) for m in ("unet", "unetpp") for loss in ("bce", "dice", "hybrid")]
-    assert len(planning.combinations(["all"], ["all"])) == 15
+    assert len(planning.combinations(["all"], ["all"])) == 3 * len(MODELS)
 
 
 def test_settings_a_model_does_not_have_make_no_second_run():
-    stack = Config("unetpp", stack_inputs="predictions+image", stack_folds=2, bases=("unet-bce",))
+    stack = Config("unetpp", stack_inputs="predictions+image", bases=("unet-bce",))
     for model in ("unet", "unet_resnet34", "unet_efficientnet"):
         assert replace(stack, model=model) == Config(model)
     assert Config("unet", encoder_weights="imagenet") == Config("unet", encoder_weights=None)
-    assert replace(stack, stack_folds=3) != stack
+    assert replace(stack, bases=()) == Config("unetpp", stack_inputs="predictions+image") != stack
 
 
 def test_atrous_rates_are_for_models_that_have_them(tmp_path, capsys):
@@ -95,7 +95,7 @@ def test_names_and_folders():
     assert planning.parse_name(config.name) == ("unetpp", "resnet18", "dice")
     assert planning.parse_name("unet-bce") == ("unet", None, "bce")
     folder = config.run_folder(Path("runs"))
-    assert folder == Path("runs/lgg/unetpp-resnet18-dice/fold0-seed0-image")
+    assert folder == Path("runs/lgg/unetpp-resnet18-dice/without0+1-seed0-image")
     with pytest.raises(ConfigError, match="no checkpoint name"):
         planning.parse_name("resnet-focal")
 
@@ -105,11 +105,12 @@ def test_a_stack_trains_its_missing_bases_first_and_is_found_finished(tmp_path, 
     assert main(tmp_path, "--model", "unetpp", "--out", str(tmp_path / "ck"), *small) == 0
     told = capsys.readouterr().out
     assert "unet-bce is read by a stack: it comes first" in told
-    stack = read_checkpoint(tmp_path / "runs/phantom/unetpp-bce/fold0-seed0")
+    stack = read_checkpoint(tmp_path / "runs/phantom/unetpp-bce/without0+1-seed0")
     assert [base.name for base in stack.bases] == list(small[1:])
     helpers = sorted((tmp_path / "runs/phantom/unet-bce").iterdir())
     assert [h.name for h in helpers] == [
-        "fold0-seed0", "fold0-seed0-without0of2", "fold0-seed0-without1of2",
+        "without0+1-seed0", "without0+2-seed0-unwatched", "without0+3-seed0-unwatched",
+        "without0+4-seed0-unwatched",
     ]  # fmt: skip
     assert {p.name for p in (tmp_path / "ck").iterdir()} == {"unetpp-bce"}
     metrics = json.loads((stack.folder / "metrics.json").read_text())
@@ -123,7 +124,7 @@ def test_a_stack_trains_its_missing_bases_first_and_is_found_finished(tmp_path, 
 
 
 def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
-    """Every training patient is predicted by the helper that never saw it, others by the base."""
+    """Who is trained on is predicted by a network that saw neither them nor the test fold."""
     config = Config(model="unet", encoder_weights=None, dataset="phantom", size=32, epochs=1,
                     batch_size=4)  # fmt: skip
     place = runs.Workplace(
@@ -131,7 +132,7 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     )
     base = runs.run(Planned(config), place)
     data = prepared_set(phantom.load(), 32, tmp_path / "c")
-    stack = Config(model="unetpp", bases=("unet-bce",), stack_folds=2, dataset="phantom", size=32)
+    stack = Config(model="unetpp", bases=("unet-bce",), dataset="phantom", size=32)
     needed = planning.plan([stack], tmp_path / "r")
     planned = needed[stack]
     assert list(needed) == [*planned.reads, stack] and planned.bases == (config,)
@@ -139,13 +140,15 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     folder = tmp_path / "stack"
     maps = stacking.base_maps(stack, [base], helpers, data, place.accelerator, folder)
     assert maps.shape == (len(data.images), 1, 32, 32)
-    roles = {k: sorted(set(data.patients[v])) for k, v in slice_roles(data.patients, 0).items()}
-    dealt = block_of(roles["train"], 2)
+    pairs = [helper.settings.run.left_out for helper in helpers]
+    assert pairs == [(0, 2), (0, 3), (0, 4)] and not any(h.settings.run.watch for h in helpers)
     from brainseg.inference.predictor import Predictor
     from brainseg.scans.preprocessing import Prepared
 
-    for patient in [*roles["train"][:2], roles["val"][0], roles["test"][0]]:
-        expert = helpers[dealt[patient]] if patient in dealt else base
+    experts = [base, base, *helpers]
+    for fold in range(5):
+        patient = next(p for p in data.patients if fold_of(p) == fold)
+        expert = experts[fold]
         rows = data.rows([patient])
         prepared = Prepared(data.images[rows], data.statistics[rows], data.slice_statistics[rows])
         expected = Predictor(expert).probabilities(prepared, [])
@@ -172,13 +175,13 @@ def test_another_configuration_is_not_replaced_without_overwrite(tmp_path, capsy
     assert main(tmp_path, "--model", "unet", "--lr", "0.01") == 1
     assert "lr 0.01 instead of 0.0006): --overwrite replaces it" in capsys.readouterr().err
     assert main(tmp_path, "--model", "unet", "--lr", "0.01", "--overwrite") == 0
-    run = read_checkpoint(tmp_path / "runs/phantom/unet-bce/fold0-seed0").settings.run
+    run = read_checkpoint(tmp_path / "runs/phantom/unet-bce/without0+1-seed0").settings.run
     assert run.lr == 0.01
 
 
 def test_config_repeats_a_run(tmp_path):
     assert main(tmp_path, "--model", "unet", "--loss", "hybrid", "--lr", "0.002") == 0
-    config = tmp_path / "runs/phantom/unet-hybrid/fold0-seed0/config.json"
+    config = tmp_path / "runs/phantom/unet-hybrid/without0+1-seed0/config.json"
     (again,) = train.resolve(train.parse(["--config", str(config)]))
     assert read_checkpoint(config.parent).settings.run == again
     text = json.loads(config.read_text())
@@ -200,22 +203,23 @@ def test_rare_settings():
 
 
 def test_seeds_and_folds(tmp_path):
-    flags = ["--model", "unet", "--loss", "bce", "dice", "--seeds", "0", "1", "--folds", "all"]
+    flags = ["--model", "unet", "--loss", "bce", "dice", "--seeds", "0", "1"]
+    flags += ["--left-out", "all"]
     configs = train.resolve(train.parse(flags))
     assert len(configs) == 20 == len({c.run_folder(tmp_path) for c in configs})
-    assert {(c.fold, c.seed) for c in configs} == {(f, s) for f in range(5) for s in (0, 1)}
-    with pytest.raises(ConfigError, match="--out goes with one fold and one seed"):
+    assert {(c.left_out, c.seed) for c in configs} == {((f,), s) for f in range(5) for s in (0, 1)}
+    with pytest.raises(ConfigError, match="--out goes with one run of a model and one seed"):
         train.resolve(train.parse([*flags, "--out", str(tmp_path)]))
 
 
 def test_init_from_starts_from_the_given_weights(tmp_path, capsys):
     assert main(tmp_path, "--model", "unet") == 0
-    start = tmp_path / "runs/phantom/unet-bce/fold0-seed0"
+    start = tmp_path / "runs/phantom/unet-bce/without0+1-seed0"
     flags = ("--model", "unet", "--loss", "hybrid", "--lr", "1e-12", "--init-from", str(start))
     assert main(tmp_path, *flags) == 0
     (folder,) = (tmp_path / "runs/phantom/unet-hybrid").iterdir()
     done = read_checkpoint(folder)
-    assert folder.name == f"fold0-seed0-from-{read_checkpoint(start).sha256()[:8]}"
+    assert folder.name == f"without0+1-seed0-from-{read_checkpoint(start).sha256()[:8]}"
     one, other = load_module(read_checkpoint(start)), load_module(done)
     for (key, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
         np.testing.assert_allclose(a.detach(), b.detach(), atol=1e-4, err_msg=key)
@@ -223,7 +227,7 @@ def test_init_from_starts_from_the_given_weights(tmp_path, capsys):
 
 def test_init_from_remembers_the_start_and_refuses_one_that_knows_too_much(tmp_path, capsys):
     assert main(tmp_path, "--model", "unet") == 0
-    start = tmp_path / "runs/phantom/unet-bce/fold0-seed0"
+    start = tmp_path / "runs/phantom/unet-bce/without0+1-seed0"
     flags = ("--model", "unet", "--loss", "hybrid", "--init-from", str(start))
     assert main(tmp_path, *flags) == 0
     (folder,) = (tmp_path / "runs/phantom/unet-hybrid").iterdir()
@@ -233,12 +237,13 @@ def test_init_from_remembers_the_start_and_refuses_one_that_knows_too_much(tmp_p
     assert done.settings.total_epochs == first + done.settings.epochs_done
     assert f"unet-bce after {first} epochs" in (folder / "README.md").read_text()
 
-    # It was trained on patients of fold 1, and a helper's block is of its own training patients.
-    assert main(tmp_path, *flags, "--folds", "1") == 1
-    assert "fold 1 is kept apart" in capsys.readouterr().err
-    helper = replace(done.settings.run, held_out_block=(0, 2))
-    with pytest.raises(ConfigError, match="a block of training patients is kept apart"):
+    # It was trained on patients of fold 2.
+    assert main(tmp_path, *flags, "--left-out", "1", "2") == 1
+    assert "fold 2 is left out" in capsys.readouterr().err
+    helper = replace(done.settings.run, left_out=(0, 2), watch=False)
+    with pytest.raises(ConfigError, match="fold 2 is left out"):
         start_of(helper, start)
+    assert start_of(replace(helper, left_out=(0, 1)), start)
 
 
 def test_encoder_with_unet_is_refused_in_a_sentence(tmp_path, capsys):
@@ -265,7 +270,7 @@ def test_help_is_quick_and_imports_no_torch():
 
 
 def test_test_scores_can_be_left_for_later(tmp_path, capsys):
-    folder = tmp_path / "runs/phantom/unet-bce/fold0-seed0"
+    folder = tmp_path / "runs/phantom/unet-bce/without0+1-seed0"
     assert main(tmp_path, "--model", "unet", "--no-test") == 0
     assert "test" not in json.loads((folder / "metrics.json").read_text())
     weights = (folder / "model.safetensors").read_bytes()

@@ -27,7 +27,7 @@ def run(tmp_path):
 def test_what_was_trained_is_pushed(hub, run, tmp_path):
     hub.fail("POST", "/commit/", status=503)
     assert run("--push-to-hub", REPO, "--private") == 1  # trained, and not pushed
-    folder = tmp_path / "runs" / "phantom" / "unet-bce" / "fold0-seed0"
+    folder = tmp_path / "runs" / "phantom" / "unet-bce" / "without0+1-seed0"
     trained = read_checkpoint(folder)
     hub.faults.clear()
     assert run("--push-to-hub", REPO, "--private") == 0  # finished already, and pushed now
@@ -40,7 +40,7 @@ def test_a_failed_push_says_how_to_do_it_later(hub, run, tmp_path, capsys):
     hub.fail("POST", "/preupload/", status=403)
     assert run("--push-to-hub", REPO) == 1
     said = capsys.readouterr().err
-    folder = tmp_path / "runs" / "phantom" / "unet-bce" / "fold0-seed0"
+    folder = tmp_path / "runs" / "phantom" / "unet-bce" / "without0+1-seed0"
     assert f"python -m brainseg push {folder} {REPO}" in said and "(403)" in said
 
 

@@ -1,0 +1,82 @@
+"""The thresholds of runs that watch no fold, chosen by what other runs predict for other patients.
+
+A run that leaves out fold k can't choose its own on fold k, which it is tested on. The runs of the
+same recipe that leave out k and one other fold j have seen neither, so what they find on fold j
+stands for it. Where these are not there, runs that leave out j alone serve: they had seen fold k,
+and that one number passes through them is said in the model card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from brainseg.checkpoints.card import model_card
+from brainseg.checkpoints.folder import (
+    CARD,
+    METRICS,
+    Checkpoint,
+    read_checkpoint,
+    replace_settings,
+)
+from brainseg.config import Config
+from brainseg.data.splits import FOLDS
+from brainseg.files import write_json, write_text
+from brainseg.training.planning import finished
+from brainseg.training.validation import COUNTS, Choice, best_threshold, read_counts
+
+
+def settle(configs: Iterable[Config], runs: Path) -> list[Checkpoint]:
+    """Choose the thresholds of finished runs for which the runs it takes are there, of ``configs``
+    and of those for their other folds; returns the checkpoints whose threshold is another now.
+
+    Their test scores, which another threshold changes, are taken out of ``metrics.json``.
+    """
+    alone = [config for config in configs if len(config.left_out) == 1 or config.is_helper]
+    kinds = dict.fromkeys(replace(config, left_out=(0,)) for config in alone)
+    every = (replace(kind, left_out=(fold,)) for kind in kinds for fold in range(FOLDS))
+    return [checkpoint for config in every if (checkpoint := _settle(config, runs))]
+
+
+def _settle(config: Config, runs: Path) -> Checkpoint | None:
+    checkpoint = finished(config, config.run_folder(runs))
+    if checkpoint is None:
+        return None
+    for is_unseen, others in _candidates(config):
+        folders = {fold: other.run_folder(runs) for fold, other in others.items()}
+        if all((folders[f] / COUNTS).is_file() and finished(others[f], folders[f]) for f in others):
+            kept = [read_counts(folder / COUNTS, fold) for fold, folder in folders.items()]
+            counts, datasets = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+            choice = best_threshold(counts, datasets)
+            return _write(checkpoint, choice, sorted(others), is_unseen)
+    return None
+
+
+def _candidates(config: Config) -> Iterator[tuple[bool, dict[int, Config]]]:
+    """Runs by the fold that they speak for, and whether they leave this one's test fold unseen."""
+    (own,) = config.left_out
+    others = [fold for fold in range(FOLDS) if fold != own]
+    pairs = {fold: tuple(sorted((own, fold))) for fold in others}
+    yield True, {f: replace(config, left_out=pair, watch=False) for f, pair in pairs.items()}
+    yield False, {fold: replace(config, left_out=(fold,)) for fold in others}
+
+
+def _write(
+    checkpoint: Checkpoint, choice: Choice, folds: list[int], is_unseen: bool
+) -> Checkpoint | None:
+    """Put a choice into a checkpoint's files; None if it is the one there already."""
+    metrics = checkpoint.metrics
+    chosen = {"folds": folds, "unseen": is_unseen, **choice.to_json()}
+    if metrics.get("validation") == chosen:
+        return None
+    is_other = checkpoint.settings.threshold != choice.threshold
+    metrics = {k: v for k, v in metrics.items() if not (is_other and k.startswith("test"))}
+    metrics["validation"] = chosen
+    settings = replace(checkpoint.settings, threshold=choice.threshold)
+    replace_settings(checkpoint, settings)
+    write_json(checkpoint.folder / METRICS, metrics, indent=2)
+    write_text(checkpoint.folder / CARD, model_card(settings, metrics))
+    return read_checkpoint(checkpoint.folder)

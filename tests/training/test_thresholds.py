@@ -1,0 +1,135 @@
+"""Thresholds that runs choose for one another, against choices worked out from their counts."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import train as train_command
+from brainseg.checkpoints.folder import read_checkpoint
+from brainseg.config import Config, ConfigError
+from brainseg.data import phantom
+from brainseg.data.splits import fold_of
+from brainseg.models.specs import MODELS
+from brainseg.models.unet import UNet
+from brainseg.training.thresholds import settle
+from brainseg.training.validation import COUNTS, THRESHOLDS, best_threshold, read_counts
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    load, narrow = phantom.load, replace(MODELS["unet"], builder=lambda n: UNet(n, 8))
+    monkeypatch.setattr(
+        phantom, "load", lambda path=None: load(path, patients=12, size=32, slices=6)
+    )
+    monkeypatch.setitem(MODELS, "unet", narrow)
+
+
+def main(tmp_path, *flags) -> int:
+    return train_command.main([
+        "--model", "unet", "--dataset", "phantom", "--size", "32", "--epochs", "1",
+        "--batch-size", "4", "--cpu", "--precision", "no", "--runs", str(tmp_path / "runs"),
+        "--cache", str(tmp_path / "cache"), *flags,
+    ])  # fmt: skip
+
+
+def runs_of(tmp_path):
+    return {path.name: path for path in (tmp_path / "runs/phantom/unet-bce").iterdir()}
+
+
+def chosen(folders):
+    """The threshold that the counts of these folders, by fold, ask for."""
+    kept = [read_counts(folder / COUNTS, fold) for fold, folder in folders.items()]
+    counts, datasets = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    assert len(counts) == sum(fold_of(f"phantom_{n:04d}") in folders for n in range(12))
+    return best_threshold(counts, datasets)
+
+
+def test_a_run_alone_has_a_stand_in(tmp_path):
+    assert main(tmp_path, "--left-out", "3") == 0
+    (run,) = runs_of(tmp_path).values()
+    checkpoint = read_checkpoint(run)
+    assert checkpoint.settings.threshold == 0.5 and "validation" not in checkpoint.metrics
+    assert checkpoint.metrics["test"]["fold"] == 3
+    assert checkpoint.settings.patients["val"] == 0
+    card = (run / "README.md").read_text()
+    assert "The threshold of 0.5 stands in" in card and "to validate on" not in card
+    assert "kept as they ended" in card
+
+
+def test_five_runs_choose_for_one_another_and_pairs_are_preferred(tmp_path, capsys):
+    assert main(tmp_path, "--left-out", "all") == 0
+    folders = runs_of(tmp_path)
+    assert sorted(folders) == [f"without{fold}-seed0" for fold in range(5)]
+    for own in range(5):
+        checkpoint = read_checkpoint(folders[f"without{own}-seed0"])
+        others = {f: folders[f"without{f}-seed0"] for f in range(5) if f != own}
+        expected = chosen(others)
+        assert checkpoint.settings.threshold == expected.threshold
+        assert checkpoint.metrics["validation"] == {
+            "folds": list(others), "unseen": False, **expected.to_json(),
+        }  # fmt: skip
+        assert {"test", "test_slicewise"} <= checkpoint.metrics.keys()
+        card = (checkpoint.folder / "README.md").read_text()
+        assert f"which had seen fold {own}; threshold {expected.threshold:.2f}" in card
+
+    capsys.readouterr()
+    for fold in range(1, 5):
+        flags = ["--left-out", "0", str(fold), "--set", "watch=false"]
+        assert main(tmp_path, *flags) == 0
+    folders = runs_of(tmp_path)
+    pairs = {f: folders[f"without0+{f}-seed0-unwatched"] for f in range(1, 5)}
+    first = read_checkpoint(folders["without0-seed0"])
+    assert first.metrics["validation"]["unseen"] is True
+    assert first.settings.threshold == chosen(pairs).threshold
+    assert "which had seen" not in (first.folder / "README.md").read_text()
+    assert not read_checkpoint(folders["without1-seed0"]).metrics["validation"]["unseen"]
+    for pair in pairs.values():  # there for others: not scored, and no threshold of its own
+        assert not {"test", "validation"} & json.loads((pair / "metrics.json").read_text()).keys()
+
+
+def test_another_threshold_takes_the_test_scores_with_it(tmp_path):
+    assert main(tmp_path, "--left-out", "all") == 0
+    folder = runs_of(tmp_path)["without2-seed0"]
+    before = read_checkpoint(folder)
+    config = before.settings.run
+    assert settle([config], tmp_path / "runs") == []  # nothing is new
+
+    counts = np.zeros((2, 2, 100), int)  # what others find now asks for 0.7
+    counts[:, 1, 70:] = 1
+    counts[:, 0, :70] = 1
+    for fold in (0, 1, 3, 4):
+        other = runs_of(tmp_path)[f"without{fold}-seed0"]
+        with open(other / COUNTS, "wb") as stream:
+            np.savez(stream, counts=counts, datasets=["phantom"] * 2, folds=[fold] * 2)
+    changed = settle([config], tmp_path / "runs")
+    after = read_checkpoint(folder)
+    assert folder in [checkpoint.folder for checkpoint in changed]
+    assert THRESHOLDS[after.settings.threshold == THRESHOLDS][0] == 0.7
+    assert "test" not in after.metrics and after.metrics["validation"]["mean_dice"] == 1.0
+    assert after.settings == replace(before.settings, threshold=after.settings.threshold)
+    assert after.sha256() == before.sha256()
+    assert main(tmp_path, "--left-out", "2") == 0  # scores it again
+    assert "test" in read_checkpoint(folder).metrics
+
+
+def test_an_unwatched_run_keeps_what_its_last_epoch_left(tmp_path):
+    assert main(tmp_path, "--left-out", "0", "--epochs", "2") == 0
+    settings = read_checkpoint(runs_of(tmp_path)["without0-seed0"]).settings
+    assert (settings.best_epoch, settings.epochs_done) == (2, 2)
+
+
+def test_what_can_be_left_out():
+    for wrong in ((), (0, 0), (5,), (0, 1, 2), (True,), [0, 1]):
+        with pytest.raises(ConfigError, match="left_out"):
+            Config("unet", left_out=wrong)
+    one, pair = Config("unet", left_out=(2,)), Config("unet", left_out=(2, 4), watch=False)
+    assert (one.test_fold, one.watched_fold, one.is_helper) == (2, None, False)
+    assert (pair.test_fold, pair.watched_fold, pair.is_helper) == (2, None, True)
+    assert (one.unseen_folds, pair.unseen_folds) == ((2,), (2, 4))
+    watched = Config("unet", left_out=(4, 0))
+    assert (watched.test_fold, watched.watched_fold, watched.unseen_folds) == (4, 0, (4,))
+    assert watched.training_folds == (1, 2, 3)
+    with pytest.raises(ConfigError, match="none where no fold is watched"):
+        replace(one, leak="slices")
