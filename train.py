@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 from brainseg.config import DATA, HOW, WHAT, Config, ConfigError, from_json
@@ -15,29 +17,23 @@ from brainseg.models.specs import MODELS
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """What is to be trained, see ``add_wishes``, and how: runs and hardware."""
     parser = argparse.ArgumentParser(
         description="Train brain-tumour segmentation models on MRI.",
         epilog="Examples: train.py --model unet --loss bce --data DIR | "
-        "train.py --model all --loss all --dataset phantom --encoder-weights none",
+        "train.py --model all --loss all --dataset phantom --encoder-weights none | "
+        "train.py --plan docs/study/plan.toml --data LGG_DIR FIGSHARE_DIR",
     )
-    groups = {name: parser.add_argument_group(name) for name in (WHAT, DATA, HOW)}
-    by_set = add_settings(groups)
-
+    groups = add_wishes(parser)
     add = groups[WHAT].add_argument
     add("--init-from", type=Path, metavar="CHECKPOINT", help="folder or file of weights to start "
         "from; tensors that don't fit are left out")  # fmt: skip
+    add("--plan", type=Path, metavar="FILE", help="train what a plan says, stage by stage; of the "
+        "flags that say what is trained only --data goes with it")  # fmt: skip
+    add("--stage", nargs="+", metavar="NAME", help="these stages of the plan (default: all)")
     add = groups[DATA].add_argument
     add("--data", type=Path, nargs="+", metavar="DIR", help="its folder; of several data sets one "
         "for each, or one for all (default: $BRAINSEG_DATA or data/)")  # fmt: skip
-    add("--left-out", nargs="+", choices=(*"01234", "all"), metavar="K", help="folds of "
-        "patients not trained on: the first is tested, a second, if there is one, chooses epoch "
-        "and threshold; all: five runs, each without one fold (default: 0 1)")  # fmt: skip
-    add = groups[HOW].add_argument
-    add("--seeds", nargs="+", type=int, metavar="N", help="of every random choice; one or several "
-        "(default: 0)")  # fmt: skip
-    add("--set", nargs="+", metavar="KEY=VALUE", default=[],
-        help=f"any other setting of a run: {by_set}")  # fmt: skip
-
     add = parser.add_argument_group("runs and hardware").add_argument
     add("--runs", type=Path, metavar="DIR", default=Path("runs"),
         help="where runs live (default: runs)")  # fmt: skip
@@ -60,9 +56,23 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "or local to start one here)")  # fmt: skip
     add("--track", choices=("none", "tensorboard", "trackio"), default="none",
         help="log the epochs")  # fmt: skip
-    args = parser.parse_args(argv)
-    args.dataset = args.dataset and "+".join(args.dataset)
-    return args
+    return parser.parse_args(argv)
+
+
+def add_wishes(parser: argparse.ArgumentParser) -> dict:
+    """The flags that say what is to be trained; returns their groups."""
+    groups = {name: parser.add_argument_group(name) for name in (WHAT, DATA, HOW)}
+    by_set = add_settings(groups)
+    add = groups[DATA].add_argument
+    add("--left-out", nargs="+", choices=(*"01234", "all"), metavar="K", help="folds of "
+        "patients not trained on: the first is tested, a second, if there is one, chooses epoch "
+        "and threshold; all: five runs, each without one fold (default: 0 1)")  # fmt: skip
+    add = groups[HOW].add_argument
+    add("--seeds", nargs="+", type=int, metavar="N", help="of every random choice; one or several "
+        "(default: 0)")  # fmt: skip
+    add("--set", nargs="+", metavar="KEY=VALUE", default=[],
+        help=f"any other setting of a run: {by_set}")  # fmt: skip
+    return groups
 
 
 def add_settings(groups: dict) -> str:
@@ -91,11 +101,78 @@ def add_settings(groups: dict) -> str:
 
 def resolve(args: argparse.Namespace) -> list[Config]:
     """The configurations the command line asks for, bases before stacks."""
+    if args.plan:
+        return resolve_plan(args)
+    if args.stage:
+        raise ConfigError(f"--stage {args.stage[0]} is of a plan: give --plan FILE too.")
     base = read_config(args.config) if args.config else Config()
+    if args.init_from:
+        from brainseg.files import sha256
+        from brainseg.training.start import weights_file
+
+        base = dataclasses.replace(base, init_from=sha256(weights_file(args.init_from)))
+    configs = wanted(args, base)
+    for flag, target in (("--out", args.out), ("--push-to-hub", args.push_to_hub)):
+        if target and len({(config.left_out, config.seed) for config in configs}) > 1:
+            raise ConfigError(
+                f"{flag} goes with one run of a model and one seed: the others would replace it."
+            )
+    return configs
+
+
+def resolve_plan(args: argparse.Namespace) -> list[Config]:
+    """The configurations of a plan's stages, in its order.
+
+    A plan is TOML: ``common``, flags of every run, and tables ``[[stage]]`` with a ``name`` and
+    ``runs``, each the flags of one command of train.py that say what is to be trained.
+    """
+    for name, default in vars(wishes("", "")).items():
+        if getattr(args, name) != default:
+            flag = name.replace("_", "-")
+            raise ConfigError(f"--{flag} does not go with --plan, which says what is trained.")
+    for name in ("init_from", "config", "out", "push_to_hub"):
+        if getattr(args, name):
+            raise ConfigError(f"--{name.replace('_', '-')} does not go with --plan: leave it out.")
+    try:
+        plan = tomllib.loads(args.plan.read_text(encoding="utf-8"))
+        stages = {stage["name"]: stage["runs"] for stage in plan["stage"]}
+        common = plan.get("common", "")
+        lines = [(name, f"{common} {line}") for name, runs in stages.items() for line in runs]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"--plan {args.plan} can't be read ({error}): expected TOML with [[stage]] tables of a "
+            "name and a list of runs."
+        ) from error
+    if unknown := sorted(set(args.stage or ()) - set(stages)):
+        raise ConfigError(f"--stage {unknown[0]}: {args.plan} has {', '.join(stages)}.")
+    return [
+        config
+        for name, line in lines
+        if not args.stage or name in args.stage
+        for config in wanted(wishes(line, f"{args.plan}, stage {name}: {line.strip()}"), Config())
+    ]
+
+
+def wishes(line: str, where: str) -> argparse.Namespace:
+    """What a line of flags in a plan says is to be trained."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_wishes(parser)
+
+    def refuse(message: str) -> None:
+        raise ConfigError(f"{where}: {message}.")
+
+    parser.error = refuse
+    return parser.parse_args(shlex.split(line))
+
+
+def wanted(args: argparse.Namespace, base: Config) -> list[Config]:
+    """A configuration for each combination of what is given, ``base`` where nothing is."""
     known = base.to_json()
     given = {k: v for k, v in vars(args).items() if k in known and v is not None}
-    for model_or_loss in ("model", "loss"):
-        given.pop(model_or_loss, None)
+    for key in ("model", "loss", "init_from"):
+        given.pop(key, None)
+    if args.dataset:
+        given["dataset"] = "+".join(args.dataset)
     if given.get("encoder_weights") == "none":
         given["encoder_weights"] = None
     for setting in args.set:
@@ -106,11 +183,6 @@ def resolve(args: argparse.Namespace) -> list[Config]:
             raise ConfigError(
                 f"--set {setting}: expected KEY=NUMBER, as weight_decay=0.01."
             ) from error
-    if args.init_from:
-        from brainseg.files import sha256
-        from brainseg.training.start import weights_file
-
-        given["init_from"] = sha256(weights_file(args.init_from))
     from brainseg.training.planning import combinations
 
     chosen = combinations(args.model or [base.model], args.loss or [base.loss])
@@ -119,17 +191,10 @@ def resolve(args: argparse.Namespace) -> list[Config]:
     if args.atrous_rates and not any(MODELS[model].is_atrous for model, _ in chosen):
         with_them = " or ".join(name for name, spec in MODELS.items() if spec.is_atrous)
         raise ConfigError(f"--atrous-rates goes with {with_them}: no other model has them.")
-    folds = folds_of(args.left_out) if args.left_out else [base.left_out]
-    seeds = args.seeds or [base.seed]
-    for flag, target in (("--out", args.out), ("--push-to-hub", args.push_to_hub)):
-        if target and len(folds) * len(seeds) > 1:
-            raise ConfigError(
-                f"{flag} goes with one run of a model and one seed: the others would replace it."
-            )
     return [
         from_json({**known, **given, "model": m, "loss": loss, "left_out": left_out, "seed": seed})
-        for left_out in folds
-        for seed in seeds
+        for left_out in (folds_of(args.left_out) if args.left_out else [base.left_out])
+        for seed in args.seeds or [base.seed]
         for m, loss in chosen
     ]
 

@@ -76,7 +76,8 @@ class Config:
         "epoch (default: all)", group=DATA, nargs="+", metavar="SHARE", type=float)  # fmt: skip
     limit_patients: int | None = _setting(None, "only the first so many patients of each data set")
     left_out: tuple[int, ...] = (0, 1)  # folds not trained on: one is tested, a second watched
-    watch: bool = True  # the second: its best epoch is kept; else the weights at the end
+    watch: bool = _setting(True, "whether the second fold left out chooses epoch and threshold; "
+        "the weights are those at the end if not")  # fmt: skip
     size: int = _setting(192, "side of the square network input", group=DATA, metavar="PIXELS")
     small_share: float = _setting(0.0, "of the epochs, the first ones, at two thirds of the size")
     epochs: int = _setting(30, "every tumour slice once an epoch", group=HOW, metavar="N")

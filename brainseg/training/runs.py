@@ -26,8 +26,8 @@ from brainseg.training.learner import TrainingError
 from brainseg.training.loop import Interrupted, train
 from brainseg.training.planning import Planned, finished
 from brainseg.training.provenance import provenance
-from brainseg.training.resume import STATE, read_state_config
-from brainseg.training.stacking import base_maps
+from brainseg.training.resume import BEST, STATE, read_state_config
+from brainseg.training.stacking import MAPS, STAMP, base_maps
 from brainseg.training.start import starting_weights
 from brainseg.training.thresholds import settle
 
@@ -184,6 +184,11 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
             track=lambda row: accelerator.log(row, step=row["epoch"]),
         )
     _describe(checkpoint, config, place)
+    if accelerator.is_main_process:
+        for name in (STATE, BEST, MAPS, STAMP):  # what only an unfinished run needs
+            (folder / name).unlink(missing_ok=True)
+        settle([config], place.runs)
+    accelerator.wait_for_everyone()
     return checkpoint
 
 

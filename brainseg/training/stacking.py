@@ -22,6 +22,8 @@ from brainseg.data.splits import fold_of
 from brainseg.files import replacing, write_text
 from brainseg.training.batches import Batches
 
+MAPS, STAMP = "base_maps.npy", "base_maps.txt"
+
 
 def base_maps(
     config: Config,
@@ -37,7 +39,7 @@ def base_maps(
     for a stack that is fitted in-sample.
     """
     sources = " ".join(checkpoint.sha256() for checkpoint in (*bases, *helpers))
-    path, stamp = folder / "base_maps.npy", folder / "base_maps.txt"
+    path, stamp = folder / MAPS, folder / STAMP
     stamp_text = f"{data.folder.name} {sources}"
     if accelerator.is_main_process and not (
         path.is_file() and stamp.is_file() and stamp.read_text() == stamp_text

@@ -1,0 +1,96 @@
+"""Plans: files that say what is trained, stage by stage."""
+
+from pathlib import Path
+
+import pytest
+
+import train
+from brainseg.config import ConfigError
+from brainseg.training.planning import plan
+
+STUDY = Path(__file__).parents[2] / "docs/study/plan.toml"
+TWO_STAGES = """
+common = "--dataset phantom --epochs 3 --set ema=0"
+[[stage]]
+name = "first"
+runs = ["--model unet --loss bce hybrid --left-out all", "--model unet --left-out 0 1"]
+[[stage]]
+name = "second"
+why = "later"
+runs = ["--model unet --loss dice --lr 0.01 --seeds 4"]
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text(TWO_STAGES)
+    return path
+
+
+def resolve(*flags):
+    return train.resolve(train.parse([str(flag) for flag in flags]))
+
+
+def test_a_plan_is_what_its_lines_would_be_as_commands(written):
+    common = ("--dataset", "phantom", "--epochs", 3, "--set", "ema=0")
+    first = [
+        *resolve(*common, "--model", "unet", "--loss", "bce", "hybrid", "--left-out", "all"),
+        *resolve(*common, "--model", "unet", "--left-out", "0", "1"),
+    ]
+    second = resolve(*common, "--model", "unet", "--loss", "dice", "--lr", 0.01, "--seeds", 4)
+    assert len(first) == 11 and all(c.epochs == 3 and c.ema == 0 for c in first)
+    assert resolve("--plan", written) == first + second
+    assert resolve("--plan", written, "--stage", "second") == second
+    assert resolve("--plan", written, "--data", "anywhere", "--runs", "here") == first + second
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--model", "unet"], "--model does not go with --plan"),
+        (["--left-out", "3"], "--left-out does not go with --plan"),
+        (["--set", "ema=0"], "--set does not go with --plan"),
+        (["--out", "here"], "--out does not go with --plan"),
+        (["--stage", "third"], "--stage third: .*plan.toml has first, second"),
+    ],
+)
+def test_what_a_plan_says_is_not_said_again(written, flags, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        resolve("--plan", written, *flags)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[[stage]", "can't be read"),
+        ("common = 1", "can't be read"),
+        ("[[stage]]\nname = 'a'\nruns = ['--model resnet']", "stage a: --model resnet: .*invalid"),
+        ("[[stage]]\nname = 'a'\nruns = ['--data here']", "stage a: --data here: unrecognized"),
+        ("[[stage]]\nname = 'a'\nruns = ['--lr 0']", "lr is 0"),
+    ],
+)
+def test_a_wrong_plan_is_refused_in_a_sentence(tmp_path, text, sentence, capsys):
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        resolve("--plan", path)
+    assert train.main(["--plan", str(path)]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="can't be read"):
+        resolve("--plan", tmp_path / "missing.toml")
+    with pytest.raises(ConfigError, match="give --plan FILE too"):
+        resolve("--stage", "a")
+
+
+def test_the_studys_plan(tmp_path):
+    """One recipe for everything that is compared, and no run in another's folder."""
+    configs = resolve("--plan", STUDY)
+    needed = plan(configs, tmp_path)
+    folders = [config.run_folder(tmp_path) for config in needed]
+    assert len(set(folders)) == len(folders)
+    family = [c for c in resolve("--plan", STUDY, "--stage", "a") if not c.is_stack]
+    assert {(c.lr, c.epochs, c.dataset, c.size) for c in family} == {
+        (family[0].lr, family[0].epochs, family[0].dataset, family[0].size)
+    }
+    assert {c.left_out for c in family} == {(fold,) for fold in range(5)}
