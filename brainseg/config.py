@@ -12,9 +12,12 @@ from brainseg.data.splits import FOLDS
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import (
     ATROUS_RATES,
+    CORRECTION,
+    MASK,
     MODELS,
     PREDICTIONS,
     STACK_INPUTS,
+    STACK_OUTPUTS,
     WITH_IMAGE,
     atrous_warning,
     reads_image,
@@ -24,7 +27,12 @@ LEAKS = ("slices", "in-sample")  # mistakes made on purpose, see data/splits.py
 # Keys of older configurations that no longer decide anything, or are said otherwise now.
 DROPPED = ("precision", "stack_folds", "held_out_block")
 # What runs did before these could be set, where that is not the default.
-BEFORE = {"atrous_rates": (12, 24, 36), "missing_share": 0.0, "strip_share": 0.0}
+BEFORE = {
+    "atrous_rates": (12, 24, 36),
+    "stack_output": MASK,
+    "missing_share": 0.0,
+    "strip_share": 0.0,
+}
 
 
 class ConfigError(ValueError):
@@ -65,6 +73,8 @@ class Config:
         nargs=3, type=int, metavar="N")  # fmt: skip
     init_from: str | None = None  # sha256 of the weights a run starts from
     stack_inputs: str = _setting(PREDICTIONS, "what unetpp reads", group=WHAT, choices=STACK_INPUTS)
+    stack_output: str = _setting(MASK, "what unetpp gives: a mask of its own, or a correction of "
+        "the mean of what it reads", group=WHAT, choices=STACK_OUTPUTS)  # fmt: skip
     bases: tuple[str, ...] = _setting((), "checkpoints whose predictions unetpp reads (default: "
         "the U-Net and the DeepLabV3+ of its kind, with BCE)", group=WHAT, nargs="+",
         metavar="NAME")  # fmt: skip
@@ -99,7 +109,7 @@ class Config:
         _check(self.model in MODELS, "model", self.model, f"one of {', '.join(MODELS)}")
         _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
         if not self.is_stack:
-            for key in ("stack_inputs", "bases"):
+            for key in ("stack_inputs", "stack_output", "bases"):
                 object.__setattr__(self, key, getattr(Config, key))
         elif not self.bases:
             object.__setattr__(self, "bases", MODELS[self.model].bases)
@@ -208,11 +218,13 @@ class Config:
         return atrous_warning(self.model, self.atrous_rates, self.size)
 
     def run_folder(self, runs: Path) -> Path:
-        """``<runs>/<dataset>/<name>/without<k>+<j>-seed<s>``, with ``-image``,
+        """``<runs>/<dataset>/<name>/without<k>+<j>-seed<s>``, with ``-image``, ``-correction``,
         ``-from-<sha256>``, ``-leak-<which>`` or ``-unwatched`` behind it."""
         run = f"without{'+'.join(map(str, self.left_out))}-seed{self.seed}"
         if self.stack_inputs == WITH_IMAGE:
             run += "-image"
+        if self.stack_output == CORRECTION:
+            run += "-correction"
         if self.init_from:
             run += f"-from-{self.init_from[:8]}"
         if self.leak:

@@ -175,6 +175,7 @@ def load_module(checkpoint: Checkpoint):
             encoder=settings.encoder,
             stack_inputs=settings.stack_inputs,
             bases=[base.name for base in settings.bases],
+            stack_output=settings.run.stack_output,
             atrous_rates=settings.run.atrous_rates,
         )
 

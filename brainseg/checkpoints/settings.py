@@ -12,6 +12,7 @@ from pathlib import Path
 
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.models.specs import (
+    CORRECTION,
     IMAGE_CHANNELS,
     MODELS,
     PREDICTIONS,
@@ -179,7 +180,7 @@ def read_settings(path: Path) -> Settings:
         )
     try:
         settings = settings_from_json(values)
-        _check_class(config.get("_model_class"), settings.model)
+        _check_class(config.get("_model_class"), settings)
     except _Unusable as error:
         raise CheckpointError(
             f"{path} has a part that can't be used: {error}. Train or download it again."
@@ -307,9 +308,12 @@ def _start(value: object) -> Start:
     return Start(value["name"], value["dataset"], value["epochs"])
 
 
-def _check_class(smp_class: object, model: str) -> None:
-    if smp_class is not None and smp_class != MODELS[model].smp_class:
-        raise _Unusable(f"_model_class is {_short(repr(smp_class))}, which {model} is not")
+def _check_class(smp_class: object, settings: Settings) -> None:
+    expected = MODELS[settings.model].smp_class
+    if settings.is_stack and settings.run.stack_output == CORRECTION:
+        expected = f"Correcting{expected}"
+    if smp_class is not None and smp_class != expected:
+        raise _Unusable(f"_model_class is {_short(repr(smp_class))}, which {settings.model} is not")
 
 
 def _need(holds: bool, key: str, value: object, expected: str) -> None:

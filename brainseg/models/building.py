@@ -14,11 +14,14 @@ from torch import nn
 from brainseg.models.pretrained import PACKAGES, on_the_hub
 from brainseg.models.specs import (
     ATROUS_RATES,
+    CORRECTION,
+    MASK,
     MODELS,
     STACK_INPUTS,
-    ModelSpec,
+    STACK_OUTPUTS,
     input_channels,
 )
+from brainseg.models.stack import CorrectingUnetPlusPlus
 
 
 class ModelError(ValueError):
@@ -37,15 +40,16 @@ def create_model(
     encoder_weights: str | None = None,
     stack_inputs: str = "predictions",
     bases: Sequence[str] = (),
+    stack_output: str = MASK,
     atrous_rates: Sequence[int] = ATROUS_RATES,
 ) -> nn.Module:
     """Build a network with random (``encoder_weights=None``) or ``"imagenet"`` encoder weights.
 
     Base models read float32 (batch, 3, height, width) z-scores. A stack, such as ``unetpp``, reads
-    the base models' probabilities, one channel for each of ``bases`` (those of
-    its kind if none are given), followed by the three image
-    channels if ``stack_inputs`` is ``"predictions+image"``. All return logits
-    (batch, 1, height, width); height and width are multiples of 32.
+    the base models' probabilities, one channel for each of ``bases`` (those of its kind if none are
+    given), followed by the three image channels if ``stack_inputs`` is ``"predictions+image"``;
+    with the ``stack_output`` ``"correction"`` it corrects their mean (see ``stack.py``). All return
+    logits (batch, 1, height, width); height and width are multiples of 32.
 
     atrous_rates: of the three atrous convolutions of ``deeplabv3plus``, which read a map of a
         sixteenth of the input's side; other models have none.
@@ -59,6 +63,8 @@ def create_model(
         raise ModelError(f"Unknown model {name!r}: expected one of {', '.join(MODELS)}.")
     if stack_inputs not in STACK_INPUTS:
         raise ModelError(f"Unknown stack inputs {stack_inputs!r}: expected {STACK_INPUTS}.")
+    if stack_output not in STACK_OUTPUTS:
+        raise ModelError(f"Unknown stack output {stack_output!r}: expected {STACK_OUTPUTS}.")
     spec = MODELS[name]
     if encoder is not None and spec.encoder is None:
         others = " or ".join(n for n, s in MODELS.items() if s.encoder and not s.is_stack)
@@ -67,29 +73,34 @@ def create_model(
             f"Leave --encoder out, or choose {others}."
         )
     encoder = encoder or spec.encoder
-    in_channels = input_channels(name, stack_inputs, len(bases or spec.bases))
+    bases = bases or spec.bases
+    in_channels = input_channels(name, stack_inputs, len(bases))
     more = {"decoder_atrous_rates": tuple(atrous_rates)} if spec.is_atrous else {}
     if spec.smp_class is None:
         network, source = spec.builder(in_channels), None
     else:
+        corrects = spec.is_stack and stack_output == CORRECTION
+        architecture = CorrectingUnetPlusPlus if corrects else getattr(smp, spec.smp_class)
         try:
             with _quiet():
                 network, source = _of_smp(
-                    spec, encoder, encoder_weights, in_channels=in_channels, **more
+                    architecture, encoder, encoder_weights, in_channels=in_channels, **more
                 )
         except Exception as error:  # a wrong encoder and a failed download come in every type
             raise _explain(error, encoder, encoder_weights) from error
+        if corrects:
+            network.begin_at_the_mean(len(bases))
     network.encoder_source = source
     return network
 
 
 def _of_smp(
-    spec: ModelSpec, encoder: str, weights: str | None, **settings
+    architecture: type[nn.Module], encoder: str, weights: str | None, **settings
 ) -> tuple[nn.Module, str | None]:
     """The network, and where its encoder's weights came from if that is known."""
 
     def build(weights: str | bool | None) -> nn.Module:
-        return getattr(smp, spec.smp_class)(encoder, encoder_weights=weights, **settings)
+        return architecture(encoder, encoder_weights=weights, **settings)
 
     if weights is None:
         return build(None), None

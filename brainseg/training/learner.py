@@ -81,6 +81,7 @@ def make_learner(
         encoder_weights=config.encoder_weights,
         stack_inputs=config.stack_inputs,
         bases=config.bases,
+        stack_output=config.stack_output,
         atrous_rates=config.atrous_rates,
     )
     if initial is not None:
