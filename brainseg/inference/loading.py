@@ -29,7 +29,7 @@ def load(
 ) -> Predictor:
     """A predictor from a name in ``checkpoints``, a folder, or the Hub.
 
-    ``load("unetpp-bce")``, ``load("runs/lgg/unet-bce/fold0-seed0")``,
+    ``load("unetpp-bce")``, ``load("runs/lgg/unet-bce/without0+1-seed0")``,
     ``load("user/repo/unet-bce@revision")``. ``backend`` as in ``Predictor``; left out, it is
     ``$BRAINSEG_BACKEND`` or else ``"auto"``. Raises CheckpointError if there is no such thing.
     """

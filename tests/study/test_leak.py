@@ -30,7 +30,7 @@ def test_the_meter_sets_each_mistake_beside_its_honest_twin(tmp_path, capsys):
     honest, leaking = json.loads(out.read_text())["rows"]
     assert honest["checkpoint"] == leaking["checkpoint"] == "unet-bce"
     assert "by patient" in honest["what"] and "by slice" in leaking["what"]
-    folder = tmp_path / "runs/phantom/unet-bce/fold0-seed0-leak-slices"
+    folder = tmp_path / "runs/phantom/unet-bce/without0+1-seed0-leak-slices"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert leaking["believed"] == metrics["validation"]["mean_dice"]
     assert leaking["true"] == metrics["test"]["dice"]["mean"]
