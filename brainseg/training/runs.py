@@ -29,7 +29,7 @@ from brainseg.training.provenance import provenance
 from brainseg.training.resume import BEST, STATE, read_state_config
 from brainseg.training.stacking import MAPS, STAMP, base_maps
 from brainseg.training.start import starting_weights
-from brainseg.training.thresholds import settle
+from brainseg.training.thresholds import settle, siblings
 
 
 @dataclass
@@ -84,7 +84,7 @@ def run_all(
     """Train everything planned, one after the other, on this machine; returns what failed.
 
     asked: those of them that are wanted for themselves; the others only resume, and are never
-        started anew. done: called with the checkpoint of each that was asked for.
+        started anew. done: called with the checkpoint of each that was asked for, once it is whole.
     Raises KeyboardInterrupt after saying what is kept.
     """
     say, asked, failed = place.accelerator.print, set(asked), []
@@ -99,13 +99,14 @@ def run_all(
             say(f"{config.name} is read by a stack: it comes first.")
         try:
             checkpoint = run(planned, place if config in asked else place.for_needed())
-            if config in asked:
+            if config in asked and config.watch:
                 done(checkpoint)
             say(f"{config.name}: {checkpoint.folder}")
         except Interrupted as stop:
             kept = "no epoch was finished, so there is no checkpoint"
             if stop.checkpoint:
-                kept = f"the best epoch so far is in {stop.checkpoint.folder}"
+                which = "best epoch so far" if config.watch else "last finished epoch"
+                kept = f"the {which} is in {stop.checkpoint.folder}"
             print(f"\n{kept}.", file=sys.stderr)
             raise KeyboardInterrupt from None
         except (ValueError, TrainingError, OSError) as error:
@@ -115,6 +116,9 @@ def run_all(
             failed.append(config)
             traceback.print_exc()
     conclude([planned.config for planned in needed], place)
+    for config in asked:
+        if not config.watch and config not in failed:
+            done(read_checkpoint(config.run_folder(place.runs)))
     return failed
 
 
@@ -216,15 +220,20 @@ def _describe(checkpoint: Checkpoint, config: Config, place: Workplace) -> None:
 def conclude(configs: Iterable[Config], place: Workplace) -> None:
     """What runs that watch no fold wait for, until all are there: their thresholds, which they
     choose for one another, and their scores on the fold they leave out."""
-    if place.accelerator.is_main_process:
-        waiting = [config for config in configs if not config.watch]
-        chosen = {checkpoint.settings.run for checkpoint in settle(waiting, place.runs)}
-        for config in dict.fromkeys([*waiting, *chosen]):
-            found = finished(config, config.run_folder(place.runs))
-            if found and place.score and not config.is_helper and "test" not in found.metrics:
-                print(f"scoring {found.folder}")
-                describe(found, place.dataset(config)[0], score=True)
-    place.accelerator.wait_for_everyone()
+    accelerator, configs = place.accelerator, list(configs)
+    if accelerator.is_main_process:
+        settle(configs, place.runs)
+    accelerator.wait_for_everyone()
+    for config in siblings(configs) if place.score else ():
+        found = finished(config, config.run_folder(place.runs))
+        is_due = found is not None and "test" not in found.metrics
+        accelerator.wait_for_everyone()  # all have looked before one of them writes
+        if is_due:
+            accelerator.print(f"{found.folder} is finished: scoring it.")
+            refs, _ = place.dataset(config)
+            if accelerator.is_main_process:
+                describe(found, refs, score=True)
+            accelerator.wait_for_everyone()
 
 
 def describe(checkpoint: Checkpoint, refs: dict[str, list[CaseRef]], *, score: bool) -> None:

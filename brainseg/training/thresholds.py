@@ -30,15 +30,19 @@ from brainseg.training.validation import COUNTS, Choice, best_threshold, read_co
 
 
 def settle(configs: Iterable[Config], runs: Path) -> list[Checkpoint]:
-    """Choose the thresholds of finished runs for which the runs it takes are there, of ``configs``
-    and of those for their other folds; returns the checkpoints whose threshold is another now.
+    """Choose the thresholds of ``siblings`` that are finished, where the runs it takes are there;
+    returns the checkpoints for which the choice is another now.
 
     Their test scores, which another threshold changes, are taken out of ``metrics.json``.
     """
-    alone = [config for config in configs if len(config.left_out) == 1 or config.is_helper]
-    kinds = dict.fromkeys(replace(config, left_out=(0,)) for config in alone)
-    every = (replace(kind, left_out=(fold,)) for kind in kinds for fold in range(FOLDS))
-    return [checkpoint for config in every if (checkpoint := _settle(config, runs))]
+    found = (_settle(config, runs) for config in siblings(configs))
+    return [checkpoint for checkpoint in found if checkpoint]
+
+
+def siblings(configs: Iterable[Config]) -> list[Config]:
+    """Of the recipes of those that watch no fold the five runs that leave out one fold each."""
+    kinds = dict.fromkeys(replace(c, left_out=(0,)) for c in configs if not c.watch)
+    return [replace(kind, left_out=(fold,)) for kind in kinds for fold in range(FOLDS)]
 
 
 def _settle(config: Config, runs: Path) -> Checkpoint | None:

@@ -47,12 +47,15 @@ def chosen(folders):
 
 
 def test_a_run_alone_has_a_stand_in(tmp_path):
-    assert main(tmp_path, "--left-out", "3") == 0
+    assert main(tmp_path, "--left-out", "3", "--out", str(tmp_path / "out")) == 0
     (run,) = runs_of(tmp_path).values()
     checkpoint = read_checkpoint(run)
     assert checkpoint.settings.threshold == 0.5 and "validation" not in checkpoint.metrics
     assert checkpoint.metrics["test"]["fold"] == 3
     assert checkpoint.settings.patients["val"] == 0
+    copy = read_checkpoint(tmp_path / "out" / "unet-bce")
+    assert (copy.settings, copy.metrics) == (checkpoint.settings, checkpoint.metrics)
+    assert not {"state.safetensors", "best.safetensors"} & {path.name for path in run.iterdir()}
     card = (run / "README.md").read_text()
     assert "The threshold of 0.5 stands in" in card and "to validate on" not in card
     assert "kept as they ended" in card
