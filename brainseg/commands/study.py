@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from brainseg.commands.checkpoints_flag import add_checkpoints, load_predictors
@@ -16,6 +19,10 @@ def evaluate_flags(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--patients", type=Path, metavar="FILE", help="one patient id a line")
     which.add_argument("--fold", type=int, choices=range(5), help="this fold (default: 0)")
     which.add_argument("--all", action="store_true", help="every patient, training patients too")
+    which.add_argument("--out-of-fold", action="store_true",
+        help="every patient, each by the run that had left their fold out: --checkpoints is where "
+        "train.py --left-out all has put its runs")  # fmt: skip
+    add("--seed", type=int, metavar="N", help="of the runs for --out-of-fold (default: 0)")
     add_checkpoints(parser, "folder of checkpoints, or user/repo[@revision] on the Hub")
     add("--slicewise", action="store_true",
         help="score each slice as if it had been uploaded alone")  # fmt: skip
@@ -36,26 +43,72 @@ def evaluate(args: argparse.Namespace) -> int:
     from brainseg.study.observers import Calibration, StapleBeliefs
     from brainseg.study.record import write_study
 
+    if args.out_of_fold:
+        return _evaluate_out_of_fold(args)
+    if args.seed is not None:
+        raise ValueError("--seed goes with --out-of-fold, where it chooses among runs of a name.")
     everyone = load_dataset(args.dataset, args.data)
     refs, fold, selection = _choose_patients(everyone, args)
     predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
+    calibration, beliefs = Calibration(), StapleBeliefs()
+    observers = [calibration, beliefs] if args.study else []
+    note = scoring.note(predictors, args.dataset, refs)
+    rows = scoring.evaluate(predictors, refs, slicewise=args.slicewise, observers=observers)
+    description = _write_scores(args, refs, rows, selection, note)
+    if args.study:
+        validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
+        write_study(args.out, predictors, validation, calibration, beliefs)
+    of_row = lambda row: predictors[row["checkpoint"]]  # noqa: E731
+    return _tell(args, refs, rows, description, list(predictors), of_row)
+
+
+def _evaluate_out_of_fold(args: argparse.Namespace) -> int:
+    from brainseg.data import load_dataset
+    from brainseg.study import out_of_fold
+
+    if args.study:
+        raise ValueError(
+            "--study goes with --fold, not with --out-of-fold: calibration is fitted on the next "
+            "fold, on which these runs were trained."
+        )
+    refs = load_dataset(args.dataset, args.data)
+    runs, skipped = out_of_fold.find_runs(args.checkpoints, args.seed or 0)
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    note = out_of_fold.note(runs, args.dataset)
+    rows = out_of_fold.evaluate(runs, refs, slicewise=args.slicewise)
+    description = _write_scores(args, refs, rows, out_of_fold.SELECTION, note)
+    of_row = partial(out_of_fold.predictor_of, runs)
+    return _tell(args, refs, rows, description, list(runs), of_row)
+
+
+def _write_scores(
+    args: argparse.Namespace, refs: list, rows: list[dict], selection: str, note: str
+) -> dict:
+    """Write the results; returns the description that stands in them."""
+    from brainseg.study.score import write_results
+
     description = {
         "dataset": args.dataset,
         "selection": selection,
         "patients": len({ref.patient_id for ref in refs}),
         "slicewise": args.slicewise,
-        "note": scoring.note(predictors, args.dataset, refs),
+        "note": note,
     }
-    calibration, beliefs = Calibration(), StapleBeliefs()
-    observers = [calibration, beliefs] if args.study else []
-    rows = scoring.evaluate(predictors, refs, slicewise=args.slicewise, observers=observers)
-    scoring.write_results(rows, args.out, description)
-    if args.study:
-        validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
-        write_study(args.out, predictors, validation, calibration, beliefs)
+    write_results(rows, args.out, description)
+    return description
+
+
+def _tell(
+    args: argparse.Namespace, refs: list, rows: list[dict], description: dict,
+    labels: list[str], predictor_of: Callable,
+) -> int:  # fmt: skip
+    """Draw the sheet if it is asked for, print the scores and compare them; the exit status."""
+    from brainseg.study.score import report, summary
+
     if args.sheet:
-        _write_sheet(args.sheet, predictors, refs, rows, description)
-    print(scoring.report(scoring.summary(rows), description))
+        _write_sheet(args.sheet, labels, predictor_of, refs, rows, description)
+    print(report(summary(rows), description))
     print(f"written to {args.out}")
     return _compare_with(args.against, rows) if args.against else 0
 
@@ -85,8 +138,9 @@ def _choose_patients(everyone: list, args: argparse.Namespace) -> tuple[list, in
 
 
 def _write_sheet(
-    path: Path, predictors: dict, refs: list, rows: list[dict], description: dict
-) -> None:
+    path: Path, labels: list[str], predictor_of: Callable, refs: list, rows: list[dict],
+    description: dict,
+) -> None:  # fmt: skip
     from brainseg.study.figures import save
     from brainseg.study.sheets import contact_sheet
 
@@ -94,7 +148,7 @@ def _write_sheet(
     if description["dataset"] == "phantom":
         whose = "computed phantoms, not patients"
     caption = f"{description['dataset']} ({description['selection']}): {whose}"
-    save(contact_sheet(predictors, refs, rows, caption), path)
+    save(contact_sheet(labels, predictor_of, refs, rows, caption), path)
 
 
 def _compare_with(folder: Path, rows: list[dict]) -> int:

@@ -7,6 +7,7 @@ import functools
 import os
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from brainseg.checkpoints.folder import (
@@ -95,6 +96,24 @@ def open_checkpoint(checkpoint: Checkpoint, backend: str = REFERENCE) -> Predict
     """A predictor of its own, which nobody else holds; the bases of a stack are shared."""
     bases = [_predictor(find_base(checkpoint, base), backend) for base in checkpoint.bases]
     return Predictor(checkpoint, backend, bases)
+
+
+def open_together(checkpoints: Iterable[Checkpoint]) -> dict[str, Predictor]:
+    """Predictors of their own by name, on PyTorch. Nobody else holds them or their bases, so that
+    weights leave memory with them; a stack's bases are those given, where these are the same.
+
+    Raises CheckpointError if a base is not there or has other weights.
+    """
+    opened: dict[Path, Predictor] = {}
+    return {checkpoint.name: _open_once(checkpoint, opened) for checkpoint in checkpoints}
+
+
+def _open_once(checkpoint: Checkpoint, opened: dict[Path, Predictor]) -> Predictor:
+    key = checkpoint.folder.resolve()
+    if key not in opened:
+        bases = [_open_once(find_base(checkpoint, base), opened) for base in checkpoint.bases]
+        opened[key] = Predictor(checkpoint, REFERENCE, bases)
+    return opened[key]
 
 
 def _predictor(checkpoint: Checkpoint, backend: str | None = None) -> Predictor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,23 +22,28 @@ def chosen_patients(rows: Sequence[dict], name: str) -> list[dict]:
 
 
 def contact_sheet(
-    predictors: dict[str, Predictor], refs: Sequence[CaseRef], rows: Sequence[dict], caption: str
+    labels: Sequence[str],
+    predictor_of: Callable[[dict], Predictor],
+    refs: Sequence[CaseRef],
+    rows: Sequence[dict],
+    caption: str,
 ) -> Figure:
-    """One line per checkpoint: its best, median and worst patient, each at the slice with most
+    """One line per label: its best, median and worst patient, each at the slice with most
     tumour (or, without any, with most marked), the mask filled in orange and the truth outlined
     in blue.
 
-    rows: of ``evaluate`` on the same cases. caption: says what these pictures are of.
+    labels: of checkpoints in ``rows``, which are of ``evaluate`` on the same cases.
+    predictor_of: the predictor that such a row is of. caption: says what these pictures are of.
     """
     by_patient = {ref.patient_id: ref for ref in refs}
-    figure = Figure(figsize=(7, 0.5 + 2.45 * len(predictors)), layout="constrained")
-    grid = figure.subplots(len(predictors), 3, squeeze=False)
+    figure = Figure(figsize=(7, 0.5 + 2.45 * len(labels)), layout="constrained")
+    grid = figure.subplots(len(labels), 3, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for line, (label, predictor) in zip(grid, predictors.items(), strict=True):
+    for line, label in zip(grid, labels, strict=True):
         for axes, row in zip(line, chosen_patients(rows, label), strict=False):
             case = by_patient[row["patient"]].read()
-            *_, result = predict_all(case.scan, {label: predictor}, fusions=False)
+            *_, result = predict_all(case.scan, {label: predictor_of(row)}, fusions=False)
             index = largest_slice(case.mask if case.mask.any() else result.mask)
             image = display_volume(case.scan)[index]
             axes.imshow(overlay(image, result.mask[index], case.mask[index]))
