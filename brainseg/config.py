@@ -237,7 +237,7 @@ class Config:
         return dataclasses.asdict(self)
 
     def differences(self, other: Config) -> str:
-        """``"epochs 20 instead of 10, ..."``: what this one has where ``other`` differs."""
+        """``"epochs 20 instead of 10, ..."``: what ``other`` has instead of what this one has."""
         mine, theirs = self.to_json(), other.to_json()
         return ", ".join(
             f"{key} {theirs[key]} instead of {mine[key]}"

@@ -16,18 +16,19 @@ def add_run(tmp_path, save_random):
     def add(validation_dice, *, started_from=None, unknown=(), **settings):
         config = Config(model="unet", dataset="phantom", size=64, **settings)
         folder = config.run_folder(tmp_path)
-        checkpoint = save_random(
-            folder.parent, "unet", name=folder.name, run=config.to_json(), run_hash=config.hash
+        saved = save_random(
+            tmp_path, "unet", name=config.name, run=config.to_json(), run_hash=config.hash
         )
-        described = json.loads((checkpoint.folder / "config.json").read_text())
-        described["brainseg"]["name"] = config.name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        saved.folder.rename(folder)
+        described = json.loads((folder / "config.json").read_text())
         if started_from:
             described["brainseg"]["started_from"] = started_from
         for key in unknown:  # to the version that made the run
             del described["brainseg"]["run"][key]
-        (checkpoint.folder / "config.json").write_text(json.dumps(described))
+        (folder / "config.json").write_text(json.dumps(described))
         metrics = {"validation": {"mean_dice": validation_dice}}
-        (checkpoint.folder / "metrics.json").write_text(json.dumps(metrics))
+        (folder / "metrics.json").write_text(json.dumps(metrics))
 
     return add
 
