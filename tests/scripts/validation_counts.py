@@ -21,6 +21,6 @@ data = prepared_set(load(None, patients=10, size=32, slices=7), 32, Path(sys.arg
 torch.manual_seed(0)
 model = UNet(3, 8)
 batches = Batches(config, data, None, accelerator.device)
-counts = validate(model, config, batches, slice_roles(data.patients, 0)["val"], accelerator)
+counts = validate(model, config, batches, slice_roles(data.patients, (0, 1))["val"], accelerator)
 accelerator.print("counts", accelerator.num_processes, counts.sum(), counts.flatten().tolist())
 accelerator.end_training()
