@@ -52,7 +52,9 @@ class Batches:
                 alone[:, None, None], self.data.slice_statistics[rows], self.data.statistics[rows]
             )
         ).to(images)
-        stripped = torch.rand(n, generator=generator) < config.strip_share
+        # Not for a stack: the maps it reads are of the whole head.
+        strip_share = 0 if config.is_stack else config.strip_share
+        stripped = torch.rand(n, generator=generator) < strip_share
         images, masks, statistics = augmentation.strip_skull(
             images, masks, statistics, stripped, generator
         )

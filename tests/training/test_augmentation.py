@@ -134,3 +134,16 @@ def test_shares_are_of_the_samples(data):
         x = batches(data, **{key: 0.3}).augmented(rows, seed=5)[0]
         changed = ((x - whole).abs().amax((1, 2, 3)) > 0).float().mean()
         assert 0.2 < changed < 0.4, key
+
+
+def test_a_stack_whose_maps_are_of_the_whole_head_strips_nothing(data):
+    rows = np.flatnonzero(data.tumour)[:8]
+    maps = np.repeat(data.masks[:, None].astype(np.float16), 2, axis=1)
+    config = replace(PLAIN, model="unetpp", stack_inputs="predictions+image")
+    found = [
+        Batches(replace(config, strip_share=share), data, maps, torch.device("cpu"))
+        .augmented(rows, seed=3)
+        for share in (0.0, 1.0)
+    ]  # fmt: skip
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
