@@ -279,12 +279,12 @@ def _training(settings: Settings) -> list[str]:
 def _patients(settings: Settings) -> str:
     """How many, in which role, and the folds they are in."""
     run, numbers = settings.run, settings.patients
-    text = f"{numbers['train']} to train on, {numbers['test']} to test on (fold {run.test_fold}"
-    if numbers["val"]:
-        role = "to validate on" if run.watch else "also left out"
-        text = (f"{numbers['train']} to train on, {numbers['val']} {role}, {numbers['test']} to "
-                f"test on (fold {run.test_fold}")  # fmt: skip
-    return text + " of 5, split by patient)"
+    role = "to validate on" if run.watch else "also left out"
+    others = f"{numbers['val']} {role}, " if numbers["val"] else ""
+    return (
+        f"{numbers['train']} to train on, {others}{numbers['test']} to test on "
+        f"(fold {run.test_fold} of 5, split by patient)"
+    )
 
 
 def _chosen_on(validation: dict, settings: Settings) -> str:

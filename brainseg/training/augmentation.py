@@ -31,8 +31,8 @@ def depth_in_head(images: torch.Tensor, limit: int) -> torch.Tensor:
     rounds of erosion, by a cross and a square in turn.
     """
     tissue = ((images > HEAD).float().mean(1, keepdim=True) > 0.5).float()
-    sides = [tissue, *(_reach(tissue, axis, back) for axis in (2, 3) for back in (False, True))]
-    inside = torch.stack(sides[1:]).amin(0).maximum(tissue)
+    sides = [_reach(tissue, axis, back) for axis in (2, 3) for back in (False, True)]
+    inside = torch.stack(sides).amin(0)
     depth = inside.clone()
     for turn in range(limit - 1):
         outside = 1 - inside

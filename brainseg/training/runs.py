@@ -116,8 +116,8 @@ def run_all(
             failed.append(config)
             traceback.print_exc()
     conclude([planned.config for planned in needed], place)
-    for config in asked:
-        if not config.watch and config not in failed:
+    for config in (planned.config for planned in needed):
+        if config in asked and not config.watch and config not in failed:
             done(read_checkpoint(config.run_folder(place.runs)))
     return failed
 

@@ -67,8 +67,7 @@ def validate(
 def datasets_of_patients(data: PreparedSet, rows: np.ndarray) -> np.ndarray:
     """The data set of each patient of slices ``rows``, (patients,) str, in the order in which
     ``validate`` counts."""
-    _, first = np.unique(data.owners[rows], return_index=True)
-    return data.datasets[rows][first]
+    return data.datasets[_one_of_each(data, rows)]
 
 
 def best_threshold(counts: np.ndarray, datasets: np.ndarray) -> Choice:
@@ -88,11 +87,16 @@ def best_threshold(counts: np.ndarray, datasets: np.ndarray) -> Choice:
 
 def save_counts(path: Path, counts: np.ndarray, data: PreparedSet, rows: np.ndarray) -> None:
     """Keep what ``validate`` counted on slices ``rows``, with each patient's data set and fold."""
-    _, first = np.unique(data.owners[rows], return_index=True)
-    folds = [fold_of(patient) for patient in data.patients[rows][first]]
+    folds = [fold_of(patient) for patient in data.patients[_one_of_each(data, rows)]]
+    datasets = datasets_of_patients(data, rows)
     with replacing(path) as aside, open(aside, "wb") as stream:
-        datasets = data.datasets[rows][first]
         np.savez_compressed(stream, counts=counts, datasets=datasets, folds=folds)
+
+
+def _one_of_each(data: PreparedSet, rows: np.ndarray) -> np.ndarray:
+    """Of slices ``rows`` one of each patient, in the order in which ``validate`` counts."""
+    _, first = np.unique(data.owners[rows], return_index=True)
+    return rows[first]
 
 
 def read_counts(path: Path, fold: int) -> tuple[np.ndarray, np.ndarray]:
