@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from brainseg.commands.prediction_files import describe, expand, predict_to_folder
     from brainseg.inference.predictor import WORTH_TUNING
     from brainseg.scans.masks import read_mask
+    from brainseg.scans.notes import noting
     from brainseg.scans.reading import read_scan
     from brainseg.scans.scan import ScanError
     from brainseg.scans.sequences import read_sequences
@@ -44,8 +45,9 @@ def run(args: argparse.Namespace) -> int:
     failed, slices, given = 0, 0, set()
     for path in paths:
         try:
-            scan = read_sequences(**sequences) if sequences else read_scan(path)
-            truth = read_mask(args.truth, scan) if args.truth else None
+            with noting() as notes:
+                scan = read_sequences(**sequences) if sequences else read_scan(path)
+                truth = read_mask(args.truth, scan) if args.truth else None
         except ScanError as error:  # the other scans of a folder are still wanted
             print(f"error: {error}", file=sys.stderr)
             failed += 1
@@ -57,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
         stem = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
         out = _unused(args.out / stem, given)
         comparison = predict_to_folder(scan, truth, predictors, out, flips=args.flips)
-        print("\n".join([f"{path}:", *describe(comparison)]))
+        told = [f"  note: {text}" for text in notes]
+        print("\n".join([f"{path}:", *told, *describe(comparison)]))
     return 1 if failed else 0
 
 

@@ -12,6 +12,7 @@ from brainseg.data.case import Case
 from brainseg.data.phantom import KINDS, make_example
 from brainseg.scans import guard
 from brainseg.scans.masks import read_mask
+from brainseg.scans.notes import noting
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError
@@ -27,7 +28,8 @@ MAX_VOXELS = 40_000_000
 class Inputs:
     """What there is to compare on, read and checked.
 
-    files: by role, for the receipt. findings: what the guard says of the scan.
+    files: by role, for the receipt. findings: what the guard says of the scan, and what reading it
+        had to assume.
     """
 
     scan: Scan
@@ -51,21 +53,20 @@ def read_files(paths: Mapping[str, str | None]) -> Inputs:
         raise ScanError(
             "There are both one scan and separate sequences: remove the scan, or the sequences."
         )
-    if sequences:
-        scan = read_sequences(**sequences)
-    elif "scan" in given:
-        scan = read_scan(given["scan"])
-    else:
+    if not given.keys() - {"truth"}:
         raise ScanError("There is no scan yet: choose a file, or try an example.")
-    voxels = int(np.prod(scan.pixels.shape[:3]))
-    if voxels > MAX_VOXELS:
-        raise ScanError(
-            f"{scan.source} has {voxels:,} voxels, and this page compares up to {MAX_VOXELS:,}. "
-            "Crop the scan, or run python -m brainseg predict on it."
-        )
-    truth = read_mask(given["truth"], scan) if "truth" in given else None
+    with noting() as notes:
+        scan = read_sequences(**sequences) if sequences else read_scan(given["scan"])
+        voxels = int(np.prod(scan.pixels.shape[:3]))
+        if voxels > MAX_VOXELS:
+            raise ScanError(
+                f"{scan.source} has {voxels:,} voxels, and this page compares up to "
+                f"{MAX_VOXELS:,}. Crop the scan, or run python -m brainseg predict on it."
+            )
+        truth = read_mask(given["truth"], scan) if "truth" in given else None
     files = {role: receipt.describe_file(path) for role, path in given.items()}
-    return Inputs(scan, truth, files, tuple(guard.inspect(scan)))
+    assumed = [guard.Finding("assumed", False, text) for text in notes]
+    return Inputs(scan, truth, files, (*guard.inspect(scan), *assumed))
 
 
 def read_example(kind: str) -> Inputs:
