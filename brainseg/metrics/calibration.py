@@ -31,25 +31,24 @@ def histogram(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return counts.reshape(2, FINE)
 
 
-def fit_temperature(counts: np.ndarray) -> float:
+def fit_temperature(counts: np.ndarray, centres: np.ndarray = CENTRES) -> float:
     """The number by which logits are divided so that the log-likelihood of ``counts`` is best,
     over pixels that were given ``FLOOR`` or more.
 
+    counts: (2, bins), as ``histogram`` gives it, or other bins of the logit around ``centres``.
     Above 1 the model was too sure, below 1 not sure enough. 1.0 for counts without tumour.
     """
-    if not counts[1, _SHOWN].any():
+    shown = expit(centres) >= FLOOR
+    (without, tumour), z = counts[:, shown], centres[shown]
+    if not tumour.any():
         return 1.0
-    found = minimize_scalar(
-        lambda log_t: _negative_log_likelihood(counts, np.exp(log_t)),
-        bounds=(np.log(0.05), np.log(20)),
-        method="bounded",
-    )
-    return float(np.exp(found.x))
 
+    def negative_log_likelihood(log_t: float) -> float:
+        scaled = z / np.exp(log_t)
+        return float(without @ np.logaddexp(0, scaled) + tumour @ np.logaddexp(0, -scaled))
 
-def _negative_log_likelihood(counts: np.ndarray, temperature: float) -> float:
-    counts, z = counts[:, _SHOWN], CENTRES[_SHOWN] / temperature
-    return float(counts[0] @ np.logaddexp(0, z) + counts[1] @ np.logaddexp(0, -z))
+    bounds = (np.log(0.05), np.log(20))
+    return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=bounds).x))
 
 
 def reliability(counts: np.ndarray, temperature: float = 1.0) -> list[dict]:

@@ -186,7 +186,7 @@ def _validate_epoch(run: _Run, epoch: int) -> dict[str, float]:
     sets, the Dice of each; NaN in epochs that aren't validated, and where nobody is watched."""
     average = run.learner.average.module
     _agree_on_buffers(average)
-    choice = Choice(math.nan, math.nan, {}, 0)
+    choice = Choice(math.nan, math.nan, {}, 0, math.nan)
     is_due = epoch % run.config.val_every == 0 or epoch == run.config.epochs - 1
     if run.config.watch and is_due:
         choice = _choose(run, average)
@@ -196,7 +196,7 @@ def _validate_epoch(run: _Run, epoch: int) -> dict[str, float]:
 
 
 def _choose(run: _Run, model: torch.nn.Module) -> Choice:
-    """The model's best threshold on the watched patients."""
+    """The best threshold of a model on the watched patients, and its temperature."""
     rows = run.roles["val"]
     counts = validate(model, run.config, run.batches, rows, run.accelerator)
     return best_threshold(counts, datasets_of_patients(run.data, rows))

@@ -1,4 +1,5 @@
-"""The thresholds of runs that watch no fold, chosen by what other runs predict for other patients.
+"""The thresholds and temperatures of runs that watch no fold, chosen by what other runs predict for
+other patients.
 
 A run that leaves out fold k can't choose its own on fold k, which it is tested on. The runs of the
 same recipe that leave out k and one other fold j have seen neither, so what they find on fold j

@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 
 import train as train_command
 from brainseg.checkpoints.folder import read_checkpoint
@@ -263,7 +264,7 @@ def test_beside_a_set_of_t1c_alone_grey_samples_are_flair(data, monkeypatch, dat
 
 def histogram(marked, missed, wrong):
     """Counts of one patient: tumour pixels found at 0.95 and overlooked, others marked at 0.95."""
-    counts = np.zeros((2, 100), int)
+    counts = np.zeros((2, validation.BINS), int)
     counts[1, 95], counts[1, 5], counts[0, 95] = marked, missed, wrong
     return counts
 
@@ -279,9 +280,9 @@ def test_the_mean_over_patients_and_then_over_sets():
 
 
 def test_the_large_set_does_not_choose_the_threshold_alone():
-    good_at_half = np.zeros((2, 100), int)
+    good_at_half = np.zeros((2, validation.BINS), int)
     good_at_half[1, 50], good_at_half[0, 20] = 10, 2  # better above 0.2
-    good_at_low = np.zeros((2, 100), int)
+    good_at_low = np.zeros((2, validation.BINS), int)
     good_at_low[1, 20] = 10  # nothing at all above 0.2
     counts = np.stack([good_at_half] * 9 + [good_at_low])
     alone = validation.best_threshold(counts, np.array(["a"] * 10))
@@ -361,3 +362,21 @@ def test_so_many_patients_of_each_set(tmp_path, cache):
     refs, data = place(tmp_path, cache).dataset(replace(TINY, limit_patients=5))
     assert {name: len(own) for name, own in refs.items()} == {"phantom": 5, "twin": 5}
     assert len(set(data.owners)) == 10
+
+
+@pytest.mark.parametrize("true_temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_is_found_again_each_set_weighing_the_same(true_temperature):
+    rng = np.random.default_rng(0)
+    counts = []
+    for temperature in [1.0] * 9 + [true_temperature] * 9:
+        z = rng.normal(-1, 2, 20_000)
+        truth = rng.random(len(z)) < expit(z)  # z is calibrated, and what is told too sure
+        bins = np.searchsorted(validation.EDGES, z * temperature, "right")
+        flat = np.bincount(truth * validation.BINS + bins, minlength=2 * validation.BINS)
+        counts.append(flat.reshape(2, -1))
+    counts = np.stack(counts)
+    one = validation.best_threshold(counts[9:], np.array(["b"] * 9))
+    assert one.temperature == pytest.approx(true_temperature, rel=0.05)
+    both = [np.array(["a"] * 9 + ["b"] * n) for n in (9, 1)]
+    equal, few = (validation.best_threshold(counts[: len(names)], names) for names in both)
+    assert few.temperature == pytest.approx(equal.temperature, rel=0.05)

@@ -215,7 +215,7 @@ def test_mean_dice_from_histograms_is_the_dice_of_the_masks():
     rng = np.random.default_rng(0)
     probabilities = rng.integers(0, 100, (3, 50)) / 100 + 0.005
     truth = rng.random((3, 50)) < 0.4
-    counts = np.zeros((3, 2, 100), int)
+    counts = np.zeros((3, 2, validation.BINS), int)
     for patient in range(3):
         for p, t in zip(probabilities[patient], truth[patient], strict=True):
             counts[patient, int(t), int(p * 100)] += 1

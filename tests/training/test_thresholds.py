@@ -14,7 +14,7 @@ from brainseg.data.splits import fold_of
 from brainseg.models.specs import MODELS
 from brainseg.models.unet import UNet
 from brainseg.training.thresholds import settle
-from brainseg.training.validation import COUNTS, THRESHOLDS, best_threshold, read_counts
+from brainseg.training.validation import BINS, COUNTS, THRESHOLDS, best_threshold, read_counts
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_another_threshold_takes_the_test_scores_with_it(tmp_path):
     config = before.settings.run
     assert settle([config], tmp_path / "runs") == []  # nothing is new
 
-    counts = np.zeros((2, 2, 100), int)  # what others find now asks for 0.7
+    counts = np.zeros((2, 2, BINS), int)  # what others find now asks for 0.7
     counts[:, 1, 70:] = 1
     counts[:, 0, :70] = 1
     for fold in (0, 1, 3, 4):
