@@ -79,6 +79,9 @@ def test_each_frame_has_its_own_scale(tmp_path):
         tmp_path / "s", FRAMES, range(5), shared={"scaling": [{"slope": 2, "intercept": 1}]}
     )
     assert np.array_equal(read_scan(path).pixels[..., 0], FRAMES * 2 + 1)
+    shared = {"scaling": [{"slope": 2, "intercept": 1}]}
+    path = enhanced_file(tmp_path / "one", FRAMES[:1], [], shared=shared, frames=None)
+    assert np.array_equal(read_scan(path).pixels[..., 0], FRAMES[:1] * 2 + 1)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from brainseg.commands.prediction_files import expand
+from brainseg.scans.formats import dicom
+from brainseg.scans.formats.dicom import files_below
+from brainseg.scans.formats.dicom_header import read_header
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from tests.scans.dicom_files import CAPTURE, IMPLICIT, series, slice_file
@@ -61,6 +64,13 @@ def test_a_file_without_preamble(tmp_path):
     assert np.array_equal(read_scan(path).pixels[0, ..., 0], ARRAY[0])
 
 
+def test_a_kind_of_value_that_there_is_not(tmp_path):
+    path = slice_file(tmp_path / "IM1", ARRAY[0])
+    path.write_bytes(path.read_bytes().replace(b"\x3e\x10LO", b"\x3e\x10??"))
+    assert read_header(path)["description"] == "T1"
+    assert np.array_equal(read_scan(path).pixels[0, ..., 0], ARRAY[0])
+
+
 def test_several_volumes_in_one_series(tmp_path):
     twice = np.concatenate([ARRAY, ARRAY + 1])
     for name, values, words in [
@@ -104,9 +114,10 @@ def test_slices_of_another_size_or_orientation(tmp_path):
     refused(folder, "different pixel sizes", "1 x 2")
 
 
-def test_a_capture_among_the_slices_is_left_out(tmp_path):
+@pytest.mark.parametrize("uid", ["1.2.3", "1.2.4"])
+def test_a_capture_among_the_slices_is_left_out(tmp_path, uid):
     folder = series(tmp_path / "s", ARRAY)
-    slice_file(folder / "shot", noise(9, 8, 3), sop_class=CAPTURE, position=None)
+    slice_file(folder / "shot", noise(9, 8, 3), sop_class=CAPTURE, position=None, series=uid)
     scan, (told,) = read(folder)
     assert np.array_equal(scan.pixels[..., 0], ARRAY)
     assert "s also holds" in told and "secondary capture of 8 x 9 pixels, shot" in told
@@ -160,9 +171,17 @@ def test_series_in_folders_below(tmp_path):
     assert np.array_equal(read(folder)[0].pixels[..., 0], ARRAY)
     assert expand([folder]) == [folder]
     series(folder / "IMAGES" / "B", ARRAY, series="1.2.9", description="FLAIR")
-    refused(folder, "2 DICOM series", "FLAIR (4 slices); T1 (4 slices)")
+    refused(folder, "2 DICOM series", "FLAIR (4 slices in B); T1 (4 slices in A)")
     series(tmp_path / "many", ARRAY[:1].repeat(20, axis=0), each=lambda n: {"series": f"1.{n}"})
-    assert len(refused(tmp_path / "many", "20 DICOM series", "; ...")) < 500
+    assert len(refused(tmp_path / "many", "20 DICOM series", "T1 (1 slice)", "; ...")) < 500
+
+
+def test_folders_with_too_much_below(tmp_path, monkeypatch):
+    series(tmp_path / "a" / "b", ARRAY)
+    (tmp_path / "a" / "b" / "x.nii.gz").write_bytes(b"\x1f\x8b damaged")
+    assert len(files_below(tmp_path / "a")) == 4
+    monkeypatch.setattr(dicom, "_MAX_FILES", 3)
+    refused(tmp_path / "a", "no scan itself", "more than 3 files", "one series")
 
 
 def test_a_damaged_slice_is_named(tmp_path):

@@ -1,43 +1,44 @@
 """DICOM: which of some files are the slices of one series, and their pixels in true values."""
 
 import math
+import zlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from brainseg.scans.formats.dicom_frames import count_of, frame_headers, true_values
 from brainseg.scans.formats.dicom_header import read_header
 from brainseg.scans.formats.dicom_objects import (
     DIRECTORY,
     check_image,
-    compression,
     foreign_modality,
     is_capture,
     other_object,
 )
 from brainseg.scans.formats.dicom_stack import DIFFERENCES, Grid, Slice, stack
-from brainseg.scans.formats.sniffing import VOLUMES, sniff
+from brainseg.scans.formats.sniffing import sniff
 from brainseg.scans.notes import note
 from brainseg.scans.scan import ScanError, check_size, natural_key
 
 _MAX_FILES = 50_000  # that are looked at below a folder
-# Enhanced MR, CT and PET, and those made of classic series. GDCM rescales them by what is said of
-# all frames, or else of the first.
-_ENHANCED = {
-    f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("4.1", "4.4", "2.1", "2.2", "130", "128.1")
-}
 
 
 def files_below(folder: Path) -> list[Path]:
-    """DICOM files in the folders below a folder, in natural order; hidden ones are left out."""
+    """DICOM files in the folders below a folder, in natural order; hidden ones are left out.
+
+    Raises ScanError where there are too many files to look at.
+    """
     found: list[Path] = []
     for count, file in enumerate(folder.rglob("*")):
-        inner = file.relative_to(folder).parts
         if count > _MAX_FILES:
-            break
-        if any(part.startswith(".") or part == "__MACOSX" for part in inner):
-            continue
-        if len(inner) > 1 and file.is_file() and file.stat().st_size and sniff(file) == "dicom":
+            raise ScanError(
+                f"{folder.name} holds no scan itself and more than {_MAX_FILES:,} files in folders "
+                "below. Give the folder of one series."
+            )
+        inner = file.relative_to(folder).parts
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in inner)
+        if len(inner) > 1 and not hidden and _is_dicom(file):
             found.append(file)
     return sorted(found, key=lambda file: natural_key(file.relative_to(folder)))
 
@@ -56,7 +57,7 @@ def series_slices(files: list[Path], name: str) -> tuple[list[Slice], Grid]:
     """
     headers = {file: read_header(file) for file in files}
     others = {file: other_object(header) for file, header in headers.items()}
-    images = [file for file in files if not others[file]]
+    images, left_out = _without_captures([file for file in files if not others[file]], headers)
     if not images:
         _refuse_others([others[file] for file in files], name)
     series: dict[str, list[Path]] = {}
@@ -65,8 +66,7 @@ def series_slices(files: list[Path], name: str) -> tuple[list[Slice], Grid]:
             check_image(headers[file], _told(file, files, name))
         series.setdefault(headers[file].get("series", ""), []).append(file)
     if len(series) > 1:
-        _refuse_several([[headers[file] for file in group] for group in series.values()], name)
-    images, left_out = _without_captures(images, headers)
+        _refuse_several(list(series.values()), headers, name)
     left_out += [
         f"{others[file]}, {file.name}" for file in files if others[file] not in ("", DIRECTORY)
     ]
@@ -80,7 +80,7 @@ def series_slices(files: list[Path], name: str) -> tuple[list[Slice], Grid]:
     slices = [
         Slice(file, number, frame)
         for file in images
-        for number, frame in enumerate(_frames(headers[file], _told(file, files, name)))
+        for number, frame in enumerate(frame_headers(headers[file], _told(file, files, name)))
     ]
     _note_what_it_is(slices[0].header, name)
     return stack(slices, name)
@@ -98,7 +98,7 @@ def read_series(slices: list[Slice], grid: Grid, name: str):
         by_file.setdefault(one.file, []).append(one)
     planes = {}
     for file, ours in by_file.items():
-        frames = _true_values(file, ours, _told(file, list(by_file), name))
+        frames = true_values(file, ours, _told(file, list(by_file), name))
         planes.update({(file, one.frame): frames[one.frame] for one in ours})
     dtype = np.result_type(*{plane.dtype for plane in planes.values()})
     pixels = np.stack(
@@ -118,81 +118,15 @@ def read_series(slices: list[Slice], grid: Grid, name: str):
     return image
 
 
-def _true_values(file: Path, slices: list[Slice], name: str) -> np.ndarray:
-    """All frames of a file, (frames, height, width) and colours if any, each in its own scale."""
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(VOLUMES["dicom"])
-    reader.SetFileName(str(file))
-    try:
-        frames = sitk.GetArrayFromImage(reader.Execute())
-    except RuntimeError as error:
-        how = compression(slices[0].header)
-        how = f", or its {how} compression is of a variant that is not supported" if how else ""
-        raise ScanError(
-            f"{name} cannot be decoded: it is truncated or damaged{how}. Copy, download or export "
-            "it again, uncompressed if possible."
-        ) from error
-    if max(one.frame for one in slices) >= len(frames):
-        raise ScanError(
-            f"{name} states more frames than the {len(frames)} that it holds. Copy, download or "
-            "export it again."
-        )
-    # GDCM rescales a file by one slope, whatever its other frames state.
-    (slope, intercept) = applied = slices[0].header["applied_scale"]
-    if all(_scale(one.header) == applied for one in slices):
-        return frames
-    stored = (frames - intercept) / slope
-    if np.abs(stored - stored.round()).max() > 0.01:
-        raise ScanError(
-            f"{name} has a rescale slope for each frame that can't be applied. Export it as a "
-            "classic series, or convert it with dcm2niix."
-        )
-    true = np.zeros(frames.shape, np.float32)
-    for one in slices:
-        slope, intercept = _scale(one.header)
-        true[one.frame] = stored[one.frame].round() * slope + intercept
-    return true
-
-
-def _frames(header: dict, name: str) -> list[dict]:
-    """What is said of each frame of a file: the file's header with that of the frame on top."""
-    top = {key: value for key, value in header.items() if key not in ("shared", "frames")}
-    shared = dict(*header.get("shared", [])[:1])
-    own = header.get("frames", [])
-    count = _count(header, "frame_count")
-    enhanced = header["sop_class"] in _ENHANCED
-    top["applied_scale"] = _scale({**top, **own[0], **shared} if enhanced and own else top)
-    frames = [{**top, **shared, **one} for one in own]
-    placed = sum("position" in one for one in frames)
-    if (own and len(own) != count) or (enhanced and count > 1 and placed < count):
-        raise ScanError(
-            f"{name} states {count} frames but tells where {placed} of them lie. Export it as a "
-            "classic series, one file for each slice, or convert it with dcm2niix."
-        )
-    if own:
-        return frames
-    if count == 1:
-        return [{**top, **shared}]
-    # What an old multi-frame file says of its place holds for the first frame only.
-    top["corner"] = top.pop("position", None)
-    top.pop("instance_number", None)
-    top.pop("location", None)
-    return [top] * count
-
-
-def _scale(header: dict) -> tuple[float, float]:
-    """Rescale slope and intercept; a slope of 0 is none, as for GDCM."""
-    return header.get("slope", (1.0,))[0] or 1.0, header.get("intercept", (0.0,))[0]
-
-
-def _count(header: dict, key: str) -> int:
-    return max(1, int(header.get(key, (1,))[0]))
-
-
 def _samples(header: dict) -> int:
-    return math.prod(_count(header, key) for key in ("rows", "columns", "samples", "frame_count"))
+    return math.prod(count_of(header, key) for key in ("rows", "columns", "samples", "frame_count"))
+
+
+def _is_dicom(file: Path) -> bool:
+    try:
+        return file.is_file() and sniff(file) == "dicom"
+    except (OSError, EOFError, zlib.error):  # damaged gzip, or not for this user to read
+        return False
 
 
 def _told(file: Path, files: list[Path], name: str) -> str:
@@ -205,8 +139,8 @@ def _without_captures(images, headers) -> tuple[list[Path], list[str]]:
     if len(captures) == len(images):
         return images, []
     told = [
-        f"a secondary capture of {_count(headers[file], 'columns')} x "
-        f"{_count(headers[file], 'rows')} pixels, {file.name}"
+        f"a secondary capture of {count_of(headers[file], 'columns')} x "
+        f"{count_of(headers[file], 'rows')} pixels, {file.name}"
         for file in captures
     ]
     return [file for file in images if file not in captures], told
@@ -265,13 +199,15 @@ def _refuse_others(found: list[str], name: str) -> None:
     )
 
 
-def _refuse_several(series: list[list[dict]], name: str) -> None:
-    listed = sorted(
-        f"{group[0].get('description') or 'no description'} "
-        f"({sum(_count(header, 'frame_count') for header in group)} slices)"
-        for group in series
-    )
-    found = "; ".join(listed[:12]) + ("; ..." if len(listed) > 12 else "")
+def _refuse_several(series: list[list[Path]], headers: dict, name: str) -> None:
+    spread = len({file.parent for group in series for file in group}) > 1
+    listed = []
+    for group in series:
+        count = sum(count_of(headers[file], "frame_count") for file in group)
+        told = headers[group[0]].get("description") or "no description"
+        where = f" in {group[0].parent.name}" if spread else ""
+        listed.append(f"{told} ({count} slice{'s' if count > 1 else ''}{where})")
+    found = "; ".join(sorted(listed)[:12]) + ("; ..." if len(listed) > 12 else "")
     raise ScanError(
         f"{name} holds {len(series)} DICOM series, expected one: {found}. "
         "Give the files of one series only."
