@@ -165,8 +165,7 @@ class _Elements:
         if explicit and kind in _LONG:
             (length,) = struct.unpack_from(f"{self.order}I", self.data, at + 8)
             return (group, element), kind, length, at + 12
-        # Letters that are no known kind are a maker's mistake; an implicit part has a length there.
-        if explicit and (kind in _SHORT or (kind.isascii() and kind.decode().isprintable())):
+        if explicit and kind in _SHORT:
             (length,) = struct.unpack_from(f"{self.order}H", self.data, at + 6)
             return (group, element), kind, length, at + 8
         (length,) = struct.unpack_from(f"{self.order}I", self.data, at + 4)
