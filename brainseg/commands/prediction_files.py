@@ -12,6 +12,7 @@ import numpy as np
 from brainseg.files import replacing, write_json
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Comparison
+from brainseg.scans.formats.dicom import files_below
 from brainseg.scans.formats.sniffing import sniff
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.rendering import display_volume, largest_slice, overlay
@@ -20,7 +21,7 @@ from brainseg.scans.scan import Scan, ScanError, natural_key
 
 def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
     """The scans meant by files and folders. A folder stands for the scans in it, ``*_mask*`` left
-    out, except that one of DICOM files, or any with ``as_volume``, is itself one scan.
+    out, except that one of DICOM files, beside or below it, or any with ``as_volume``, is one scan.
 
     Raises ScanError for a missing path or a folder without scans.
     """
@@ -39,6 +40,9 @@ def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
             scans.append(path)
             continue
         found = [file for file, kind in kinds.items() if kind and "_mask" not in file.name]
+        if not found and files_below(path):
+            scans.append(path)
+            continue
         if not found:
             raise ScanError(f"{path} holds no scans. Give files, or a folder that holds them.")
         scans += found

@@ -11,7 +11,7 @@ import numpy as np
 
 from brainseg.scans.archives import unpacked
 from brainseg.scans.formats.arrays import read_npy
-from brainseg.scans.formats.dicom import series_files
+from brainseg.scans.formats.dicom import files_below, has_image
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, describe, sniff
 from brainseg.scans.formats.volumes import read_volume
@@ -22,8 +22,8 @@ def read_scan(path) -> Scan:
     """Read one scan.
 
     `path` is a PNG, JPEG, TIFF (pages are slices), BMP, WebP, NIfTI, DICOM, MHA, NRRD or .npy
-    file; a folder or .zip holding one DICOM series, one such file, or pictures that are the
-    slices of one volume in natural order (`*_mask*` aside).
+    file; a folder or .zip holding one DICOM series, in folders below it too; one such file; or
+    pictures that are the slices of one volume in natural order (`*_mask*` aside).
 
     An array (.npy) is (height, width), (slices, height, width), (slices, height, width,
     channels), or, when it has three axes of which the last is 3 or 4, (height, width, channels).
@@ -130,10 +130,14 @@ def _read_folder(folder: Path, name: str) -> Scan:
         key=lambda file: natural_key(file.name),
     )
     kinds = {file: sniff(file) for file in files}
-    if "dicom" in kinds.values():
-        return _checked(*_volume_parts(series_files(folder, name), name, "dicom"))
+    dicom = [file for file in files if kinds[file] == "dicom"]
     scans = [file for file in files if kinds[file] in (*VOLUMES, *PICTURES, "npy", "zip")]
     pictures = [file for file in scans if kinds[file] in PICTURES]
+    # A medium keeps its images in folders below, beside a table of contents.
+    if (dicom and not has_image(dicom)) or not scans:
+        dicom += files_below(folder)
+    if dicom:
+        return _checked(*_volume_parts(dicom, name, "dicom"))
     if not scans:
         raise ScanError(
             f"{name} holds no scan among its {len(files)} files, expected {READABLE}. "

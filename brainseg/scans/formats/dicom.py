@@ -1,74 +1,214 @@
-"""DICOM: which files of a folder are one series, and whether that series is whole."""
+"""DICOM: which of some files are the slices of one series, and their pixels in true values."""
 
+import math
+import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from brainseg.scans.formats.sniffing import VOLUMES
-from brainseg.scans.scan import ScanError
+from brainseg.scans.formats.dicom_frames import count_of, frame_headers, true_values
+from brainseg.scans.formats.dicom_header import read_header
+from brainseg.scans.formats.dicom_objects import (
+    DIRECTORY,
+    check_image,
+    foreign_modality,
+    is_capture,
+    other_object,
+)
+from brainseg.scans.formats.dicom_stack import DIFFERENCES, Grid, Slice, stack
+from brainseg.scans.formats.sniffing import sniff
+from brainseg.scans.notes import note
+from brainseg.scans.scan import ScanError, check_size, natural_key
+
+_MAX_FILES = 50_000  # that are looked at below a folder
 
 
-def series_files(folder: Path, name: str) -> list[Path]:
-    """Files of the one DICOM series in a folder, ordered by position in the patient.
+def files_below(folder: Path) -> list[Path]:
+    """DICOM files in the folders below a folder, in natural order; hidden ones are left out.
 
-    Raises ScanError for no series, or several, which it lists.
+    Raises ScanError where there are too many files to look at.
     """
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageSeriesReader
-    series = [
-        reader.GetGDCMSeriesFileNames(str(folder), uid)
-        for uid in reader.GetGDCMSeriesIDs(str(folder))
-    ]
-    if not series:
-        raise ScanError(
-            f"{name} holds DICOM files without an image series. Give the files of one MR series."
-        )
-    if len(series) > 1:
-        found = "; ".join(
-            sorted(f"{_description(files[0])} ({len(files)} slices)" for files in series)
-        )
-        raise ScanError(
-            f"{name} holds {len(series)} DICOM series, expected one: {found}. "
-            "Give the files of one series only."
-        )
-    return [Path(file) for file in series[0]]
-
-
-def read_series(files: list[Path], name: str):
-    """SimpleITK image, 3-D, of the ordered files of a series.
-
-    Raises ScanError when its slices are not evenly spaced.
-    """
-    import SimpleITK as sitk
-
-    reader = sitk.ImageSeriesReader()
-    reader.SetImageIO(VOLUMES["dicom"])
-    reader.SetFileNames([str(file) for file in files])
-    reader.MetaDataDictionaryArrayUpdateOn()
-    image = reader.Execute()
-    key = "0020|0032"  # position of each slice in the patient
-    if all(reader.HasMetaDataKey(number, key) for number in range(len(files))):
-        places = [reader.GetMetaData(number, key).split("\\") for number in range(len(files))]
-        normal = np.reshape(image.GetDirection(), (3, 3))[:, 2]
-        steps_mm = np.diff(np.array(places, float) @ normal)
-        if np.ptp(steps_mm) > 0.1 * abs(steps_mm.mean()) or not steps_mm.all():
+    found: list[Path] = []
+    for count, file in enumerate(folder.rglob("*")):
+        if count > _MAX_FILES:
             raise ScanError(
-                f"{name} has unevenly spaced slices (steps of {steps_mm.min():.3g} to "
-                f"{steps_mm.max():.3g} mm): slices are missing or several time "
-                "points are mixed. Give one complete series."
+                f"{folder.name} holds no scan itself and more than {_MAX_FILES:,} files in folders "
+                "below. Give the folder of one series."
             )
+        inner = file.relative_to(folder).parts
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in inner)
+        if len(inner) > 1 and not hidden and _is_dicom(file):
+            found.append(file)
+    return sorted(found, key=lambda file: natural_key(file.relative_to(folder)))
+
+
+def has_image(files: list[Path]) -> bool:
+    """Whether one of some DICOM files holds an image of the patient."""
+    return any(not other_object(read_header(file)) for file in files)
+
+
+def series_slices(files: list[Path], name: str) -> tuple[list[Slice], Grid]:
+    """The slices of the one DICOM series among some files, in order, and where they lie.
+
+    Notes what else there was and was left out: other objects, copies, secondary captures. Raises
+    ScanError for no series, or several, which it lists; images that are not read; too many voxels;
+    and as `stack` does.
+    """
+    headers = {file: read_header(file) for file in files}
+    others = {file: other_object(header) for file, header in headers.items()}
+    images, left_out = _without_captures([file for file in files if not others[file]], headers)
+    if not images:
+        _refuse_others([others[file] for file in files], name)
+    series: dict[str, list[Path]] = {}
+    for file in images:
+        if "cut_off" in headers[file]:  # and so may lack its series
+            check_image(headers[file], _told(file, files, name))
+        series.setdefault(headers[file].get("series", ""), []).append(file)
+    if len(series) > 1:
+        _refuse_several(list(series.values()), headers, name)
+    left_out += [
+        f"{others[file]}, {file.name}" for file in files if others[file] not in ("", DIRECTORY)
+    ]
+    if left_out:
+        listed = "; ".join(left_out[:4]) + ("; ..." if len(left_out) > 4 else "")
+        note(f"{name} also holds what is no slice of the scan and was left out: {listed}.")
+    for file in images:
+        check_image(headers[file], _told(file, files, name))
+    check_size(sum(_samples(headers[file]) for file in images), name)
+    images = _without_copies(images, headers, name)
+    slices = [
+        Slice(file, number, frame)
+        for file in images
+        for number, frame in enumerate(frame_headers(headers[file], _told(file, files, name)))
+    ]
+    _note_what_it_is(slices[0].header, name)
+    return stack(slices, name)
+
+
+def read_series(slices: list[Slice], grid: Grid, name: str):
+    """SimpleITK image, 3-D, of ordered slices in true values: rescaled by what each slice states.
+
+    Raises ScanError naming the file that can't be decoded.
+    """
+    import SimpleITK as sitk
+
+    by_file: dict[Path, list[Slice]] = {}
+    for one in slices:
+        by_file.setdefault(one.file, []).append(one)
+    planes = {}
+    for file, ours in by_file.items():
+        frames = true_values(file, ours, _told(file, list(by_file), name))
+        planes.update({(file, one.frame): frames[one.frame] for one in ours})
+    dtype = np.result_type(*{plane.dtype for plane in planes.values()})
+    pixels = np.stack(
+        [planes[one.file, one.frame] for one in slices],
+        dtype=np.float32 if dtype.kind == "f" else dtype,
+        casting="same_kind",
+    )
+    if pixels.ndim == 4 and (pixels != pixels[..., :1]).any():
+        note(
+            f"{name} is a colour picture: its red, green and blue were taken for T1, FLAIR and "
+            "T1c. If it shows one sequence, give the scanner's own grey series."
+        )
+    image = sitk.GetImageFromArray(pixels, isVector=pixels.ndim == 4)
+    image.SetSpacing(grid.spacing)
+    image.SetOrigin(grid.origin)
+    image.SetDirection(grid.direction)
     return image
 
 
-def _description(file: str) -> str:
-    import SimpleITK as sitk
+def _samples(header: dict) -> int:
+    return math.prod(count_of(header, key) for key in ("rows", "columns", "samples", "frame_count"))
 
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(VOLUMES["dicom"])
-    reader.SetFileName(file)
-    reader.ReadImageInformation()
-    key = "0008|103e"
-    text = reader.GetMetaData(key).strip() if reader.HasMetaDataKey(key) else ""
-    return text or "no description"
+
+def _is_dicom(file: Path) -> bool:
+    try:
+        return file.is_file() and sniff(file) == "dicom"
+    except (OSError, EOFError, zlib.error):  # damaged gzip, or not for this user to read
+        return False
+
+
+def _told(file: Path, files: list[Path], name: str) -> str:
+    return name if len(files) == 1 else f"{name}/{file.name}"
+
+
+def _without_captures(images, headers) -> tuple[list[Path], list[str]]:
+    """Images less the screenshots among them, and these in words; all where all are captures."""
+    captures = [file for file in images if is_capture(headers[file])]
+    if len(captures) == len(images):
+        return images, []
+    told = [
+        f"a secondary capture of {count_of(headers[file], 'columns')} x "
+        f"{count_of(headers[file], 'rows')} pixels, {file.name}"
+        for file in captures
+    ]
+    return [file for file in images if file not in captures], told
+
+
+def _without_copies(images: list[Path], headers: dict, name: str) -> list[Path]:
+    """Images without those that repeat another, whose pixels, place and settings they share."""
+    kept: dict[tuple, list[Path]] = {}
+    copies = []
+    for file in sorted(images, key=lambda file: (len(file.name), natural_key(file.name))):
+        header = headers[file]
+        place = header.get("position") or (
+            header.get("instance_number"),
+            header.get("sop_instance"),
+        )
+        alike = kept.setdefault((place, *(header.get(key) for key in DIFFERENCES)), [])
+        if any(_pixel_bytes(file, header) == _pixel_bytes(o, headers[o]) for o in alike):
+            copies.append(file)
+        else:
+            alike.append(file)
+    if copies:
+        some = "1 file repeats" if len(copies) == 1 else f"{len(copies)} files repeat"
+        note(
+            f"{name}: {some} another slice exactly, such as {copies[0].name}; each slice was read "
+            "once."
+        )
+    return [file for file in images if file not in set(copies)]
+
+
+def _pixel_bytes(file: Path, header: dict) -> bytes:
+    return file.read_bytes()[header["pixels"] :]
+
+
+def _note_what_it_is(header: dict, name: str) -> None:
+    if what := foreign_modality(header):
+        note(
+            f"{name} is {what}, and the models know MRI only: their masks mean nothing here. Give "
+            "FLAIR, T1 or T1c."
+        )
+    elif is_capture(header):
+        note(
+            f"{name} is a secondary capture, such as a screenshot, whose grey values, place and "
+            "size may not be the scanner's. Give the scanner's own series if there is one."
+        )
+
+
+def _refuse_others(found: list[str], name: str) -> None:
+    counts = Counter(found)
+    what = ", ".join(
+        words if count == 1 else f"{count} times {words}" for words, count in counts.most_common(6)
+    )
+    mask = " To use a segmentation as a mask, convert it to NIfTI." if "SEG" in what else ""
+    raise ScanError(
+        f"{name} holds no image of the patient but {what}, expected MR images. Give the files of "
+        f"one MR series.{mask}"
+    )
+
+
+def _refuse_several(series: list[list[Path]], headers: dict, name: str) -> None:
+    spread = len({file.parent for group in series for file in group}) > 1
+    listed = []
+    for group in series:
+        count = sum(count_of(headers[file], "frame_count") for file in group)
+        told = headers[group[0]].get("description") or "no description"
+        where = f" in {group[0].parent.name}" if spread else ""
+        listed.append(f"{told} ({count} slice{'s' if count > 1 else ''}{where})")
+    found = "; ".join(sorted(listed)[:12]) + ("; ..." if len(listed) > 12 else "")
+    raise ScanError(
+        f"{name} holds {len(series)} DICOM series, expected one: {found}. "
+        "Give the files of one series only."
+    )

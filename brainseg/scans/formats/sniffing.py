@@ -24,7 +24,8 @@ _MAGIC = (
     (b"NRRD000", "nrrd"),
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),
-    (b"\x08\0", "dicom"),  # a DICOM file without preamble starts at group 0008
+    (b"\x08\0", "dicom"),  # a DICOM file without preamble starts at group 0008, or
+    (b"\x02\0\0\0UL", "dicom"),  # at the group that tells its syntax
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.scans.formats.detached import check_attached
-from brainseg.scans.formats.dicom import read_series
+from brainseg.scans.formats.dicom import read_series, series_slices
 from brainseg.scans.formats.nifti import check_nifti, openable
 from brainseg.scans.formats.sniffing import VOLUMES
 from brainseg.scans.geometry import to_patient_axes
@@ -20,22 +20,25 @@ from brainseg.scans.scan import ScanError, check_size
 def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np.ndarray, dict]:
     """Pixels (slices, height, width, channels), affine and source grid of a medical image.
 
-    `files` is one file, or the ordered files of a DICOM series. The affine (4, 4) takes (column,
-    row, slice, 1) to LPS mm; the source grid (a dict) is what `restore_grid` needs.
+    `files` is one file, or those among which the files of one DICOM series are. The affine (4, 4)
+    takes (column, row, slice, 1) to LPS mm; the source grid (a dict) is what `restore_grid` needs.
 
     Raises ScanError for too many voxels, a time series, complex values, missing voxels, a detached
-    header and unevenly spaced DICOM slices; SimpleITK's errors for damage.
+    header and whatever keeps DICOM files from being one stack; SimpleITK's errors for damage.
     """
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    if kind == "dicom":
+        slices, grid = series_slices(files, name)
+        return to_patient_axes(read_series(slices, grid, name))
     with openable(files[0]) if kind == "nifti" else nullcontext(files[0]) as first:
         reader = sitk.ImageFileReader()
         reader.SetImageIO(VOLUMES[kind])
         reader.SetFileName(str(first))
         reader.ReadImageInformation()
         size = reader.GetSize()
-        check_size(math.prod(size) * reader.GetNumberOfComponents() * len(files), name)
+        check_size(math.prod(size) * reader.GetNumberOfComponents(), name)
         if len(size) > 4 or (len(size) == 4 and size[3] > 4):
             raise ScanError(
                 f"{name} has size {size}: it looks like a time series, expected one "
@@ -50,5 +53,5 @@ def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np
             check_nifti(first, name)
         elif kind in ("mha", "nrrd"):
             check_attached(first, name, kind)
-        image = reader.Execute() if len(files) == 1 else read_series(files, name)
+        image = reader.Execute()
     return to_patient_axes(image)
