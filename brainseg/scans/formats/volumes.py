@@ -23,6 +23,16 @@ def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np
     `files` is one file, or the ordered files of a DICOM series. The affine (4, 4) takes (column,
     row, slice, 1) to LPS mm; the source grid (a dict) is what `restore_grid` needs.
 
+    Raises what `read_image` does.
+    """
+    return to_patient_axes(read_image(files, name, kind))
+
+
+def read_image(files: list[Path], name: str, kind: str, most: int | None = 4):
+    """SimpleITK image, as stored, of one file or the ordered files of a DICOM series.
+
+    most: of a fourth axis, the length up to which its volumes are channels; None for any.
+
     Raises ScanError for too many voxels, a time series, complex values, missing voxels, a detached
     header and unevenly spaced DICOM slices; SimpleITK's errors for damage.
     """
@@ -36,7 +46,7 @@ def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np
         reader.ReadImageInformation()
         size = reader.GetSize()
         check_size(math.prod(size) * reader.GetNumberOfComponents() * len(files), name)
-        if len(size) > 4 or (len(size) == 4 and size[3] > 4):
+        if len(size) > 4 or (most and len(size) == 4 and size[3] > most):
             raise ScanError(
                 f"{name} has size {size}: it looks like a time series, expected one "
                 "volume. Save a single time point as 3-D."
@@ -50,5 +60,4 @@ def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np
             check_nifti(first, name)
         elif kind in ("mha", "nrrd"):
             check_attached(first, name, kind)
-        image = reader.Execute() if len(files) == 1 else read_series(files, name)
-    return to_patient_axes(image)
+        return reader.Execute() if len(files) == 1 else read_series(files, name)
