@@ -50,6 +50,7 @@ def segmentation(
     corner=(0.0, 0.0),
     sop=SOP,
     cosines="1\\0\\0\\0\\1\\0",
+    normal=(0, 0, 1),
 ):
     """A segmentation on the grid of `dicom_series`: spacing 0.5, 0.75 and 3 mm."""
 
@@ -58,7 +59,8 @@ def segmentation(
         return element(tag, kind, value, syntax != IMPLICIT, is_open and is_sequence)
 
     def frame(height, segment):
-        place = f"{corner[0]}\\{corner[1]}\\{height}"
+        place = np.array([*corner, 0.0]) + height * np.array(normal)
+        place = "\\".join(map(str, place.tolist()))
         return el(0x00209113, "SQ", [el(0x00200032, "DS", place)]) + el(
             0x0062000A, "SQ", [el(0x0062000B, "US", segment)]
         )
@@ -126,6 +128,19 @@ def test_frames_land_where_they_say(tmp_path, scan, syntax, is_open, is_binary):
     assert np.array_equal(mask[3], TUMOUR[3]) and mask.sum() == TUMOUR[3].sum()
 
 
+def test_a_sagittal_segmentation(tmp_path):
+    turned = {"rows_columns": (0, 1, 0, 0, 0, -1), "normal": (-1, 0, 0)}
+    scan = read_scan(dicom_series(tmp_path / "t", TUMOUR.astype(np.int16), **turned))
+    path = segmentation(
+        tmp_path / "seg.dcm",
+        TUMOUR[1:5],
+        [3.0, 6.0, 9.0, 12.0],
+        cosines="0\\1\\0\\0\\0\\-1",
+        normal=(-1, 0, 0),
+    )
+    assert np.array_equal(read(path, scan)[0], scan.pixels[..., 0] > 0)
+
+
 def test_segments_are_joined_and_named(tmp_path, scan):
     core = ball(*SIZE, radius=0.15)
     path = segmentation(
@@ -156,4 +171,4 @@ def test_segmentations_that_are_not_read(tmp_path, scan):
     not_read("evenly spaced", "dcmqi", heights=[0, 3, 6, 9, 12, 13.3])
     not_read("where its frames lie", "Convert", cosines="1\\0")
     not_read("contours", "NIfTI", sop="1.2.840.10008.5.1.4.1.1.481.3")
-    not_read("outside the scan", corner=(300.0, 0.0))
+    not_read("300.0 mm away", corner=(300.0, 0.0))

@@ -1,5 +1,7 @@
 """Masks on a grid of their own are put where their header says, if that can be right."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -151,6 +153,10 @@ def test_folders_and_archives(tmp_path):
         Image.fromarray(page.astype(np.uint8) * 255).save(folder / f"p_{number}_mask.tif")
     scan = read_scan(folder)
     assert np.array_equal(read_mask(folder, scan), TUMOUR)  # the same folder holds both
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
+        for file in folder.glob("*_mask.tif"):
+            archive.write(file, f"masks/{file.name}")
+    assert np.array_equal(read_mask(tmp_path / "m.zip", scan), TUMOUR)
     series = dicom_series(tmp_path / "s", TUMOUR.astype(np.uint16))
     assert np.array_equal(read_mask(series, read_scan(series)), TUMOUR)
 
@@ -200,3 +206,11 @@ def test_write_mask_comes_back_without_a_word(tmp_path, scan):
     for suffix in (".nii.gz", ".mha", ".nrrd", ".npy", ".tif"):
         mask, notes = read(write_mask(TUMOUR, scan, tmp_path / f"m{suffix}"), scan)
         assert np.array_equal(mask, TUMOUR) and not notes
+
+
+def test_a_header_without_a_place_places_nothing(tmp_path, scan):
+    path = tmp_path / "m.nii.gz"
+    image = truth(TUMOUR[2:7])
+    image.SetOrigin((0.0, 0.0, 0.0))
+    sitk.WriteImage(image, str(path))
+    refused(path, "(5, 30, 24)", "no place (origin 0)", read=lambda path: read_mask(path, scan))

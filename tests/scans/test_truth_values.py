@@ -50,6 +50,20 @@ def test_labels_above_0_are_tumour_without_a_word(tmp_path, name, dtype):
     assert not mask.any() and not notes
 
 
+def test_many_labels_are_told(tmp_path):
+    mask, notes = read(tmp_path, labels(*range(1, 7)))
+    assert np.array_equal(mask, TUMOUR)
+    says(notes, "6 labels up to 6", "healthy tissue")
+
+
+def test_more_than_a_tumour_can_have_is_told(tmp_path):
+    volume(tmp_path / "a.nii", noise(*SIZE), spacing=(10.0, 10.0, 20.0))
+    volume(tmp_path / "m.nii", TUMOUR.astype(np.uint8), spacing=(10.0, 10.0, 20.0))
+    with noting() as notes:
+        assert np.array_equal(read_mask(tmp_path / "m.nii", read_scan(tmp_path / "a.nii")), TUMOUR)
+    says(notes, f"({TUMOUR.sum() * 2} ml) of a.nii", "brain")
+
+
 def test_rounding_of_floats_is_no_label(tmp_path):
     for array in (TUMOUR * 0.99999994, TUMOUR + 1e-7, labels(1, 2, 4) + noise(*SIZE) * 1e-8):
         mask, notes = read(tmp_path, array.astype(np.float32))

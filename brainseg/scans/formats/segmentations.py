@@ -54,7 +54,8 @@ def read_segmentation(file: Path, name: str):
     try:
         places = [_numbers(frame[_PLACE][0], 0x00200032) for frame in per_frame]
         cosines = [_numbers(frame[_ORIENTATION][0], 0x00200037) for frame in per_frame]
-        places, cosines = np.reshape(places, (-1, 3)), np.reshape(cosines, (-1, 6))
+        places = np.reshape(places, (len(per_frame), 3))
+        cosines = np.reshape(cosines, (len(per_frame), 6))
         measures = per_frame[0][_MEASURES][0]
         row_mm, column_mm = _numbers(measures, _SPACING)
     except (KeyError, IndexError, ValueError) as error:

@@ -29,7 +29,10 @@ def tumour_of_picture(file: Path, name: str, kind: str) -> np.ndarray:
     pixels = read_picture(file, name, kind)
     if pixels.dtype.kind == "f":
         check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
-    mode, frames = _indices_or_alpha(file, kind)
+    mode, frames = "", None
+    # Opening a TIFF twice costs more than all else here; plain grey that varies has no palette.
+    if kind != "tiff" or pixels.shape[-1] > 1 or pixels.min() == pixels.max():
+        mode, frames = _indices_or_alpha(file, kind)
     if mode == "P":
         tumour = _of_palette(*frames, name)
         if tumour is not None:

@@ -8,6 +8,9 @@ from brainseg.scans.notes import note
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.scans.truth.values import border_of
 
+LARGEST_ML = 600
+"""Hardly a tumour is larger, with its oedema; a brain has twice as much."""
+
 
 def placed(mask: Scan, scan: Scan) -> np.ndarray:
     """Tumour of a mask, bool (slices, height, width), on the grid of `scan.pixels`.
@@ -15,13 +18,15 @@ def placed(mask: Scan, scan: Scan) -> np.ndarray:
     mask: `pixels` bool (slices, height, width), on the mask's own grid. Of the same size, it is
     taken voxel by voxel; of another, it is placed by its geometry. Raises ScanError when the
     geometries of one size differ by more than a voxel's longest side, when sizes differ and not
-    both state a geometry, and when more than a tenth of the tumour lies outside the scan.
+    both state a place, and when more than a tenth of the tumour lies outside the scan.
     """
     _note_unknown_orientation(mask, scan)
     found, expected = mask.pixels.shape, scan.pixels.shape[:3]
     both_placed = mask.affine is not None and scan.affine is not None
     if found != expected:
-        if not both_placed or _is_default(mask.geometry):
+        # An origin of 0 is what programs write that know no place.
+        is_placed = both_placed and (mask.format == "dicom" or any(mask.geometry["origin"]))
+        if not is_placed:
             raise wrong_size(mask, scan)
         return _by_geometry(mask, scan)
     if both_placed:
@@ -53,6 +58,8 @@ def wrong_size(mask: Scan, scan: Scan) -> ScanError:
             f"It seems to be drawn on this scan at {max(scales):.3g} times its size: export it "
             "with the scan's own number of pixels."
         )
+    elif mask.affine is not None and scan.affine is not None:
+        remedy = "Its header states no place (origin 0): give it on the scan's grid."
     elif found[0] == expected[0] == 1 and mask.format in PICTURES:
         remedy = "Give the mask drawn on this picture, neither cropped nor resized."
     return ScanError(
@@ -63,26 +70,28 @@ def wrong_size(mask: Scan, scan: Scan) -> ScanError:
 
 def check_plausible(tumour: np.ndarray, scan: Scan, name: str) -> None:
     """Raise ScanError for a mask of nearly everything; note what a tumour seldom looks like."""
-    share = float(tumour.mean())
+    share = np.count_nonzero(tumour) / tumour.size
     if share > 0.5 and border_of(tumour).mean() > 0.9:
         raise ScanError(
             f"{name} is not a mask of a tumour: it marks {share:.0%} of {scan.source}, its border "
             "included. If it is inverted or its background has a label of its own, give the "
             "background the value 0 (black) and tumour a higher one."
         )
-    if share > 0.4:
+    volume_ml = share * tumour.size * np.prod(scan.spacing_mm) / 1000 if scan.spacing_mm else 0
+    if share > 0.4 or volume_ml > LARGEST_ML:
+        size = f"{share:.0%}" + (f" ({volume_ml:.0f} ml)" if volume_ml else "")
         note(
-            f"{name} marks {share:.0%} of {scan.source} as tumour. If that is the brain or the "
-            "head, give the mask of the tumour."
+            f"{name} marks {size} of {scan.source}, which is taken for tumour. If it is the brain, "
+            "the head or tissue, give the mask of the tumour alone."
         )
     elif share > 0.05:
-        head = scan.pixels.any(axis=-1)
-        if (tumour & head).sum() > 0.95 * (tumour | head).sum():
+        head = (scan.pixels != scan.pixels[0, 0, 0]).any(axis=-1)
+        if np.count_nonzero(tumour & head) > 0.95 * np.count_nonzero(tumour | head):
             note(
-                f"{name} marks nearly every voxel of {scan.source} that is not 0, as a mask of "
-                "the brain does, and is taken for tumour. If it is one, give that of the tumour."
+                f"{name} marks nearly all of {scan.source} that is not empty, as a mask of the "
+                "brain does, and is taken for tumour. If it is one, give that of the tumour."
             )
-    marked = np.flatnonzero(tumour.any(axis=(1, 2)))
+    marked = np.flatnonzero(tumour.reshape(len(tumour), -1).any(axis=1))
     outlines = sum(_is_outline(tumour[index]) for index in marked)
     if outlines > len(marked) / 2:
         where = "" if len(tumour) == 1 else f" in {outlines} of {len(marked)} slices"
@@ -90,11 +99,6 @@ def check_plausible(tumour: np.ndarray, scan: Scan, name: str) -> None:
             f"{name} marks thin closed lines{where}, and only these are taken for tumour, not what "
             "they enclose. If they are the tumour's outline, fill it and give the filled mask."
         )
-
-
-def _is_default(grid: dict) -> bool:
-    """Whether a header holds what programs write that know no place."""
-    return not any(grid["origin"]) and set(grid["spacing"]) == {1.0}
 
 
 def _by_geometry(mask: Scan, scan: Scan) -> np.ndarray:
@@ -180,7 +184,7 @@ def _note_unknown_orientation(mask: Scan, scan: Scan) -> None:
 
 def _is_outline(tumour: np.ndarray) -> bool:
     """Whether a slice holds closed lines, at most four pixels thick, round much more than they."""
-    count = int(tumour.sum())
+    count = np.count_nonzero(tumour)
     rows, columns = (np.flatnonzero(tumour.any(axis=axis)) for axis in (1, 0))
     box = tumour[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if box.size < 3 * count or count < 16:  # what they enclose lies in this box
@@ -193,4 +197,4 @@ def _is_outline(tumour: np.ndarray) -> bool:
         return False
     from scipy.ndimage import binary_fill_holes
 
-    return int(binary_fill_holes(box).sum()) > 3 * count
+    return np.count_nonzero(binary_fill_holes(box)) > 3 * count

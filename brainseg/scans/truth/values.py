@@ -44,6 +44,7 @@ def tumour_of(values: np.ndarray, name: str) -> np.ndarray:
     levels = np.unique(np.rint(positive) if is_whole else positive)
     levels = levels[levels > 0]
     if is_whole and (len(levels) == 1 or top <= MOST_LABELS):
+        _note_many(levels, name)
         return values > 0.5
     if not is_whole and np.ptp(levels) <= TINY * top:
         note(
@@ -59,6 +60,7 @@ def tumour_of(values: np.ndarray, name: str) -> np.ndarray:
         )
         return values >= top / 2
     if is_whole and len(levels) <= MOST_LABELS:
+        _note_many(levels, name)
         return values > 0.5
     raise _no_mask(
         name,
@@ -128,6 +130,14 @@ def even_patches(values: np.ndarray) -> np.ndarray:
         & (core == values[:, 1:-1, 2:])
     )
     return even
+
+
+def _note_many(levels: np.ndarray, name: str) -> None:
+    if len(levels) > 4:  # more than the parts of a tumour that are usually told apart
+        note(
+            f"{name} holds {len(levels)} labels up to {levels[-1]:.0f}, which are all taken for "
+            "tumour. If some are healthy tissue, keep only the tumour's."
+        )
 
 
 def _is_whole(values: np.ndarray) -> bool:
