@@ -131,6 +131,7 @@ def test_sizes_that_tell_what_happened(tmp_path):
     for name, array, words in [
         ("half.png", tumour[::2, ::2], "at 0.5 times its size"),
         ("turned.png", tumour.T, "axes seem to be swapped"),
+        ("edge.png", tumour[1:-1, 1:-1], "neither cropped nor resized"),
         ("crop.png", tumour[3:], "neither cropped nor resized"),
     ]:
         Image.fromarray(np.ascontiguousarray(array)).save(tmp_path / name)

@@ -53,7 +53,9 @@ def wrong_size(mask: Scan, scan: Scan) -> ScanError:
     scales = {one / other for one, other in zip(found[1:], expected[1:], strict=True)}
     if sorted(found) == sorted(expected):
         remedy = "Its axes seem to be swapped: transpose it to the scan's order."
-    elif found[0] == expected[0] and max(scales) - min(scales) < 0.02:
+    elif (
+        found[0] == expected[0] and max(scales) - min(scales) < 0.02 and not 0.9 < max(scales) < 1.1
+    ):
         remedy = (
             f"It seems to be drawn on this scan at {max(scales):.3g} times its size: export it "
             "with the scan's own number of pixels."
