@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.scans.formats.sniffing import PICTURES
-from brainseg.scans.geometry import as_image, distance_mm, restore_grid
-from brainseg.scans.reading import read_scan
+from brainseg.scans.geometry import as_image, restore_grid
 from brainseg.scans.scan import Scan, ScanError
+from brainseg.scans.truth.files import read_stored
+from brainseg.scans.truth.places import check_plausible, placed
 
 _MASK_SUFFIXES = (".nii.gz", ".nii", ".mha", ".nrrd", ".png", ".tif", ".tiff", ".npy")
 
@@ -16,37 +17,18 @@ _MASK_SUFFIXES = (".nii.gz", ".nii", ".mha", ".nrrd", ".png", ".tif", ".tiff", "
 def read_mask(path, scan: Scan) -> np.ndarray:
     """Read the tumour mask of a scan: bool (slices, height, width) on the grid of `scan.pixels`.
 
-    In volumes and arrays every value above 0 is tumour. Pictures must hold two values, 0 and
-    another, give or take compression noise; the threshold is half of the larger.
+    A mask of another size is placed by its geometry where both state one. In volumes and arrays
+    every label above 0 is tumour, in pictures the brighter of two values, of one-hot channels
+    all but the background's. What else had to be assumed is noted.
 
-    Raises ScanError when the size differs, when both state a geometry and lie more than a voxel
-    apart, when a picture is not binary, and as `read_scan` does.
+    Raises ScanError for what is no mask of a tumour (a scan, a map of probabilities, an atlas, an
+    inverted mask), when the size differs and can't be placed, when both state a geometry and lie
+    more than a voxel apart, and as `read_scan` does.
     """
-    mask = read_scan(path)
-    found, expected = mask.pixels.shape[:3], scan.pixels.shape[:3]
-    if found != expected:
-        raise ScanError(
-            f"{mask.source} has size {found} (slices, height, width), but the scan "
-            f"{scan.source} has {expected}. Give the mask drawn on this scan."
-        )
-    if mask.affine is not None and scan.affine is not None:
-        apart_mm = distance_mm(mask.affine, scan.affine, expected)
-        if apart_mm > max(scan.spacing_mm):
-            raise ScanError(
-                f"{mask.source} lies up to {apart_mm:.1f} mm away from the scan "
-                f"{scan.source}. Resample the mask onto the scan, or copy the scan's "
-                "geometry into its header."
-            )
-    values = mask.pixels.max(axis=-1)
-    if mask.format not in PICTURES:
-        return values > 0
-    if _looks_grey(values):
-        raise ScanError(
-            f"{mask.source} is not a mask: it holds {len(np.unique(values))} grey "
-            "values, expected 0 and one other. Save it with tumour white and the "
-            "rest black."
-        )
-    return values > values.max() / 2
+    mask = read_stored(path, scan)
+    tumour = placed(mask, scan)
+    check_plausible(tumour, scan, mask.source)
+    return tumour
 
 
 def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
@@ -102,22 +84,6 @@ def mask_suffix(scan: Scan) -> str:
     if scan.format in PICTURES:
         return ".png" if len(scan.pixels) == 1 else ".tif"
     return ".nii.gz" if scan.format in ("nifti", "dicom") else f".{scan.format}"
-
-
-def _looks_grey(values: np.ndarray) -> bool:
-    """Whether a picture has in-between values that noise and soft edges do not explain."""
-    top = float(values.max())
-    between = (values > 0.15 * top) & (values < 0.85 * top)
-    core = values[:, 1:-1, 1:-1]
-    label = between[:, 1:-1, 1:-1]  # an even patch, which noise and edges do not have
-    for neighbour in (
-        values[:, :-2, 1:-1],
-        values[:, 2:, 1:-1],
-        values[:, 1:-1, :-2],
-        values[:, 1:-1, 2:],
-    ):
-        label = label & (core == neighbour)
-    return bool(between.mean() > 0.02 or label.any())
 
 
 def _write(mask: np.ndarray, scan: Scan, path: Path, suffix: str) -> None:

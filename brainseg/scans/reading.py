@@ -34,7 +34,7 @@ def read_scan(path) -> Scan:
     foreign files, more than MAX_PIXELS samples, NaN or Inf, several series or time points.
     """
     path = Path(path)
-    with _decoding(path):
+    with decoding(path):
         return _read(path, path.resolve().name)
 
 
@@ -42,12 +42,12 @@ def picture_size(path) -> tuple[int, int]:
     """(width, height) in pixels of a picture file, from its header alone. Raises ScanError."""
     from PIL import Image
 
-    with _decoding(Path(path)), Image.open(path) as picture:
+    with decoding(Path(path)), Image.open(path) as picture:
         return picture.size
 
 
 @contextmanager
-def _decoding(path: Path):
+def decoding(path: Path):
     """Turn whatever a decoder raises on damaged input into a ScanError."""
     name = path.name
     try:

@@ -86,3 +86,21 @@ def refused(path, *words, read=read_scan):
         assert word in message, message
     assert message.endswith(".") and "\n" not in message
     return message
+
+
+def ball(*shape, radius=0.3, centre=0.5):
+    """A tumour, bool: the pixels within a share of each side from a point (a share as well)."""
+    axes = np.ogrid[tuple(slice(n) for n in shape)]
+    away = [
+        (axis - centre * (side - 1)) / max(radius * side, 0.6)
+        for axis, side in zip(axes, shape, strict=True)
+    ]
+    return sum(axis**2 for axis in away) <= 1
+
+
+def says(notes, *words):
+    """Assert that exactly one note was made, a sentence with these words."""
+    assert len(notes) == 1, notes
+    for word in words:
+        assert word in notes[0], notes[0]
+    assert notes[0].endswith(".") and "\n" not in notes[0]

@@ -51,20 +51,7 @@ def true_values(file: Path, slices: list[Slice], name: str) -> np.ndarray:
 
     `slices` are those that lie in the file. Raises ScanError when it can't be decoded.
     """
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(VOLUMES["dicom"])
-    reader.SetFileName(str(file))
-    try:
-        frames = sitk.GetArrayFromImage(reader.Execute())
-    except RuntimeError as error:
-        how = compression(slices[0].header)
-        how = f", or its {how} compression is of a variant that is not supported" if how else ""
-        raise ScanError(
-            f"{name} cannot be decoded: it is truncated or damaged{how}. Copy, download or export "
-            "it again, uncompressed if possible."
-        ) from error
+    frames = decode(file, slices[0].header, name)
     if max(one.frame for one in slices) >= len(frames):
         raise ScanError(
             f"{name} states more frames than the {len(frames)} that it holds. Copy, download or "
@@ -85,6 +72,28 @@ def true_values(file: Path, slices: list[Slice], name: str) -> np.ndarray:
         slope, intercept = _scale(one.header)
         true[one.frame] = stored[one.frame].round() * slope + intercept
     return true
+
+
+def decode(file: Path, header: dict, name: str) -> np.ndarray:
+    """All frames of a file as GDCM gives them, (frames, height, width) and colours if any.
+
+    Raises ScanError when it can't be decoded.
+    """
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(VOLUMES["dicom"])
+    reader.SetFileName(str(file))
+    try:
+        return sitk.GetArrayFromImage(reader.Execute())
+    except RuntimeError as error:
+        how = compression(header)
+        how = f", or its {how} compression is of a variant that is not supported" if how else ""
+        raise ScanError(
+            f"{name} cannot be decoded: it is truncated or damaged{how}. Copy, download or export "
+            "it again, uncompressed if possible."
+        ) from error
 
 
 def _scale(header: dict) -> tuple[float, float]:

@@ -59,8 +59,13 @@ _VALUES = {
     (0x0028, 0x1052): ("intercept", "numbers"),
     (0x0028, 0x1053): ("slope", "numbers"),
     (0x0043, 0x1039): ("b_value", "numbers"),  # GE, followed by three others
+    (0x0062, 0x0005): ("segment", "text"),
 }
-_LISTS = {(0x5200, 0x9229): "shared", (0x5200, 0x9230): "frames"}
+_LISTS = {
+    (0x0062, 0x0002): "segments",
+    (0x5200, 0x9229): "shared",
+    (0x5200, 0x9230): "frames",
+}
 # The groups of what is said of a frame. Their first item counts, as if it were not nested.
 _NESTED = {
     (0x0018, 0x9076),  # direction of diffusion
@@ -88,7 +93,8 @@ _MAX_ELEMENTS, _MAX_DEPTH, _MAX_BYTES, _MAX_INFLATED = 4_000_000, 16, 1024, 2**3
 def read_header(file: Path) -> dict:
     """What a DICOM file says, by the names above: str, or a tuple of finite numbers.
 
-    ``shared`` and ``frames`` are lists of such dicts, of what is said of all frames and of each;
+    ``shared``, ``frames`` and ``segments`` are lists of such dicts, of what is said of all frames,
+    of each, and of the segments of a segmentation;
     ``pixels`` is there when the file holds any, and is where they begin; ``cut_off`` is True where
     the file is damaged before them or ends within an element, and what follows is left out.
     """

@@ -4,6 +4,7 @@ from brainseg.scans.scan import ScanError
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 DIRECTORY = "a DICOMDIR (the table of contents of other files)"
+SEGMENTATION = "a segmentation (DICOM SEG)"
 # By SOP class, the more special before the more general. None of these is a scan.
 _OTHERS = {
     "1.2.840.10008.1.3.10": DIRECTORY,
@@ -12,8 +13,8 @@ _OTHERS = {
     f"{_STORAGE}481.": "a radiotherapy object",
     f"{_STORAGE}66.1": "a registration without an image",
     f"{_STORAGE}66.3": "a registration without an image",
-    f"{_STORAGE}66.4": "a segmentation (DICOM SEG)",
-    f"{_STORAGE}66.7": "a segmentation (DICOM SEG)",
+    f"{_STORAGE}66.4": SEGMENTATION,
+    f"{_STORAGE}66.7": SEGMENTATION,
     f"{_STORAGE}66": "raw or derived data without an image",
     f"{_STORAGE}88.59": "a key object selection (KO)",
     f"{_STORAGE}88.": "a structured report (SR)",

@@ -23,6 +23,16 @@ def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np
     `files` is one file, or those among which the files of one DICOM series are. The affine (4, 4)
     takes (column, row, slice, 1) to LPS mm; the source grid (a dict) is what `restore_grid` needs.
 
+    Raises what `read_image` does.
+    """
+    return to_patient_axes(read_image(files, name, kind))
+
+
+def read_image(files: list[Path], name: str, kind: str, most: int | None = 4):
+    """SimpleITK image, as stored, of one file or the ordered files of a DICOM series.
+
+    most: of a fourth axis, the length up to which its volumes are channels; None for any.
+
     Raises ScanError for too many voxels, a time series, complex values, missing voxels, a detached
     header and whatever keeps DICOM files from being one stack; SimpleITK's errors for damage.
     """
@@ -31,7 +41,7 @@ def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     if kind == "dicom":
         slices, grid = series_slices(files, name)
-        return to_patient_axes(read_series(slices, grid, name))
+        return read_series(slices, grid, name)
     with openable(files[0]) if kind == "nifti" else nullcontext(files[0]) as first:
         reader = sitk.ImageFileReader()
         reader.SetImageIO(VOLUMES[kind])
@@ -39,7 +49,7 @@ def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np
         reader.ReadImageInformation()
         size = reader.GetSize()
         check_size(math.prod(size) * reader.GetNumberOfComponents(), name)
-        if len(size) > 4 or (len(size) == 4 and size[3] > 4):
+        if len(size) > 4 or (most and len(size) == 4 and size[3] > most):
             raise ScanError(
                 f"{name} has size {size}: it looks like a time series, expected one "
                 "volume. Save a single time point as 3-D."
@@ -53,5 +63,4 @@ def read_volume(files: list[Path], name: str, kind: str) -> tuple[np.ndarray, np
             check_nifti(first, name)
         elif kind in ("mha", "nrrd"):
             check_attached(first, name, kind)
-        image = reader.Execute()
-    return to_patient_axes(image)
+        return reader.Execute()

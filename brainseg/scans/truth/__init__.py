@@ -1,0 +1,1 @@
+"""Masks that others drew: decoded, judged and placed on the scan."""

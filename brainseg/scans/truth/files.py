@@ -1,0 +1,180 @@
+"""Decoding the file, folder or archive that a mask lies in."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from brainseg.scans.archives import unpacked
+from brainseg.scans.formats.arrays import read_array
+from brainseg.scans.formats.segmentations import (
+    is_segmentation,
+    note_segments,
+    read_segmentation,
+)
+from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, describe, sniff
+from brainseg.scans.formats.volumes import read_image
+from brainseg.scans.geometry import to_patient_axes
+from brainseg.scans.notes import note
+from brainseg.scans.reading import decoding
+from brainseg.scans.scan import Scan, ScanError, check_finite, natural_key
+from brainseg.scans.truth.pictures import tumour_of_picture
+from brainseg.scans.truth.places import wrong_size
+from brainseg.scans.truth.values import tumour_of_channels
+
+MOST_CHANNELS = 10
+"""As many layers, classes or regions one mask may have."""
+
+
+def read_stored(path, scan: Scan) -> Scan:
+    """A mask on its own grid: `pixels` bool (slices, height, width), tumour.
+
+    Takes what `read_scan` takes, with any number of channels up to MOST_CHANNELS, first or last;
+    the scan tells which axes of an array are which. DICOM segmentations and several segments of
+    a 3D Slicer file are joined. Of a folder with `*_mask*` pictures these are read alone.
+
+    Raises ScanError for what cannot be read whole or is no mask.
+    """
+    path = Path(path)
+    with decoding(path):
+        name = path.resolve().name
+        if path.is_dir():
+            return _read_folder(path, name, scan)
+        if sniff(path) == "zip":
+            with unpacked(path, name) as folder:
+                return _read_folder(folder, name, scan)
+        return _read_file(path, name, scan)
+
+
+def _read_file(file: Path, name: str, scan: Scan) -> Scan:
+    kind = sniff(file)
+    if kind in PICTURES:
+        return Scan(tumour_of_picture(file, name, kind), source=name, format=kind)
+    if kind == "npy":
+        return _read_array(file, name, scan)
+    if kind in VOLUMES:
+        return _read_volume([file], name, kind, scan)
+    if kind == "zip":
+        raise ScanError(f"{name} is an archive within another. Unpack it first.")
+    raise ScanError(
+        f"{name} {describe(file)}, expected {READABLE}. Give the mask itself, "
+        "exported in one of these formats."
+    )
+
+
+def _read_folder(folder: Path, name: str, scan: Scan) -> Scan:
+    files = [file for file in folder.iterdir() if file.is_file() and file.name[0] != "."]
+    files.sort(key=lambda file: natural_key(file.name))
+    kinds = {file: sniff(file) for file in files}
+    if "dicom" in kinds.values():
+        return _read_volume([file for file in files if kinds[file] == "dicom"], name, "dicom", scan)
+    files = [file for file in files if kinds[file]]
+    files = [file for file in files if "_mask" in file.stem] or files
+    if len(files) == 1:
+        return replace(_read_file(files[0], f"{name}/{files[0].name}", scan), source=name)
+    if not files or any(kinds[file] not in PICTURES for file in files):
+        raise ScanError(
+            f"{name} holds {len(files)} masks or scans, expected one, or pictures that are the "
+            "slices of one. Give the mask's own file."
+        )
+    pages = [tumour_of_picture(file, f"{name}/{file.name}", kinds[file]) for file in files]
+    if len({page.shape[1:] for page in pages}) > 1:
+        raise ScanError(f"{name} holds pictures of different sizes. Give the slices of one mask.")
+    return Scan(np.concatenate(pages), source=name, format=kinds[files[0]])
+
+
+def _read_array(file: Path, name: str, scan: Scan) -> Scan:
+    pixels = read_array(file, name)
+    layouts = _layouts(pixels, scan.pixels.shape[:3])
+    if len(layouts) > 1:  # as many slices as channels: one-hot along one of them alone
+        layouts = [layout for layout in layouts if (np.count_nonzero(layout, axis=-1) == 1).all()]
+    if len(layouts) == 1:
+        mask = tumour_of_channels(_numbers(layouts[0], name), name)
+        return Scan(mask, source=name, format="npy")
+    found = pixels[None] if pixels.ndim == 2 else pixels
+    if found.ndim == 3:
+        raise wrong_size(Scan(found, source=name), scan)
+    raise ScanError(
+        f"{name} holds an array of shape {pixels.shape}, expected {scan.pixels.shape[:3]} (slices, "
+        f"height, width) as {scan.source} has, with or without an axis of channels."
+    )
+
+
+def _layouts(stored: np.ndarray, size: tuple) -> list[np.ndarray]:
+    """The array as (slices, height, width, channels) of a scan's size, in every way it fits."""
+    stored, sides = stored.squeeze(), tuple(side for side in size if side > 1)
+    if stored.shape == sides:
+        return [stored.reshape(*size, 1)]
+    return [
+        np.moveaxis(stored, axis, -1).reshape(*size, -1)
+        for axis in range(stored.ndim)
+        if stored.shape[:axis] + stored.shape[axis + 1 :] == sides
+        and stored.shape[axis] <= MOST_CHANNELS
+    ]
+
+
+def _read_volume(files: list[Path], name: str, kind: str, scan: Scan) -> Scan:
+    if kind == "dicom" and len(files) == 1 and is_segmentation(files[0], name):
+        image = read_segmentation(files[0], name)
+    else:
+        image = read_image(files, name, kind, most=None)
+        keys = [f"Segment{number}_Name" for number in range(256)]  # as 3D Slicer writes them
+        names = [image.GetMetaData(key) for key in keys if image.HasMetaDataKey(key)]
+        note_segments(names, name)
+    pixels, affine, grid = to_patient_axes(_channels_last(image, name, scan))
+    spacing_mm = tuple(np.linalg.norm(affine[:3, :3], axis=0)[::-1].tolist())
+    try:
+        tumour = tumour_of_channels(_numbers(pixels, name), name)
+    except ScanError as error:
+        found, expected = pixels.shape[:3], scan.pixels.shape[:3]
+        if found == expected:
+            raise
+        raise ScanError(
+            f"{error} Its size is {found} (slices, height, width), that of the scan "
+            f"{scan.source} {expected}."
+        ) from error
+    return Scan(tumour, spacing_mm, affine, name, kind, grid)
+
+
+def _channels_last(image, name: str, scan: Scan):
+    """The image with its channels as fourth axis or vector, where they came first too."""
+    import SimpleITK as sitk
+
+    size, grid = image.GetSize(), scan.geometry or {}
+    if len(size) < 4:
+        return image
+    is_first = size[1:] == grid.get("size") != size[:3] and size[0] <= MOST_CHANNELS
+    if not is_first:
+        if size[3] <= MOST_CHANNELS:
+            return image
+        raise ScanError(
+            f"{name} has size {size}, expected one volume, or up to {MOST_CHANNELS} channels as "
+            "its last axis. Save one volume with tumour 1 and the rest 0."
+        )
+    note(
+        f"{name} has its {size[0]} channels as first axis, so its header can't place it: it is "
+        f"taken to lie as {scan.source} does. If it does not, save the channels as last axis."
+    )
+    volume = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image), isVector=True)
+    volume.SetSpacing(grid["spacing"])
+    volume.SetOrigin(grid["origin"])
+    volume.SetDirection(grid["direction"])
+    return volume
+
+
+def _numbers(pixels: np.ndarray, name: str) -> np.ndarray:
+    """The pixels, or the ScanError that says why they are no mask."""
+    if pixels.dtype.kind not in "biuf":
+        raise ScanError(
+            f"{name} holds values of type {pixels.dtype}, expected numbers. Save it as integers."
+        )
+    if pixels.size == 0:
+        raise ScanError(f"{name} has no pixels (size {pixels.shape}). Export it again.")
+    if pixels.shape[-1] > MOST_CHANNELS:
+        raise ScanError(
+            f"{name} has {pixels.shape[-1]} channels, expected up to {MOST_CHANNELS}. Save one "
+            "volume with tumour 1 and the rest 0."
+        )
+    if pixels.dtype.kind == "f":
+        check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
+    return pixels

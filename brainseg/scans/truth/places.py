@@ -1,0 +1,202 @@
+"""Where a mask lies: put on its scan's grid, and whether a tumour could look like that."""
+
+import numpy as np
+
+from brainseg.scans.formats.sniffing import PICTURES
+from brainseg.scans.geometry import as_image, distance_mm
+from brainseg.scans.notes import note
+from brainseg.scans.scan import Scan, ScanError
+from brainseg.scans.truth.values import border_of
+
+LARGEST_ML = 600
+"""Hardly a tumour is larger, with its oedema; a brain has twice as much."""
+
+
+def placed(mask: Scan, scan: Scan) -> np.ndarray:
+    """Tumour of a mask, bool (slices, height, width), on the grid of `scan.pixels`.
+
+    mask: `pixels` bool (slices, height, width), on the mask's own grid. Of the same size, it is
+    taken voxel by voxel; of another, it is placed by its geometry. Raises ScanError when the
+    geometries of one size differ by more than a voxel's longest side, when sizes differ and not
+    both state a place, and when more than a tenth of the tumour lies outside the scan.
+    """
+    _note_unknown_orientation(mask, scan)
+    found, expected = mask.pixels.shape, scan.pixels.shape[:3]
+    both_placed = mask.affine is not None and scan.affine is not None
+    if found != expected:
+        # An origin of 0 is what programs write that know no place.
+        is_placed = both_placed and (mask.format == "dicom" or any(mask.geometry["origin"]))
+        if not is_placed:
+            raise wrong_size(mask, scan)
+        return _by_geometry(mask, scan)
+    if both_placed:
+        apart_mm = distance_mm(mask.affine, scan.affine, expected)
+        if apart_mm > max(scan.spacing_mm):
+            raise ScanError(
+                f"{mask.source} lies up to {apart_mm:.1f} mm away from the scan "
+                f"{scan.source}. Resample the mask onto the scan, or copy the scan's "
+                "geometry into its header if it was drawn on its voxels."
+            )
+        if apart_mm > 0.1 * min(scan.spacing_mm):
+            note(
+                f"{mask.source} lies {apart_mm:.2g} mm away from the scan {scan.source} of the "
+                "same size, and is taken voxel by voxel. If it was not drawn on this scan's "
+                "voxels, resample it."
+            )
+    return mask.pixels
+
+
+def wrong_size(mask: Scan, scan: Scan) -> ScanError:
+    """The error to raise for a mask of another size, with what may have happened to it."""
+    found, expected = mask.pixels.shape[:3], scan.pixels.shape[:3]
+    remedy = "Give the mask drawn on this scan."
+    scales = {one / other for one, other in zip(found[1:], expected[1:], strict=True)}
+    if sorted(found) == sorted(expected):
+        remedy = "Its axes seem to be swapped: transpose it to the scan's order."
+    elif (
+        found[0] == expected[0] and max(scales) - min(scales) < 0.02 and not 0.9 < max(scales) < 1.1
+    ):
+        remedy = (
+            f"It seems to be drawn on this scan at {max(scales):.3g} times its size: export it "
+            "with the scan's own number of pixels."
+        )
+    elif mask.affine is not None and scan.affine is not None:
+        remedy = "Its header states no place (origin 0): give it on the scan's grid."
+    elif found[0] == expected[0] == 1 and mask.format in PICTURES:
+        remedy = "Give the mask drawn on this picture, neither cropped nor resized."
+    return ScanError(
+        f"{mask.source} has size {found} (slices, height, width), but the scan "
+        f"{scan.source} has {expected}. {remedy}"
+    )
+
+
+def check_plausible(tumour: np.ndarray, scan: Scan, name: str) -> None:
+    """Raise ScanError for a mask of nearly everything; note what a tumour seldom looks like."""
+    share = np.count_nonzero(tumour) / tumour.size
+    if share > 0.5 and border_of(tumour).mean() > 0.9:
+        raise ScanError(
+            f"{name} is not a mask of a tumour: it marks {share:.0%} of {scan.source}, its border "
+            "included. If it is inverted or its background has a label of its own, give the "
+            "background the value 0 (black) and tumour a higher one."
+        )
+    volume_ml = share * tumour.size * np.prod(scan.spacing_mm) / 1000 if scan.spacing_mm else 0
+    if share > 0.4 or volume_ml > LARGEST_ML:
+        size = f"{share:.0%}" + (f" ({volume_ml:.0f} ml)" if volume_ml else "")
+        note(
+            f"{name} marks {size} of {scan.source}, which is taken for tumour. If it is the brain, "
+            "the head or tissue, give the mask of the tumour alone."
+        )
+    elif share > 0.05:
+        head = (scan.pixels != scan.pixels[0, 0, 0]).any(axis=-1)
+        if np.count_nonzero(tumour & head) > 0.95 * np.count_nonzero(tumour | head):
+            note(
+                f"{name} marks nearly all of {scan.source} that is not empty, as a mask of the "
+                "brain does, and is taken for tumour. If it is one, give that of the tumour."
+            )
+    marked = np.flatnonzero(tumour.reshape(len(tumour), -1).any(axis=1))
+    outlines = sum(_is_outline(tumour[index]) for index in marked)
+    if outlines > len(marked) / 2:
+        where = "" if len(tumour) == 1 else f" in {outlines} of {len(marked)} slices"
+        note(
+            f"{name} marks thin closed lines{where}, and only these are taken for tumour, not what "
+            "they enclose. If they are the tumour's outline, fill it and give the filled mask."
+        )
+
+
+def _by_geometry(mask: Scan, scan: Scan) -> np.ndarray:
+    """Tumour of a mask of another size, put where its affine says."""
+    found, expected = mask.pixels.shape, scan.pixels.shape[:3]
+    sizes = f"{mask.source} has size {found} (slices, height, width), the scan {scan.source} "
+    sizes += f"{expected}"
+    to_scan = np.linalg.inv(scan.affine) @ mask.affine  # (column, row, slice, 1) to the same
+    voxels = np.argwhere(mask.pixels)
+    is_marked = bool(len(voxels))
+    if not is_marked:  # its corners say whether it is a mask of this scan
+        voxels = np.array(list(np.ndindex(2, 2, 2))) * (np.array(found) - 1)
+    places = voxels[:, ::-1] @ to_scan[:3, :3].T + to_scan[:3, 3]
+    cells = np.rint(places).astype(int)[:, ::-1]
+    inside = ((cells >= 0) & (cells < expected)).all(axis=1)
+    if is_marked and inside.mean() < 0.9:
+        raise ScanError(
+            f"{sizes}, and by their headers {1 - inside.mean():.0%} of what the mask marks lies "
+            "outside the scan. Give the mask drawn on this scan."
+        )
+    low, high = cells.min(axis=0), cells.max(axis=0)
+    if ((high < 0) | (low >= expected)).any():
+        raise ScanError(
+            f"{sizes}, and by their headers they do not overlap. Give the mask drawn on this scan."
+        )
+    left_out = int((~inside).sum()) if is_marked else 0
+    beyond = f" {left_out} marked voxels outside the scan are left out." if left_out else ""
+    tumour = np.zeros(expected, bool)
+    if _is_aligned(to_scan, found):
+        note(
+            f"{sizes}: the mask is placed by its header, and where it does not reach there is no "
+            f"tumour.{beyond} If that is wrong, give a mask of the scan's size."
+        )
+        if is_marked:
+            tumour[tuple(cells[inside].T)] = True
+        return tumour
+    tumour = _resampled(mask, scan)
+    if is_marked and not tumour.any():
+        raise ScanError(
+            f"{sizes}, and nothing of what the mask marks meets a voxel of the scan. Resample "
+            "the mask onto the scan."
+        )
+    note(
+        f"{sizes} on another grid: each voxel of the scan takes the mask's nearest value.{beyond} "
+        "If that is too coarse, resample the mask onto the scan."
+    )
+    return tumour
+
+
+def _is_aligned(to_scan: np.ndarray, size: tuple) -> bool:
+    """Whether the voxels of one grid are voxels of the other, turned by right angles at most."""
+    used = np.array(size[::-1]) > 1
+    steps = to_scan[:3, :3][:, used]
+    # Along an axis of n voxels, a step off by 1 % has drifted by n % of a voxel at the end.
+    drift = np.abs(steps - np.rint(steps)) * (np.array(size[::-1])[used] - 1)
+    offset = to_scan[:3, 3]
+    is_step = (np.abs(np.rint(steps)).sum(axis=0) == 1).all()
+    return bool(is_step and drift.max(initial=0) < 0.1 and np.abs(offset % 1 - 0.5).min() > 0.4)
+
+
+def _resampled(mask: Scan, scan: Scan) -> np.ndarray:
+    import SimpleITK as sitk
+
+    moving = as_image(mask.pixels.astype(np.uint8), mask.affine)
+    grid = as_image(np.zeros(scan.pixels.shape[:3], np.uint8), scan.affine)
+    nearest = sitk.Resample(moving, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    return sitk.GetArrayFromImage(nearest) > 0
+
+
+def _note_unknown_orientation(mask: Scan, scan: Scan) -> None:
+    """Say what was assumed where one side knows how it lies in the patient and the other not."""
+    for knows, other in ((scan, mask), (mask, scan)):
+        grid = knows.geometry or {}
+        turned = grid.get("orientation") != grid.get("view")
+        if other.affine is None and turned and mask.pixels.any():
+            note(
+                f"{other.source} states no orientation, {knows.source} does "
+                f"({grid['orientation']}): {other.source} is taken to be in the order that "
+                f"brainseg works in ({grid['view']}), not in that of {knows.source}'s file. If "
+                "that is wrong, give both as NIfTI."
+            )
+
+
+def _is_outline(tumour: np.ndarray) -> bool:
+    """Whether a slice holds closed lines, at most four pixels thick, round much more than they."""
+    count = np.count_nonzero(tumour)
+    rows, columns = (np.flatnonzero(tumour.any(axis=axis)) for axis in (1, 0))
+    box = tumour[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if box.size < 3 * count or count < 16:  # what they enclose lies in this box
+        return False
+    core = box
+    for _ in range(2):  # what is five pixels thick outlasts both
+        core = core[1:-1] & core[:-2] & core[2:]
+        core = core[:, 1:-1] & core[:, :-2] & core[:, 2:]
+    if core.any():
+        return False
+    from scipy.ndimage import binary_fill_holes
+
+    return np.count_nonzero(binary_fill_holes(box)) > 3 * count
