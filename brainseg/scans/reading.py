@@ -15,7 +15,8 @@ from brainseg.scans.formats.dicom import series_files
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, describe, sniff
 from brainseg.scans.formats.volumes import read_volume
-from brainseg.scans.scan import Scan, ScanError, check_finite, check_size, natural_key
+from brainseg.scans.listing import inmost, scan_files
+from brainseg.scans.scan import Scan, ScanError, check_finite, check_size
 
 
 def read_scan(path) -> Scan:
@@ -125,10 +126,8 @@ def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
 
 
 def _read_folder(folder: Path, name: str) -> Scan:
-    files = sorted(
-        (file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")),
-        key=lambda file: natural_key(file.name),
-    )
+    folder = inmost(folder)
+    files = scan_files(folder)
     kinds = {file: sniff(file) for file in files}
     if "dicom" in kinds.values():
         return _checked(*_volume_parts(series_files(folder, name), name, "dicom"))
