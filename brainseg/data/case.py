@@ -74,18 +74,19 @@ def usable(found: Iterable[T], make: Callable[[T], CaseRef], name: Callable[[T],
     return refs
 
 
-def leave_out(faults: Sequence[tuple[str, str]], used: int) -> None:
+def leave_out(faults: Sequence[tuple[str, str]], used: int, what: str = "cases") -> None:
     """Say who is left out of a data set and why, in one note.
 
-    faults: the name of each, and a sentence that says what is wrong. used: how many are left.
+    faults: the name of each, and a sentence that says what is wrong. used: how many of ``what``
+        are left.
     Raises DataError with the first sentence if nobody is.
     """
     if not faults:
         return
     if not used:
-        others = f" None of {len(faults)} cases can be used." if len(faults) > 1 else ""
+        others = f" None of {len(faults)} {what} can be used." if len(faults) > 1 else ""
         raise DataError(faults[0][1] + others)
     told = " ".join(sentence for _, sentence in faults[:_TOLD])
     if rest := [name for name, _ in faults[_TOLD:]]:
         told += f" The same or the like of {', '.join(rest)}."
-    note(f"{len(faults)} of {used + len(faults)} cases are left out. {told}")
+    note(f"{len(faults)} of {used + len(faults)} {what} are left out. {told}")

@@ -152,8 +152,8 @@ def tell_copies(copies: list[tuple[Path, Path]]) -> None:
     """Note that the first of each pair is left out, since it is the second once more."""
     if copies:
         copy, kept = copies[0]
-        more = f", and {len(copies) - 1} more" if len(copies) > 1 else ""
-        note(f"{copy} holds the same files as {kept}{more}: each patient is used once.")
+        more = f" ({len(copies) - 1} more such copies)" if len(copies) > 1 else ""
+        note(f"{copy} is a copy of {kept}{more}: it is used once.")
 
 
 def _told_apart(found: dict[tuple, Examination]) -> list[Examination]:

@@ -112,7 +112,7 @@ def test_a_copy_of_a_folder_is_no_second_patient(tmp_path):
     shutil.copytree(tmp_path / "set", tmp_path / "set/set")
     found, (told,) = load(tmp_path)
     assert found == {"001": "001", "002": "002"}
-    assert "same files" in told and "1 more" in told
+    assert "is a copy of" in told and "1 more" in told
 
 
 def test_a_linked_folder_is_followed_once(tmp_path):
