@@ -66,6 +66,11 @@ class Workplace:
             with self.accelerator.main_process_first():
                 everyone = [ref for own in refs.values() for ref in own]
                 prepared = prepared_set(everyone, config.size, self.cache)
+            unread = [everyone[position] for position in prepared.left_out]
+            refs = {  # who could not be prepared can't be tested on either
+                name: [ref for ref in own if not any(ref is other for other in unread)]
+                for name, own in refs.items()
+            }
             self._loaded = {"key": key, "value": (refs, prepared)}
         return self._loaded["value"]
 
