@@ -7,6 +7,7 @@ Modalities are recognised by a word in the file's name, old or new style: ``_fla
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def load(path: Path) -> list[CaseRef]:
 
 def _reference(exam: Examination) -> CaseRef:
     folder = exam.folder
+    _check_one(folder)
     files = {kind: _find(folder, words) for kind, words in _WORDS.items()}
     if files["label"] is None:
         files = _with_label_of_others(exam, files)
@@ -75,6 +77,22 @@ def _with_label_of_others(exam: Examination, files: dict) -> dict:
         if any(own[kind] for kind in own if kind != "label")
         else {**files, "label": own["label"]}
     )
+
+
+def _check_one(folder: Path) -> None:
+    """Raise DataError if several names in a folder come with both a sequence and a label."""
+    kinds: dict[str, set[bool]] = defaultdict(set)
+    for file in volume_entries(folder):
+        parts = re.split(r"[^a-z0-9]+", file.name.lower().split(".nii")[0])
+        for kind, words in _WORDS.items():
+            if words & set(parts):
+                kinds["_".join(part for part in parts if part not in words)].add(kind == "label")
+    whole = [name for name, found in kinds.items() if len(found) == 2]
+    if len(whole) > 1:
+        raise DataError(
+            f"{folder} holds volumes of {len(whole)} patients or days, such as {whole[0]} and "
+            f"{whole[1]}: expected a folder for each."
+        )
 
 
 def _present(file: Path) -> Path:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from brainseg.data import load_dataset
+from brainseg.data.cache import prepared_set
 from brainseg.data.case import DataError
 from brainseg.data.splits import fold_of
 from brainseg.scans.notes import noting
@@ -207,3 +208,35 @@ def test_a_set_that_is_still_packed(tmp_path):
     (tmp_path / "BraTS.zip").write_bytes(b"PK\3\4")
     with pytest.raises(DataError, match=r"no NIfTI files.*Unpack BraTS\.zip first"):
         load_dataset("brats", tmp_path)
+
+
+def test_a_folder_with_the_files_of_several_patients(tmp_path):
+    write(tmp_path / "one", "P1")
+    write(tmp_path / "all", "P1")
+    write_label(tmp_path / "all/P1_brain_mask.nii.gz")
+    assert len(load(tmp_path)[0]) == 2
+    write(tmp_path / "all", "P2")
+    found, (told,) = load(tmp_path)
+    assert list(found) == ["one"]
+    assert "2 patients or days, such as p1 and p2: expected a folder for each" in told
+
+
+def test_suffixes_in_capitals(tmp_path):
+    write(tmp_path / "P1")
+    for file in (tmp_path / "P1").iterdir():
+        file.rename(file.with_name(file.name.replace(".nii.gz", ".NII.GZ")))
+    assert load(tmp_path) == ({"P1": "P1"}, [])
+
+
+def test_a_damaged_volume_costs_its_case_alone(tmp_path):
+    write(tmp_path / "set/P1")
+    write(tmp_path / "set/P2")
+    whole = (tmp_path / "set/P2/P2_flair.nii.gz").read_bytes()
+    (tmp_path / "set/P2/P2_flair.nii.gz").write_bytes(whole[: len(whole) // 2])
+    refs = load_dataset("brats", tmp_path / "set")
+    with noting() as notes:
+        prepared = prepared_set(refs, 32, tmp_path / "cache")
+    assert set(prepared.patients) == {"P1"} and prepared.left_out == (1,)
+    assert len(notes) == 1 and "P2_flair.nii.gz" in notes[0]
+    (tmp_path / "set/P2/P2_flair.nii.gz").write_bytes(whole)  # mended, it is read
+    assert set(prepared_set(refs, 32, tmp_path / "cache").patients) == {"P1", "P2"}
