@@ -101,9 +101,13 @@ def _repository_rows(settings: Settings, metrics: dict) -> list[list[str]]:
         if alone:
             continue
         dice = (metrics.get(key) or {}).get("dice") or {}
-        figures = (
-            [str(dice["patients"]), f"{dice['mean']:.3f}", _interval(dice)] if dice else [""] * 3
-        )
+        figures = [""] * 3
+        if dice:
+            figures = [
+                str(dice["patients"]),
+                _mean(dice["mean"], dice["patients"]),
+                _interval(dice),
+            ]
         name, data = settings.name, f"{dataset}, fold {settings.fold}"
         if len(settings.datasets) > 1:
             data += f" (trained on {' and '.join(settings.datasets)})"
@@ -325,13 +329,16 @@ def _scores(settings: Settings, metrics: dict) -> list[str]:
             names = [name for name in settings.datasets if name in by_dataset]
             told = ", ".join(f"{name} {by_dataset[name]:.3f}" for name in names)
             what += f"; the mean of {told}"
-        mean = f"{validation['mean_dice']:.3f}"
+        mean = _mean(validation["mean_dice"], validation["patients"])
         rows.append([what, validation["patients"], mean, None, None])
     for key, dataset, alone in scored_parts(settings):
         scores, label = metrics.get(key) or {}, _words(settings, dataset, alone)
         if dice := scores.get("dice"):
-            figures = [f"{dice['mean']:.3f}", _interval(dice), f"{dice['median']:.3f}"]
+            mean, median = (_mean(dice[key], dice["patients"]) for key in ("mean", "median"))
+            figures = [mean, _interval(dice), median]
             rows.append([f"{label} (fold {scores['fold']})", dice["patients"], *figures])
+        elif scores and not alone:
+            rows.append([f"{label} (fold {scores['fold']})", 0, "nobody is in it", None, None])
     headings = ["patients", "number", "mean Dice", "95 % interval", "median Dice"]
     stand_in = []
     if not (validation or settings.run.watch):
@@ -347,6 +354,11 @@ def _scores(settings: Settings, metrics: dict) -> list[str]:
         "",
         markdown_table(headings, rows),
     ]
+
+
+def _mean(value: float, patients: int) -> str:
+    """Of a score over so many patients; without any it is not 0, but undefined."""
+    return f"{value:.3f}" if patients and math.isfinite(value) else "undefined"
 
 
 def _interval(figures: dict) -> str:

@@ -14,9 +14,10 @@ from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Comparison
 from brainseg.scans.formats.dicom import files_below
 from brainseg.scans.formats.sniffing import sniff
+from brainseg.scans.listing import scan_files
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.rendering import display_volume, largest_slice, overlay
-from brainseg.scans.scan import Scan, ScanError, natural_key
+from brainseg.scans.scan import Scan, ScanError
 
 
 def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
@@ -32,10 +33,7 @@ def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
         if not path.is_dir() or as_volume:
             scans.append(path)
             continue
-        files = sorted(
-            (f for f in path.iterdir() if f.is_file()), key=lambda f: natural_key(f.name)
-        )
-        kinds = {file: _kind(file) for file in files if not file.name.startswith(".")}
+        kinds = {file: _kind(file) for file in scan_files(path)}
         if "dicom" in kinds.values():
             scans.append(path)
             continue

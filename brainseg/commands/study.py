@@ -88,10 +88,13 @@ def _write_scores(
     """Write the results; returns the description that stands in them."""
     from brainseg.study.score import write_results
 
+    scored = {row["patient"] for row in rows}
+    if unread := sorted({ref.patient_id for ref in refs} - scored):
+        note = f"{note} Left out, since their files could not be read: {', '.join(unread)}.".strip()
     description = {
         "dataset": args.dataset,
         "selection": selection,
-        "patients": len({ref.patient_id for ref in refs}),
+        "patients": len(scored),
         "slicewise": args.slicewise,
         "note": note,
     }
@@ -119,8 +122,7 @@ def _choose_patients(everyone: list, args: argparse.Namespace) -> tuple[list, in
 
     fold, patients = None, None
     if args.patients:
-        lines = args.patients.read_text(encoding="utf-8").splitlines()
-        patients = [line.strip() for line in lines if line.strip()]
+        patients = _listed(args.patients, {ref.patient_id for ref in everyone})
         selection = f"listed in {args.patients.name}"
     elif args.all:
         selection = "all"
@@ -135,6 +137,24 @@ def _choose_patients(everyone: list, args: argparse.Namespace) -> tuple[list, in
     if not refs:
         raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
     return refs, fold, selection
+
+
+def _listed(path: Path, known: set[str]) -> list[str]:
+    """The ids in a list, as the data set writes them."""
+    from brainseg.data.case import DataError
+    from brainseg.data.tables import matched, read_ids, tell_matched
+
+    ids = read_ids(path)
+    if not ids:
+        raise DataError(f"{path} lists nobody: expected one patient id a line.")
+    id_of = matched(ids, known)
+    if unknown := [name for name in ids if name not in id_of]:
+        raise DataError(
+            f"{path} lists {unknown[0]!r} ({len(unknown)} such), who is not in the data set: "
+            f"expected one id a line, such as {min(known)!r}."
+        )
+    tell_matched(path, {own: name for name, own in id_of.items()}, "patients")
+    return list(id_of.values())
 
 
 def _write_sheet(

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from brainseg.data.case import CaseRef, DataError
+from brainseg.data.case import CaseRef, DataError, leave_out
 from brainseg.scans import preprocessing
 
 _FORMAT = "3"  # raise it when what is stored here changes
@@ -34,6 +34,7 @@ class PreparedSet:
     patients: patient id of each slice, (n,) str; the same id in two sets is two patients.
     datasets: data set of each slice, (n,) str.
     tumour: whether the slice has tumour, (n,) bool.
+    left_out: positions among the cases of those that could not be read and have no slices here.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class PreparedSet:
     patients: np.ndarray
     datasets: np.ndarray
     tumour: np.ndarray
+    left_out: tuple[int, ...] = ()
 
     @cached_property
     def owners(self) -> np.ndarray:
@@ -65,6 +67,8 @@ def prepared_set(refs: Sequence[CaseRef], size: int, cache: Path | None = None) 
 
     The key covers the files' content and the preprocessing, so a changed file or version builds
     anew. A build is written aside and renamed at the end: a killed one leaves nothing broken.
+    Cases that can't be read are left out, which is noted by name at every opening; DataError if
+    none can.
     """
     if not refs:
         raise DataError("The data set has no cases.")
@@ -72,7 +76,7 @@ def prepared_set(refs: Sequence[CaseRef], size: int, cache: Path | None = None) 
     folder = cache / f"{len(refs)}cases-{size}px-{_key(refs, size)}"
     if not (folder / "index.json").is_file():
         _build(refs, size, folder)
-    return _open(folder, size)
+    return _open(refs, folder, size)
 
 
 def _key(refs: Sequence[CaseRef], size: int) -> str:
@@ -107,10 +111,16 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
     patients: list[str] = []
     datasets: list[str] = []
     statistics, slice_statistics = [], []
+    faults: dict[int, str] = {}
     # Appended case by case, so that a set larger than the memory can be prepared.
     with open(folder / "images.u8", "wb") as images, open(folder / "masks.u8", "wb") as masks:
-        for ref in tqdm(refs, desc="preparing", unit="case", leave=False, disable=None):
-            case = ref.read()
+        bar = tqdm(refs, desc="preparing", unit="case", leave=False, disable=None)
+        for position, ref in enumerate(bar):
+            try:
+                case = ref.read()
+            except DataError as error:
+                faults[position] = str(error)
+                continue
             prepared = preprocessing.prepare(case.scan.pixels, size)
             images.write(prepared.images.tobytes())
             masks.write(preprocessing.prepare_mask(case.mask, size).tobytes())
@@ -118,14 +128,23 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
             datasets += [case.dataset] * len(prepared.images)
             statistics.append(prepared.statistics)
             slice_statistics.append(prepared.slice_statistics)
+    if len(faults) == len(refs):
+        _tell(refs, faults)
     np.save(folder / "statistics.npy", np.concatenate(statistics))
     np.save(folder / "slice_statistics.npy", np.concatenate(slice_statistics))
-    index = {"size": size, "patients": patients, "datasets": datasets}
+    index = {"size": size, "patients": patients, "datasets": datasets, "left_out": faults}
     (folder / "index.json").write_text(json.dumps(index))
 
 
-def _open(folder: Path, size: int) -> PreparedSet:
+def _tell(refs: Sequence[CaseRef], faults: dict[int, str]) -> None:
+    named = [(refs[position].name, fault) for position, fault in faults.items()]
+    leave_out(named, len(refs) - len(faults))
+
+
+def _open(refs: Sequence[CaseRef], folder: Path, size: int) -> PreparedSet:
     index = json.loads((folder / "index.json").read_text())
+    faults = {int(position): fault for position, fault in index.get("left_out", {}).items()}
+    _tell(refs, faults)
     n = len(index["patients"])
     # Copy-on-write only because torch warns about read-only arrays; nothing writes to them.
     images = np.memmap(folder / "images.u8", np.uint8, "c", shape=(n, size, size, 3))
@@ -139,4 +158,5 @@ def _open(folder: Path, size: int) -> PreparedSet:
         np.array(index["patients"]),
         np.array(index["datasets"]),
         np.array([bool(mask.any()) for mask in masks]),
+        tuple(faults),
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from brainseg.scans.notes import note
 from brainseg.scans.scan import Scan, ScanError
+
+T = TypeVar("T")
+_TOLD = 5  # faults that are told in full; of more the names
 
 
 class DataError(ValueError):
@@ -53,3 +58,35 @@ class CaseRef:
     files: tuple[Path, ...]
     read: Callable[[], Case]
     version: str = ""
+
+
+def usable(found: Iterable[T], make: Callable[[T], CaseRef], name: Callable[[T], str]):
+    """The references that ``make`` gives, without those for which it raises a DataError: see
+    ``leave_out``."""
+    refs: list[CaseRef] = []
+    faults: list[tuple[str, str]] = []
+    for each in found:
+        try:
+            refs.append(make(each))
+        except DataError as error:
+            faults.append((name(each), str(error)))
+    leave_out(faults, len(refs))
+    return refs
+
+
+def leave_out(faults: Sequence[tuple[str, str]], used: int, what: str = "cases") -> None:
+    """Say who is left out of a data set and why, in one note.
+
+    faults: the name of each, and a sentence that says what is wrong. used: how many of ``what``
+        are left.
+    Raises DataError with the first sentence if nobody is.
+    """
+    if not faults:
+        return
+    if not used:
+        others = f" None of {len(faults)} {what} can be used." if len(faults) > 1 else ""
+        raise DataError(faults[0][1] + others)
+    told = " ".join(sentence for _, sentence in faults[:_TOLD])
+    if rest := [name for name, _ in faults[_TOLD:]]:
+        told += f" The same or the like of {', '.join(rest)}."
+    note(f"{len(faults)} of {used + len(faults)} {what} are left out. {told}")

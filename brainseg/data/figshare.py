@@ -7,15 +7,19 @@ the patient id is ``<type>-<N // 20>``, an approximation: say so beside every sc
 
 from __future__ import annotations
 
-import csv
+import filecmp
+import re
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from brainseg.data.case import Case, CaseRef, DataError, naming
+from brainseg.data.case import Case, CaseRef, DataError, leave_out, naming
+from brainseg.data.examinations import tell_copies
 from brainseg.data.slices import slices_ref
+from brainseg.data.tables import matched, one_of_each, read_table, tell_alike, tell_matched
+from brainseg.scans.listing import scan_files, unpack_hint, walk
 from brainseg.scans.reading import picture_size
 from brainseg.scans.scan import Scan, natural_key
 
@@ -32,50 +36,93 @@ SLICES_PER_BLOCK = 20
 
 
 def load(path: Path) -> list[CaseRef]:
-    """One case per patient (and picture size), from ``.mat`` files or the PNG layout."""
+    """One case per patient (and picture size), from ``.mat`` files or the PNG layout. Files that
+    can't be read and pictures without a mask are left out and noted."""
     if (path / "figshare").is_dir():
         path = path / "figshare"
     if (path / "images").is_dir():
         return _load_pictures(path)
-    mats = sorted(path.rglob("*.mat"), key=lambda f: natural_key(f.name))
-    if not mats:
-        raise DataError(
-            f"{path} holds neither .mat files nor images/, masks/ and labels.csv: expected the "
-            f"layout published at {HOME}."
-        )
-    return _load_mats(mats)
+    files = [(folder, file) for folder, inside in walk(path) for file in inside]
+    # cvind.mat comes with the set: which slice is in which fold, without pictures.
+    mats = [f for _, f in files if f.suffix.lower() == ".mat" and f.name.lower() != "cvind.mat"]
+    if mats:
+        return _load_mats(sorted(mats, key=lambda f: natural_key(f.name)))
+    for folder in sorted(folder for folder, _ in files):
+        if folder.name == "images" and (folder.parent / "labels.csv").is_file():
+            return _load_pictures(folder.parent)
+    raise DataError(
+        f"{path} holds neither .mat files nor images/, masks/ and labels.csv: expected the "
+        f"layout published at {HOME}." + unpack_hint(path)
+    )
 
 
 def _load_pictures(path: Path) -> list[CaseRef]:
-    try:
-        with open(path / "labels.csv", newline="", encoding="utf-8-sig") as stream:
-            types = {row["id"]: row["tumor_type"] for row in csv.DictReader(stream)}
-    except (OSError, KeyError) as error:
-        raise DataError(
-            f"{path / 'labels.csv'} can't be read: expected the columns id,tumor_type."
-        ) from error
-    blocks = defaultdict(list)
-    for image in sorted((path / "images").glob("*.png"), key=lambda f: natural_key(f.name)):
-        if image.stem not in types:
-            raise DataError(f"{image} has no row in {path / 'labels.csv'}: add id {image.stem}.")
-        if not image.stem.isdecimal():
-            raise DataError(f"{image} has no number for a name: expected {image.parent}/1.png etc.")
-        block = f"{types[image.stem]}-{int(image.stem) // SLICES_PER_BLOCK}"
-        with naming(image):
-            size = picture_size(image)
-        blocks[block, size].append((image, path / "masks" / image.name))
+    images, masks = _pictures(path / "images"), _pictures(path / "masks")
+    if not images:
+        raise DataError(f"{path / 'images'} has no pictures: expected 1.png etc.")
+    types = _types(path / "labels.csv", images)
+    blocks, faults = defaultdict(list), []
+    for stem, image in images.items():
+        try:
+            if not stem.isdecimal():
+                raise DataError(
+                    f"{image} has no number for a name: expected {image.parent}/1.png etc."
+                )
+            mask = masks.get(stem)
+            if mask is None:
+                raise DataError(f"{image} has no mask: expected {path / 'masks' / image.name}.")
+            with naming(image):
+                size = picture_size(image)
+        except DataError as error:
+            faults.append((image.name, str(error)))
+            continue
+        blocks[f"{types[stem]}-{int(stem) // SLICES_PER_BLOCK}", size].append((image, mask))
+    leave_out(faults, len(images) - len(faults), "pictures")
     return [
         slices_ref(patient, "figshare", pairs, f"{patient} {size[0]}x{size[1]}")
         for (patient, size), pairs in blocks.items()
     ]
 
 
+def _pictures(folder: Path) -> dict[str, Path]:
+    files = scan_files(folder) if folder.is_dir() else ()
+    return {file.stem: file for file in files if file.suffix.lower() == ".png"}
+
+
+def _types(table: Path, images: dict[str, Path]) -> dict[str, str]:
+    """The tumour type of each image, by stem."""
+    if not table.is_file():
+        raise DataError(f"{table} can't be read: expected the columns id,tumor_type.")
+    rows = [(row["id"], row["tumor_type"]) for row in read_table(table, ("id", "tumor_type"))]
+    # Some name the file, and spreadsheets make decimals of numbers.
+    rows = [(re.sub(r"(\.0+|\.png)$", "", number), kind) for number, kind in rows]
+    types = one_of_each(table, rows, "tumor_type")
+    tell_alike(table, filter(None, types.values()), "tumor_type")
+    row_of = matched(images, types)
+    tell_matched(table, row_of, "pictures")
+    for stem, image in images.items():
+        if not types.get(row_of.get(stem)):
+            raise DataError(f"{image} has no row in {table}: add id {stem}.")
+    return {stem: types[row_of[stem]] for stem in images}
+
+
 def _load_mats(files: list[Path]) -> list[CaseRef]:
-    groups = defaultdict(list)
+    groups, faults, copies = defaultdict(list), [], []
+    by_name: dict[str, list[Path]] = defaultdict(list)
     for file in files:
-        with _open(file) as mat:
-            pid = "".join(chr(int(code)) for code in np.ravel(mat["cjdata/PID"]))
-            groups[pid, mat["cjdata/image"].shape].append(file)
+        others = by_name[file.name]
+        if same := next((f for f in others if filecmp.cmp(file, f, shallow=False)), None):
+            copies.append((file, same))
+            continue
+        others.append(file)
+        try:
+            with _open(file) as mat:
+                pid = "".join(chr(int(code)) for code in np.ravel(mat["cjdata/PID"]))
+                groups[pid, mat["cjdata/image"].shape].append(file)
+        except DataError as error:
+            faults.append((file.name, str(error)))
+    tell_copies(copies)
+    leave_out(faults, len(files) - len(copies) - len(faults), "files")
     refs = []
     for (pid, shape), members in groups.items():
         name = f"{pid} {shape[1]}x{shape[0]}"
@@ -89,7 +136,10 @@ def _read_mats(patient_id: str, files: tuple[Path, ...]) -> Case:
     for file in files:
         with _open(file) as mat:
             # MATLAB stores columns first, so HDF5 readers see the transpose.
-            image, mask = mat["cjdata/image"][()].T, mat["cjdata/tumorMask"][()].T
+            try:
+                image, mask = mat["cjdata/image"][()].T, mat["cjdata/tumorMask"][()].T
+            except OSError as error:
+                raise DataError(f"{file} is damaged: download it again.") from error
         if mask.shape != image.shape:
             raise DataError(f"{file}: mask is {mask.shape}, image {image.shape}: expected equal.")
         if not np.isin(mask, (0, 1)).all():

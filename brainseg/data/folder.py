@@ -7,62 +7,104 @@ which leaks between folds where one patient has several files.
 
 from __future__ import annotations
 
-import csv
+import re
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
-from brainseg.data.case import Case, CaseRef, DataError, naming
+from brainseg.data.case import Case, CaseRef, DataError, naming, usable
+from brainseg.data.tables import matched, one_of_each, read_table, tell_alike, tell_matched
+from brainseg.scans.listing import inmost, is_clutter, scan_files, stem_of, unpack_hint
 from brainseg.scans.masks import read_mask
+from brainseg.scans.notes import note
 from brainseg.scans.reading import read_scan
-from brainseg.scans.scan import natural_key
 
 TITLE = "your own folder"
 LICENCE = "your own"
 LICENCE_ID = "other"
 HOME = "the README's section on data"
 
+_TABLES = tuple(f"patients{suffix}" for suffix in (".csv", ".tsv", ".xlsx", ".xls", ".ods"))
+_MASK_ENDING = re.compile(r"[-_](mask|seg|label)$", re.IGNORECASE)
+
 
 def load(path: Path) -> list[CaseRef]:
-    """One case per file in ``path/images``."""
+    """One case per file in ``path/images``. Those without a mask are left out and noted."""
+    path = path if (path / "images").is_dir() else inmost(path)
     images, masks = _by_stem(path / "images"), _by_stem(path / "masks")
     if not images:
-        raise DataError(f"{path / 'images'} has no files: expected scans there, masks in masks/.")
-    patients = _patients(path / "patients.csv")
-    refs = []
-    for stem, image in images.items():
-        if stem not in masks:
+        raise DataError(
+            f"{path / 'images'} has no files: expected scans there, masks in masks/."
+            + unpack_hint(path)
+        )
+    patients = _patients(path, images)
+    masks = _without_endings(masks)
+    mask_of = matched(images, masks)
+    tell_matched(path / "masks", mask_of, "masks")
+
+    def reference(stem: str) -> CaseRef:
+        image, patient = images[stem], patients[stem]
+        if stem not in mask_of:
             raise DataError(f"{image} has no mask: expected {path / 'masks' / stem} with a suffix.")
-        patient = stem
-        if patients is not None:
-            patient = patients.get(stem) or patients.get(image.name)
-            if not patient:
-                raise DataError(f"{image} has no row in {path / 'patients.csv'}: add it.")
-        read = partial(_read, patient, image, masks[stem])
-        refs.append(CaseRef(patient, stem, (image, masks[stem]), read))
-    return refs
+        mask = masks[mask_of[stem]]
+        return CaseRef(patient, stem, (image, mask), partial(_read, patient, image, mask))
+
+    return usable(images, reference, str)
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     if not folder.is_dir():
         return found
-    for file in sorted(folder.iterdir(), key=lambda f: natural_key(f.name)):
-        if file.is_file() and not file.name.startswith("."):
-            stem = Path(file.name.removesuffix(".gz")).stem
-            if stem in found:
-                raise DataError(f"{found[stem]} and {file} share a stem: expected one file each.")
-            found[stem] = file
+    files = scan_files(folder)
+    for file in files:
+        stem = stem_of(file)
+        if stem in found:
+            raise DataError(f"{found[stem]} and {file} share a stem: expected one file each.")
+        found[stem] = file
+    homes = {file.parent for file in files}
+    inner = [
+        f.name for f in sorted(folder.iterdir())
+        if f.is_dir() and not is_clutter(f.name) and any(f.iterdir()) and f not in homes
+    ]  # fmt: skip
+    if inner:
+        note(
+            f"{folder} holds folders, which are not read: {', '.join(inner[:4])}"
+            f"{', ...' if len(inner) > 4 else ''}. Put the scans themselves into {folder.name}/."
+        )
     return found
 
 
-def _patients(path: Path) -> dict[str, str] | None:
-    if not path.is_file():
-        return None
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            return {row["image"]: row["patient"] for row in csv.DictReader(stream)}
-    except KeyError as error:
-        raise DataError(f"{path} lacks the column {error}: expected image,patient.") from error
+def _without_endings(masks: dict[str, Path]) -> dict[str, Path]:
+    """By the stem of its image too where a mask is called ``a_mask``."""
+    found = dict(masks)
+    for stem, mask in masks.items():
+        plain = _MASK_ENDING.sub("", stem)
+        if plain not in masks and found.setdefault(plain, mask) != mask:
+            raise DataError(f"{found[plain]} and {mask} are both masks of {plain}: expected one.")
+    return found
+
+
+def _patients(path: Path, images: dict[str, Path]) -> dict[str, str]:
+    """The patient of each image, by stem; the stem itself where there is no table."""
+    tables = [f for f in sorted(path.iterdir()) if f.name.lower() in _TABLES and f.is_file()]
+    if not tables:
+        return {stem: stem for stem in images}
+    table = tables[0]
+    if len(tables) > 1:
+        raise DataError(f"{table} and {tables[1]} are two tables of patients: keep one of them.")
+    stems = {image.name.lower(): stem for stem, image in images.items()}
+    rows = []
+    for row in read_table(table, ("image", "patient")):
+        name = PureWindowsPath(row["image"]).name  # some write whole paths, of Windows too
+        rows.append((stems.get(name.lower(), name), row["patient"]))
+    patients = one_of_each(table, rows, "patient")
+    tell_alike(table, filter(None, patients.values()), "patient")
+    row_of = matched(images, patients)
+    tell_matched(table, row_of, "images")
+    for stem, image in images.items():
+        if not patients.get(row_of.get(stem)):
+            raise DataError(f"{image} has no row in {table}: add it.")
+    return {stem: patients[row_of[stem]] for stem in images}
 
 
 def _read(patient_id: str, image: Path, mask: Path) -> Case:

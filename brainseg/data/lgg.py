@@ -6,11 +6,15 @@ pre-contrast, FLAIR, post-contrast, and ``..._<slice>_mask.tif`` beside it.
 
 from __future__ import annotations
 
+import filecmp
+from collections import Counter, defaultdict
 from pathlib import Path
 
-from brainseg.data.case import CaseRef, DataError
+from brainseg.data.case import CaseRef, DataError, usable
+from brainseg.data.examinations import is_copy, tell_copies
 from brainseg.data.slices import slices_ref
-from brainseg.scans.scan import natural_key
+from brainseg.scans.listing import inmost, scan_files, unpack_hint, walk
+from brainseg.scans.notes import note
 
 TITLE = "LGG MRI Segmentation (TCGA lower-grade glioma, Buda et al. 2019)"
 LICENCE = "CC BY-NC-SA 4.0"
@@ -19,21 +23,65 @@ HOME = "https://www.kaggle.com/datasets/mateuszbuda/lgg-mri-segmentation"
 
 
 def load(path: Path) -> list[CaseRef]:
-    """One case per patient folder under ``path`` or ``path/kaggle_3m``."""
-    root = path / "kaggle_3m" if (path / "kaggle_3m").is_dir() else path
-    folders = sorted(f for f in root.glob("TCGA_*") if f.is_dir())
+    """One case per patient folder, anywhere below ``path``. Those with a slice that has no mask are
+    left out and noted."""
+    folders = _folders(path)
     if not folders:
         raise DataError(
-            f"{path} holds no patient folders: expected {root}/TCGA_*/ with .tif slices, as "
-            f"published at {HOME}."
+            f"{path} holds no patient folders: expected {path}/TCGA_*/ with .tif slices, as "
+            f"published at {HOME}." + unpack_hint(path)
         )
-    return [_reference(folder) for folder in folders]
+    names = Counter(folder.name for folder in folders)
+    if twice := [name for name, times in names.items() if times > 1]:
+        note(
+            f"{twice[0]} lies in several places below {path}, with different files: they are taken "
+            "as several scans of that patient. Keep one if they are the same."
+        )
+
+    def reference(folder: Path) -> CaseRef:
+        place = "" if names[folder.name] == 1 else f"{folder.parent.relative_to(path)}/"
+        return _reference(folder, place + folder.name)
+
+    return usable(folders, reference, lambda folder: folder.name)
 
 
-def _reference(folder: Path) -> CaseRef:
-    images = [f for f in folder.glob("*.tif") if not f.stem.endswith("_mask")]
+def _folders(path: Path) -> list[Path]:
+    """The folders of patients, each once: the archive holds all of them twice."""
+    for root in (path / "kaggle_3m", path):
+        if folders := sorted(f for f in root.glob("TCGA_*") if f.is_dir()):
+            return folders
+    found = [f for f, _ in walk(path) if _is_patient(f) and not _is_patient(f.parent)]
+    kept: dict[str, list[Path]] = defaultdict(list)
+    copies = []
+    for folder in found:
+        if same := next((f for f in kept[folder.name] if is_copy(inmost(folder), inmost(f))), None):
+            copies.append((folder, same))
+        else:
+            kept[folder.name].append(folder)
+    tell_copies(copies)
+    return sorted(folder for own in kept.values() for folder in own)
+
+
+def _is_patient(folder: Path) -> bool:
+    return folder.name.startswith("TCGA_")
+
+
+def _reference(folder: Path, name: str) -> CaseRef:
+    files: dict[str, Path] = {}
+    for file in scan_files(inmost(folder)):
+        if file.suffix.lower() in (".tif", ".tiff"):
+            stem = file.stem.lower()
+            other = files.setdefault(stem, file)
+            if other is not file and not filecmp.cmp(file, other, shallow=False):
+                raise DataError(f"{other} and {file} are both slice {stem}: keep one.")
+    images = {stem: file for stem, file in files.items() if not stem.endswith("_mask")}
     if not images:
         raise DataError(f"{folder} holds no .tif slices: expected {folder.name}_<number>.tif.")
-    images.sort(key=lambda f: natural_key(f.name))
-    pairs = [(image, image.with_name(f"{image.stem}_mask.tif")) for image in images]
-    return slices_ref(folder.name, "lgg", pairs)
+    alone = [files[s].name for s in files if s not in images and s[: -len("_mask")] not in images]
+    if alone:
+        note(f"{folder} has masks without their slices, which are missing: {', '.join(alone)}.")
+    pairs = [
+        (image, files.get(f"{stem}_mask", image.with_name(f"{image.stem}_mask.tif")))
+        for stem, image in images.items()
+    ]
+    return slices_ref(folder.name, "lgg", pairs, name)

@@ -7,6 +7,7 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from brainseg.scans.listing import is_clutter
 from brainseg.scans.scan import MAX_PIXELS, ScanError, natural_key
 
 MAX_UNPACKED_BYTES = 8 * MAX_PIXELS
@@ -38,7 +39,7 @@ def unpacked(path: Path, name: str):
         entries.sort(key=lambda entry: natural_key(entry.filename))
         for number, entry in enumerate(entries):
             inner = PurePosixPath(entry.filename)
-            if inner.name.startswith(".") or "__MACOSX" in inner.parts:
+            if any(map(is_clutter, inner.parts)):
                 continue
             # Flat, plain names: nothing in the archive decides where its files go.
             target = Path(folder) / re.sub(r"[^\w.-]", "_", inner.name)[-80:]

@@ -15,7 +15,8 @@ from brainseg.scans.formats.dicom import files_below, has_image
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, describe, sniff
 from brainseg.scans.formats.volumes import read_volume
-from brainseg.scans.scan import Scan, ScanError, check_finite, check_size, natural_key
+from brainseg.scans.listing import inmost, scan_files
+from brainseg.scans.scan import Scan, ScanError, check_finite, check_size
 
 
 def read_scan(path) -> Scan:
@@ -125,10 +126,8 @@ def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
 
 
 def _read_folder(folder: Path, name: str) -> Scan:
-    files = sorted(
-        (file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")),
-        key=lambda file: natural_key(file.name),
-    )
+    folder = inmost(folder)
+    files = scan_files(folder)
     kinds = {file: sniff(file) for file in files}
     dicom = [file for file in files if kinds[file] == "dicom"]
     scans = [file for file in files if kinds[file] in (*VOLUMES, *PICTURES, "npy", "zip")]

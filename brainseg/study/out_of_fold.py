@@ -13,10 +13,11 @@ from brainseg.checkpoints.folder import Checkpoint, find_checkpoints
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.config import Config
 from brainseg.data import notes_of
-from brainseg.data.case import CaseRef
+from brainseg.data.case import CaseRef, DataError
 from brainseg.data.splits import FOLDS
 from brainseg.inference.loading import open_together
 from brainseg.inference.predictor import Predictor
+from brainseg.scans.notes import note as tell
 from brainseg.study import score
 
 SELECTION = "out of fold: each patient by the run that had left their fold out"
@@ -56,7 +57,12 @@ def evaluate(runs: Runs, refs: Sequence[CaseRef], *, slicewise: bool = False) ->
     rows = []
     for fold in range(FOLDS):
         if own := score.select_patients(refs, fold=fold):
-            rows += _score_fold(runs, fold, own, slicewise)
+            try:
+                rows += _score_fold(runs, fold, own, slicewise)
+            except DataError as error:  # nobody of this fold can be read: the others still count
+                tell(str(error))
+    if refs and not rows:
+        raise DataError("No patient can be scored: none could be read.")
     # Where a run has no validation Dice yet, its fold has no weighted fusion: the mean over the
     # other folds' patients could not be compared with the means over all.
     times = Counter(row["checkpoint"] for row in rows)

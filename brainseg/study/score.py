@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from brainseg.checkpoints.folder import Checkpoint
 from brainseg.data import notes_of
-from brainseg.data.case import Case, CaseRef, DataError
+from brainseg.data.case import Case, CaseRef, DataError, leave_out
 from brainseg.data.splits import fold_of
 from brainseg.files import markdown_table, write_json, write_table, write_text
 from brainseg.inference.loading import open_checkpoint
@@ -69,21 +69,27 @@ def evaluate(
     slicewise: score each slice as if it had been uploaded alone, still summed per patient.
     distances: compute HD95 and surface Dice too, which needs MONAI; NaN otherwise.
     observers: are shown every case with every result.
+    Cases that can't be read are left out and noted; DataError if none can.
     """
-    rows = []
+    rows, faults = [], []
     by_patient = groupby(sorted(refs, key=lambda r: r.patient_id), key=lambda r: r.patient_id)
     progress = tqdm(total=len(refs), desc="scoring", unit="case", leave=False, disable=None)
     for patient, cases in by_patient:
         tallies: dict[str, _Tally] = {}
         for ref in cases:
-            case = ref.read()
+            progress.update()
+            try:
+                case = ref.read()
+            except DataError as error:
+                faults.append((ref.name, str(error)))
+                continue
             for result in predict_all(case.scan, predictors, slicewise=slicewise):
                 tallies.setdefault(result.name, _Tally()).add(case, result, distances)
                 for observe in observers:
                     observe(case, result)
-            progress.update()
         rows += [_row(name, predictors.get(name), patient, t) for name, t in tallies.items()]
     progress.close()
+    leave_out(faults, len(refs) - len(faults))
     return rows
 
 

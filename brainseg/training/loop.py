@@ -33,7 +33,8 @@ from brainseg.checkpoints.folder import (
 from brainseg.checkpoints.settings import Settings, settings_of
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
-from brainseg.data.splits import slice_roles
+from brainseg.data.splits import fold_of, slice_roles
+from brainseg.scans.notes import note
 from brainseg.training.batches import Batches
 from brainseg.training.learner import Learner, TrainingError, make_learner
 from brainseg.training.resume import BEST, STATE, Progress, load_state, save_state, save_weights
@@ -104,14 +105,16 @@ def train(
     resume: continue from the state in ``folder``, if there is one.
     track: called with a row of figures after each epoch.
 
-    Raises TrainingError for NaN losses or no usable slices, Interrupted on Ctrl-C.
+    Raises TrainingError for NaN losses, no usable slices or nobody to validate on; Interrupted on
+    Ctrl-C.
     """
     settings = settings or settings_of(config)
     roles = slice_roles(data.patients, config.left_out, config.leak)
-    if not data.tumour[roles["train"]].any():
-        folds = " and ".join(map(str, config.left_out))
-        raise TrainingError(
-            f"No training patient has tumour once fold {folds} is left out: give more patients."
+    _check_roles(config, data, roles)
+    if accelerator.is_main_process and not len(roles["test"]):
+        note(
+            f"No patient is in fold {config.test_fold}, which this run leaves out to be tested on: "
+            "it will have no test scores. Give more patients, or leave out another fold."
         )
     learner = make_learner(config, accelerator, initial)
     batches = Batches(config, data, maps, accelerator.device)
@@ -119,9 +122,15 @@ def train(
     run = _Run(config, folder, data, learner, batches, roles, progress)
     if resume and (folder / STATE).is_file() and (folder / BEST).is_file():
         run.progress = load_state(folder / STATE, config, learner)
+        if accelerator.is_main_process and run.progress.data_key not in (None, data.folder.name):
+            note(
+                f"The data set has changed since {folder} was begun: it goes on with the "
+                f"{len(set(data.owners))} patients that are there now. --overwrite starts it anew."
+            )
         accelerator.print(f"resuming after epoch {run.progress.epochs_done}")
     elif learner.bare.encoder_source:
         accelerator.print(f"encoder weights: {learner.bare.encoder_source}")
+    run.progress.data_key = data.folder.name
     if run.steps == 0:
         raise TrainingError(
             f"One epoch has fewer slices than one batch of {config.batch_size}: lower --batch-size "
@@ -151,6 +160,23 @@ def train(
         raise Interrupted(done) from None
     accelerator.wait_for_everyone()
     return _finish(run, settings)
+
+
+def _check_roles(config: Config, data: PreparedSet, roles: dict[str, np.ndarray]) -> None:
+    """Raise TrainingError if nobody is there to train on, or to choose epoch and threshold by."""
+    if not data.tumour[roles["train"]].any():
+        folds = " and ".join(map(str, config.left_out))
+        raise TrainingError(
+            f"No training patient has tumour once fold {folds} is left out: give more patients."
+        )
+    if config.watch and not data.tumour[roles["val"]].any():
+        sick = sorted({fold_of(patient) for patient in data.patients[data.tumour]})
+        raise TrainingError(
+            f"No patient in fold {config.watched_fold} has tumour, so nobody is there to choose "
+            f"epoch and threshold by; there are such in folds {', '.join(map(str, sick))} of this "
+            f"set. Give more patients, or other folds to --left-out; --left-out {config.test_fold} "
+            "alone chooses nothing, and keeps the last epoch."
+        )
 
 
 def _train_epoch(run: _Run, epoch: int) -> tuple[float, float]:

@@ -21,13 +21,15 @@ STATE, BEST = "state.safetensors", "best.safetensors"
 @dataclass
 class Progress:
     """What a run knows about itself between two epochs. encoder_source: of the weights that its
-    encoder began with, which another machine may take from elsewhere when it goes on."""
+    encoder began with, which another machine may take from elsewhere when it goes on. data_key: of
+    the prepared slices it was last trained on."""
 
     encoder_source: str | None = None
     epochs_done: int = 0
     best_epoch: int = 0
     best_dice: float = -1.0
     history: list[dict] = field(default_factory=list)
+    data_key: str | None = None
 
     @property
     def unimproved(self) -> int:

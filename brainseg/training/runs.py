@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from brainseg.data import load_datasets, notes_of
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef
 from brainseg.files import markdown_table, write_json, write_text
+from brainseg.scans.notes import note
 from brainseg.study.score import score_test_fold
 from brainseg.training.learner import TrainingError
 from brainseg.training.loop import Interrupted, train
@@ -66,6 +68,11 @@ class Workplace:
             with self.accelerator.main_process_first():
                 everyone = [ref for own in refs.values() for ref in own]
                 prepared = prepared_set(everyone, config.size, self.cache)
+            unread = [everyone[position] for position in prepared.left_out]
+            refs = {  # who could not be prepared can't be tested on either
+                name: [ref for ref in own if not any(ref is other for other in unread)]
+                for name, own in refs.items()
+            }
             self._loaded = {"key": key, "value": (refs, prepared)}
         return self._loaded["value"]
 
@@ -169,6 +176,11 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
             [read_checkpoint(read.run_folder(place.runs)) for read in reads]
             for reads in (planned.bases, planned.helpers)
         )
+        if any(c.settings.data_key not in (None, prepared.folder.name) for c in bases + helpers):
+            note(
+                f"{config.name} reads runs that were trained on other files of {config.dataset} "
+                "than are there now: train these anew with --overwrite if that was not meant."
+            )
         named = tuple(Base(base.name, base.sha256()) for base in bases)
         settings = replace(settings, bases=named)
         maps = base_maps(config, bases, helpers, prepared, accelerator, folder)
@@ -269,7 +281,7 @@ def _test_dice(checkpoint: Checkpoint) -> str:
     figures = []
     for key, dataset, slicewise in scored_parts(settings):
         test = metrics.get(key, {}).get("dice", {}).get("mean")
-        if test and not slicewise:
+        if test and math.isfinite(test) and not slicewise:
             figures.append(f"{dataset} {test:.3f}" if len(settings.datasets) > 1 else f"{test:.3f}")
     return ", ".join(figures)
 

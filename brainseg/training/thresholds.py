@@ -9,6 +9,7 @@ and that one number passes through them is said in the model card.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,8 @@ def _settle(config: Config, runs: Path) -> Checkpoint | None:
             kept = [read_counts(folder / COUNTS, fold) for fold, folder in folders.items()]
             counts, datasets = (np.concatenate(parts) for parts in zip(*kept, strict=True))
             choice = best_threshold(counts, datasets)
+            if math.isnan(choice.dice):  # nobody there has tumour: the stand-in stays
+                return None
             return _write(checkpoint, choice, sorted(others), is_unseen)
     return None
 

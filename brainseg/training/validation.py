@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,14 +82,17 @@ def datasets_of_patients(data: PreparedSet, rows: np.ndarray) -> np.ndarray:
 
 def best_threshold(counts: np.ndarray, datasets: np.ndarray) -> Choice:
     """The threshold from 0.1 to 0.9 with the best mean Dice: over patients, then over data sets,
-    so that a large one does not outvote a small one; sets without tumour here have no say. And the
-    temperature, for which each set's pixels weigh as much as another's."""
+    so that a large one does not outvote a small one. Sets without tumour here have no say; where
+    no patient has any there is nothing to choose by, and all are NaN. And the temperature, for
+    which each set's pixels weigh as much as another's."""
     by_dataset = {
         str(name): mean_dice(counts[datasets == name])
         for name in np.unique(datasets)
         if counts[datasets == name, 1].any()
     }
-    dice = np.mean(list(by_dataset.values()) or [mean_dice(counts)], axis=0)
+    if not by_dataset:
+        return Choice(math.nan, math.nan, {}, len(counts), math.nan)
+    dice = np.mean(list(by_dataset.values()), axis=0)
     dice = np.where((THRESHOLDS >= 0.1) & (THRESHOLDS <= 0.9), dice, -1)
     chosen = int(np.argmax(dice))
     found = {name: float(values[chosen]) for name, values in by_dataset.items()}
@@ -124,12 +128,13 @@ def read_counts(path: Path, fold: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_dice(counts: np.ndarray) -> np.ndarray:
-    """Mean Dice over patients with tumour, at each of THRESHOLDS, from ``validate``'s counts."""
+    """Mean Dice over patients with tumour, at each of THRESHOLDS, from ``validate``'s counts; NaN
+    if there are none."""
     above = counts[:, :, ::-1].cumsum(-1)[:, :, ::-1]  # pixels in a bin or beyond it
     above = above[:, :, 1 : len(THRESHOLDS) + 1]  # at or above a threshold
     fp, tp = above[:, 0], above[:, 1]
     truth = counts[:, 1].sum(-1)
     sick = truth > 0
     if not sick.any():
-        return np.zeros(len(THRESHOLDS))
+        return np.full(len(THRESHOLDS), np.nan)
     return (2 * tp[sick] / (tp[sick] + fp[sick] + truth[sick, None])).mean(0)

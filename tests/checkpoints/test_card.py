@@ -106,3 +106,22 @@ def test_a_card_of_one_set_says_what_it_said():
         if line.startswith("| [unet-bce]")
     )  # fmt: skip
     assert "| lgg, fold 0 | 9 | 0.810 |" in line
+
+
+def test_scores_of_nobody_are_not_zero():
+    nobody = {"mean": float("nan"), "low": float("nan"), "high": float("nan"),
+              "median": float("nan"), "patients": 0, "undefined": 2}  # fmt: skip
+    lgg_only = trained_on("lgg")
+    metrics = {
+        "validation": {**VALIDATION, "patients": 0, "mean_dice": 0.0},
+        "test": {"fold": 0, "dice": nobody},
+        "test_slicewise": {"fold": 0},
+    }
+    found = rows(model_card(lgg_only, metrics))
+    (validation,) = (first for first in found if first.startswith("validation"))
+    assert found[validation][:2] == ["0", "undefined"]
+    assert found["test (fold 0)"] == ["0", "undefined", "", "undefined"]
+    assert "nan" not in model_card(lgg_only, metrics).lower().split("---")[2]
+    assert "undefined" in repository_card("me/models", [(lgg_only, metrics)])
+    found = rows(model_card(lgg_only, {"test": {"fold": 0}}))
+    assert found["test (fold 0)"][:2] == ["0", "nobody is in it"]

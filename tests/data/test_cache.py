@@ -19,6 +19,7 @@ from brainseg.data import load_dataset
 from brainseg.data.cache import prepared_set
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.scans import preprocessing
+from brainseg.scans.notes import noting
 from brainseg.scans.scan import Scan
 
 
@@ -133,13 +134,37 @@ def test_a_build_that_fails_leaves_nothing(tmp_path):
     refs = [small("a"), small("b"), small("c")]
 
     def fail():
-        raise DataError("b.png is broken")
+        raise OSError("No space left on device")
 
     broken = [refs[0], replace(refs[1], read=fail), refs[2]]
-    with pytest.raises(DataError, match=r"b\.png"):
+    with pytest.raises(OSError, match="No space"):
         prepared_set(broken, 32, tmp_path)
     assert entries(tmp_path) == []
     assert len(prepared_set(refs, 32, tmp_path).images) == 6
+
+
+def unreadable_file(name):
+    def fail():
+        raise DataError(f"{name}.png is damaged.")
+
+    return replace(small(name), read=fail)
+
+
+def test_a_case_that_cant_be_read_is_left_out_and_told_at_every_opening(tmp_path):
+    refs = [small("a"), unreadable_file("b"), small("c", slices=3)]
+    for opened in (refs, unreadable(refs)):  # built, then as it is kept
+        with noting() as notes:
+            found = prepared_set(opened, 32, tmp_path)
+        assert found.patients.tolist() == ["a"] * 2 + ["c"] * 3 and found.left_out == (1,)
+        assert len(found.images) == len(found.statistics) == len(found.tumour) == 5
+        assert notes == ["1 of 3 cases are left out. b.png is damaged."]
+    same(found, prepared_set([refs[0], refs[2]], 32, tmp_path / "elsewhere"))
+
+
+def test_a_set_of_which_no_case_can_be_read(tmp_path):
+    with pytest.raises(DataError, match=r"a\.png is damaged\. None of 2 cases"):
+        prepared_set([unreadable_file("a"), unreadable_file("b")], 32, tmp_path)
+    assert entries(tmp_path) == []
 
 
 KILLED = """

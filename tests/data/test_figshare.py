@@ -1,5 +1,7 @@
 """Both figshare layouts: MATLAB files that know their patients, and PNG copies that lost them."""
 
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 
 from brainseg.data import figshare, load_dataset
 from brainseg.data.case import DataError
+from brainseg.scans.notes import noting
 
 
 def write_mat(path, pid, image, mask, /, **changes):
@@ -180,3 +183,72 @@ def test_neither_layout(tmp_path):
     with pytest.raises(DataError, match=r"\.mat files nor images/") as error:
         load_dataset("figshare", tmp_path)
     assert str(tmp_path) in str(error.value) and figshare.HOME in str(error.value)
+
+
+# ---------------------------------------------------------------- as people have them
+
+
+def load(folder):
+    """The first pixel of each slice, by patient, and the notes."""
+    with noting() as notes:
+        refs = load_dataset("figshare", folder)
+    return {ref.patient_id: ref.read().scan.pixels[:, 0, 0, 0].tolist() for ref in refs}, notes
+
+
+def test_the_official_download_with_its_folds_beside(tmp_path):
+    for number, part in ((1, "1-766"), (767, "767-1532")):
+        folder = tmp_path / f"brainTumorDataPublic_{part}"
+        write_mat(folder / f"{number}.mat", "100360", ramp(start=number), corner())
+    (tmp_path / "cvind.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(500))
+    (tmp_path / "README.txt").write_text("cjdata")
+    (tmp_path / "._1.mat").write_bytes(b"\0\5\26\7")
+    (tmp_path / "brainTumorDataPublic_1533-2298.zip").write_bytes(b"PK")
+    assert load(tmp_path) == ({"figshare_100360": [1, 767]}, [])
+    with h5py.File(tmp_path / "cvind.mat", "w") as file:
+        file["cvind"] = np.ones((1, 3064))
+    assert load(tmp_path) == ({"figshare_100360": [1, 767]}, [])
+
+
+def test_archives_that_are_not_unpacked(tmp_path):
+    (tmp_path / "brainTumorDataPublic_1-766.zip").write_bytes(b"PK")
+    (tmp_path / "cvind.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(500))
+    with pytest.raises(DataError, match=r"Unpack brainTumorDataPublic_1-766\.zip first"):
+        load_dataset("figshare", tmp_path)
+
+
+def test_a_bad_mat_file_is_left_out_and_a_copy_used_once(tmp_path):
+    write_mat(tmp_path / "a/1.mat", "7", ramp(start=1), corner())
+    write_mat(tmp_path / "a/2.mat", "7", ramp(start=2), corner())
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "a/3.mat").write_bytes(b"<html>")
+    write_mat(tmp_path / "a/4.mat", "8", ramp(), corner(), tumorMask=None)
+    found, notes = load(tmp_path)
+    assert found == {"figshare_7": [1, 2]}
+    assert "is a copy of" in notes[0] and notes[1].startswith("2 of 4 files are left out.")
+    assert "3.mat is no HDF5" in notes[1] and "4.mat lacks cjdata/tumorMask" in notes[1]
+
+
+def test_bad_pictures_are_left_out_of_their_block(tmp_path):
+    pictures(tmp_path, {1: "glioma", 2: "glioma", 3: "glioma"})
+    (tmp_path / "masks/2.png").unlink()
+    (tmp_path / "images/3.png").write_bytes(b"cut")
+    found, (told,) = load(tmp_path)
+    assert found == {"glioma-0": [1]} and told.startswith("2 of 3 pictures are left out.")
+    assert "2.png has no mask" in told and "3.png cannot be decoded" in told
+
+
+def test_labels_of_a_spreadsheet_and_a_doubled_folder(tmp_path):
+    home = tmp_path / "dataset/dataset"
+    pictures(home, {1: "glioma", 2: "glioma"})
+    for kind in ("images", "masks"):
+        (home / kind / "1.png").rename(home / kind / "1.PNG")
+        (home / kind / "Thumbs.db").write_bytes(b"x")
+    text = "ID;Tumor_Type;\r\n1.0;glioma ;\r\n2.png;glioma;\r\n;;\r\n"
+    (home / "labels.csv").write_text(text, encoding="utf-16")
+    assert load(tmp_path) == ({"glioma-0": [1, 2]}, [])
+    (home / "labels.csv").write_text("id,tumor_type\n1,glioma\n1,pituitary\n2,glioma\n")
+    with pytest.raises(DataError, match=r"labels\.csv names 1 twice.*'glioma' and 'pituitary'"):
+        load_dataset("figshare", tmp_path)
+    (home / "labels.csv").write_text("id,tumor_type\n1,glioma\n2,Glioma\n")
+    found, (told,) = load(tmp_path)
+    assert found == {"glioma-0": [1], "Glioma-0": [2]} and "'Glioma' and 'glioma'" in told

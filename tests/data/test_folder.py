@@ -8,6 +8,7 @@ from PIL import Image
 from brainseg.data import load_dataset
 from brainseg.data.case import DataError
 from brainseg.data.slices import read_slices
+from brainseg.scans.notes import noting
 
 
 def picture(path, array):
@@ -114,11 +115,99 @@ def test_two_files_of_one_stem(tmp_path, kind):
     assert "a.png" in str(error.value) and "a.bmp" in str(error.value)
 
 
+def load(folder):
+    """Patient of each case, by name, and the notes."""
+    with noting() as notes:
+        refs = load_dataset("folder", folder)
+    for ref in refs:
+        np.testing.assert_array_equal(ref.read().mask, disc()[None] > 0)
+    return {ref.name: ref.patient_id for ref in refs}, notes
+
+
 def test_a_missing_mask(tmp_path):
     pair(tmp_path, "a")
     pair(tmp_path, "b")
     (tmp_path / "masks" / "b.png").unlink()
-    with pytest.raises(DataError, match=r"images/b\.png has no mask"):
+    found, (told,) = load(tmp_path)
+    assert list(found) == ["a"] and told.startswith("1 of 2 cases are left out.")
+    assert "images/b.png has no mask" in told.replace("\\", "/")
+    (tmp_path / "masks" / "a.png").unlink()
+    with pytest.raises(DataError, match=r"images/a\.png has no mask"):
+        load_dataset("folder", tmp_path)
+
+
+def test_what_systems_leave_and_texts_are_no_scans(tmp_path):
+    pair(tmp_path, "a")
+    for kind in ("images", "masks"):
+        for name in ("Thumbs.db", "desktop.ini", "README", "readme.txt", "._a.png", "list.csv"):
+            (tmp_path / kind / name).write_bytes(b"BM, of no use")
+        for name in ("__MACOSX", ".ipynb_checkpoints", "empty"):
+            (tmp_path / kind / name).mkdir()
+        picture(tmp_path / kind / ".ipynb_checkpoints/a-checkpoint.png", disc())
+    assert load(tmp_path) == ({"a": "a"}, [])
+
+
+def test_folders_among_the_images_are_not_passed_over_in_silence(tmp_path):
+    pair(tmp_path, "a")
+    picture(tmp_path / "images/more/b.png", disc())
+    found, (told,) = load(tmp_path)
+    assert list(found) == ["a"] and "folders, which are not read: more" in told
+
+
+def test_a_doubled_folder(tmp_path):
+    pair(tmp_path / "mine", "a")
+    assert load(tmp_path) == ({"a": "a"}, [])
+
+
+def test_masks_named_otherwise(tmp_path):
+    for stem in ("a_mask", "B", "3"):
+        picture(tmp_path / "masks" / f"{stem}.PNG", disc())
+    for stem in ("a", "b", "003"):
+        picture(tmp_path / "images" / f"{stem}.png", np.full((6, 8), 9))
+    found, (told,) = load(tmp_path)
+    assert list(found) == ["003", "a", "b"] and "3 for 003, B for b" in told
+    picture(tmp_path / "images" / "03.png", np.full((6, 8), 9))  # now 3 may be of either
+    found, notes = load(tmp_path)
+    assert list(found) == ["a", "b"] and "2 of 4 cases are left out" in " ".join(notes)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_tables_of_spreadsheets(tmp_path, encoding, separator):
+    pair(tmp_path, "a")
+    pair(tmp_path, "b")
+    rows = ["Image,Note,Patient", "", "a,x,Jürgen ", " b ,,Zoë", ",,"]
+    text = "\r\n".join(rows).replace(",", separator)
+    (tmp_path / "patients.csv").write_bytes(text.encode(encoding))
+    found, notes = load(tmp_path)
+    assert found == {"a": "Jürgen", "b": "Zoë"}
+    assert len(notes) == (encoding == "cp1252")
+    assert all("patients.csv" in told and "Windows-1252" in told for told in notes)
+
+
+def test_tables_that_are_a_spreadsheets_own(tmp_path):
+    pair(tmp_path, "a")
+    (tmp_path / "patients.xlsx").write_bytes(b"PK\3\4")
+    with pytest.raises(DataError, match=r"patients\.xlsx is a spreadsheet: save it as CSV"):
+        load_dataset("folder", tmp_path)
+
+
+def test_numbers_that_a_spreadsheet_changed(tmp_path):
+    for stem in ("001", "002", "B"):
+        pair(tmp_path, stem)
+    patients(tmp_path, "1,ann", "2,bob", "b.png,Bob")
+    found, notes = load(tmp_path)
+    assert found == {"001": "ann", "002": "bob", "B": "Bob"}
+    assert "'Bob' and 'bob'" in notes[0] and "taken as different" in notes[0]
+    assert "1 for 001" in notes[1]
+
+
+def test_rows_that_disagree(tmp_path):
+    pair(tmp_path, "a")
+    patients(tmp_path, "a,ann", "images/a.png,ann", r"C:\x\a.png,ann")
+    assert load(tmp_path) == ({"a": "ann"}, [])
+    patients(tmp_path, "a,ann", "a.png,bob")
+    with pytest.raises(DataError, match=r"patients\.csv names a twice.*'ann' and 'bob'"):
         load_dataset("folder", tmp_path)
 
 

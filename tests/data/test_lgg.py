@@ -1,11 +1,14 @@
 """The TCGA layout: patients, slices in numeric order, channels and masks as stored."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from brainseg.data import load_dataset
 from brainseg.data.case import DataError
+from brainseg.scans.notes import noting
 
 PATIENT = "TCGA_CS_4941_19960909"
 
@@ -92,3 +95,82 @@ def test_slices_of_two_sizes_name_the_odd_one(tmp_path):
     (ref,) = load_dataset("lgg", tmp_path)
     with pytest.raises(DataError, match=f"{PATIENT}_2.tif"):
         ref.read()
+
+
+def load(folder):
+    with noting() as notes:
+        refs = load_dataset("lgg", folder)
+    return {ref.name: ref.read().scan.pixels[:, 0, 0, 0].tolist() for ref in refs}, notes
+
+
+def slices(folder, patient, *numbers):
+    for number in numbers:
+        write(folder, patient, number, plain(number), np.zeros((6, 8), bool))
+
+
+OTHER = "TCGA_HT_7473_19970826"
+
+
+@pytest.mark.parametrize("place", ["lgg-mri-segmentation/kaggle_3m", "kaggle_3m/kaggle_3m", "a/b"])
+def test_patients_are_found_further_down(tmp_path, place):
+    slices(tmp_path / place, PATIENT, 1, 2)
+    assert load(tmp_path) == ({PATIENT: [1, 2]}, [])
+
+
+def test_a_doubled_patient_folder(tmp_path):
+    slices(tmp_path / PATIENT, PATIENT, 1, 2)
+    assert load(tmp_path) == ({PATIENT: [1, 2]}, [])
+
+
+def test_a_set_that_lies_there_twice_is_read_once(tmp_path):
+    slices(tmp_path / "x/kaggle_3m", PATIENT, 1, 2)
+    shutil.copytree(tmp_path / "x/kaggle_3m", tmp_path / "x/lgg-mri-segmentation/kaggle_3m")
+    found, (told,) = load(tmp_path)
+    assert found == {PATIENT: [1, 2]} and "is a copy of" in told
+    slices(tmp_path / "x/kaggle_3m", PATIENT, 3)
+    found, (told,) = load(tmp_path)
+    assert sorted(map(len, found.values())) == [2, 3] and "several places" in told
+    assert {ref.patient_id for ref in load_dataset("lgg", tmp_path)} == {PATIENT}
+
+
+@pytest.mark.parametrize("suffix", [".TIF", ".tiff", ".Tiff"])
+def test_other_suffixes_of_tiff(tmp_path, suffix):
+    slices(tmp_path, PATIENT, 2, 10)
+    for file in (tmp_path / PATIENT).iterdir():
+        file.rename(file.with_name(file.name.replace(".tif", suffix).replace("_mask", "_Mask")))
+    assert load(tmp_path) == ({PATIENT: [2, 10]}, [])
+
+
+def test_a_slice_that_is_there_twice_is_one_slice(tmp_path):
+    slices(tmp_path, PATIENT, 1, 2)
+    slices(tmp_path, OTHER, 1)
+    home = tmp_path / PATIENT
+    shutil.copy(home / f"{PATIENT}_1.tif", home / f"{PATIENT}_1.tiff")
+    assert load(tmp_path)[0][PATIENT] == [1, 2]
+    shutil.copy(home / f"{PATIENT}_2.tif", home / f"{PATIENT}_1.tiff")
+    found, (told,) = load(tmp_path)
+    assert list(found) == [OTHER] and f"{PATIENT}_1.tiff are both slice" in told
+
+
+def test_a_patient_of_whom_a_mask_is_missing_is_left_out_and_named(tmp_path):
+    slices(tmp_path, PATIENT, 1, 2)
+    slices(tmp_path, OTHER, 1, 2)
+    (tmp_path / PATIENT / f"{PATIENT}_2_mask.tif").unlink()
+    found, (told,) = load(tmp_path)
+    assert list(found) == [OTHER]
+    assert told.startswith("1 of 2 cases are left out.") and f"{PATIENT}_2.tif has no mask" in told
+
+
+def test_a_mask_without_its_slice_is_told(tmp_path):
+    slices(tmp_path, PATIENT, 1, 2)
+    (tmp_path / PATIENT / f"{PATIENT}_2.tif").unlink()
+    found, (told,) = load(tmp_path)
+    assert found == {PATIENT: [1]} and f"{PATIENT}_2_mask.tif" in told
+
+
+def test_what_systems_leave_is_no_slice(tmp_path):
+    slices(tmp_path, PATIENT, 1)
+    for name in (f"._{PATIENT}_1.tif", "Thumbs.db", "notes.txt"):
+        (tmp_path / PATIENT / name).write_bytes(b"II*\0")
+    (tmp_path / "__MACOSX" / PATIENT).mkdir(parents=True)
+    assert load(tmp_path) == ({PATIENT: [1]}, [])

@@ -17,6 +17,7 @@ from brainseg.data import phantom
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of
 from brainseg.inference.results import FUSIONS, Result
+from brainseg.scans.notes import noting
 from brainseg.scans.scan import Scan
 from brainseg.study import score as evaluation
 from brainseg.study.score import evaluate, select_patients, summary, write_results
@@ -151,6 +152,23 @@ def test_all_patients_or_those_named_or_those_of_a_fold():
         assert names(select_patients(REFS, fold=fold)) == expected
 
 
+def unreadable(patient):
+    def fail():
+        raise DataError(f"{patient}.nii is damaged.")
+
+    return CaseRef(patient, patient, (), fail)
+
+
+def test_who_cant_be_read_is_left_out_and_named(predictors):
+    whole = evaluate(predictors, REFS)
+    with noting() as notes:
+        rows = evaluate(predictors, [unreadable("adam"), *REFS, unreadable("zoe")])
+    assert {row["patient"] for row in rows} == {"ann", "bob", "cleo"} and len(rows) == len(whole)
+    assert notes == ["2 of 6 cases are left out. adam.nii is damaged. zoe.nii is damaged."]
+    with pytest.raises(DataError, match=r"adam\.nii is damaged"):
+        evaluate(predictors, [unreadable("adam")])
+
+
 def test_a_patient_that_is_not_there_is_named():
     with pytest.raises(DataError, match="'dora'") as error:
         select_patients(REFS, patients=["ann", "dora"])
@@ -253,6 +271,49 @@ def test_the_command_names_an_unknown_patient(random_checkpoints, tmp_path, caps
     error = capsys.readouterr().err
     assert "phantom_9999" in error and len(error.splitlines()) == 1
     assert not out.exists()
+
+
+@pytest.mark.usefixtures("small_phantoms")
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_list_of_patients_from_windows(random_checkpoints, tmp_path, encoding):
+    chosen = tmp_path / "patients.txt"
+    chosen.write_bytes("phantom_0003\r\n\r\nPhantom_0001 \t\r\nphantom_0003;".encode(encoding))
+    common = ("--dataset", "phantom", "--checkpoints", random_checkpoints, "--out", tmp_path / "o")
+    assert run(*common, "--patients", chosen) == 0
+    with open(tmp_path / "o" / "per_patient.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["patient"] for row in rows} == {"phantom_0001", "phantom_0003"}
+
+
+@pytest.mark.usefixtures("small_phantoms")
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "can't be read"),
+        (b"\r\n \n", "lists nobody"),
+        (b"PK\3\4", "is a spreadsheet"),
+        (b"phantom_\xe4\n", "'phantom_\u00e4'"),
+    ],
+)
+def test_a_list_that_cant_be_used_is_named(tmp_path, capsys, content, words):
+    chosen = tmp_path / "patients.txt"
+    if content:
+        chosen.write_bytes(content)
+    common = ("--dataset", "phantom", "--checkpoints", tmp_path, "--out", tmp_path / "o")
+    assert run(*common, "--patients", chosen) == 1
+    error = capsys.readouterr().err
+    assert str(chosen) in error and words in error
+
+
+@pytest.mark.usefixtures("small_phantoms")
+def test_a_report_names_who_could_not_be_read(random_checkpoints, tmp_path, monkeypatch, capsys):
+    load = phantom.load
+    monkeypatch.setattr(phantom, "load", lambda path: [*load(path), unreadable("zoe")])
+    out = tmp_path / "scores"
+    common = ("--dataset", "phantom", "--checkpoints", random_checkpoints, "--out", out)
+    assert run(*common, "--all") == 0
+    report = (out / "report.md").read_text()
+    assert "6 patients" in report and "could not be read: zoe." in report
 
 
 @pytest.mark.usefixtures("small_phantoms")

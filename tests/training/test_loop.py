@@ -17,9 +17,11 @@ from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data.cache import prepared_set
 from brainseg.data.phantom import load
+from brainseg.data.splits import fold_of
 from brainseg.models.building import create_model
 from brainseg.models.specs import MODELS
 from brainseg.models.unet import UNet
+from brainseg.scans.notes import noting
 from brainseg.training import learner, schedule, validation
 from brainseg.training import loop as training
 from brainseg.training.batches import Batches
@@ -71,6 +73,23 @@ def test_a_resumed_run_ends_bit_identical(data, tmp_path, monkeypatch):
     parts = run(TINY, data, tmp_path / "parts", resume=True)
     for name in ("model.safetensors", "history.csv"):
         assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_a_run_that_goes_on_with_other_patients_says_so(data, tmp_path, monkeypatch):
+    def stop(*args):
+        save(*args)
+        raise KeyboardInterrupt
+
+    save = training.save_state
+    monkeypatch.setattr(training, "save_state", stop)
+    with pytest.raises(training.Interrupted):
+        run(TINY, data, tmp_path)
+    monkeypatch.setattr(training, "save_state", save)
+    fewer = replace(only(data, 0, 1, 2, 3), folder=data.folder.with_name("other"))
+    with noting() as notes:
+        run(replace(TINY), fewer, tmp_path, resume=True)
+    (told,) = notes
+    assert "data set has changed" in told and f"the {len(set(fewer.owners))} patients" in told
 
 
 def test_the_source_of_an_encoders_first_weights_is_told_and_kept(
@@ -224,6 +243,41 @@ def test_mean_dice_from_histograms_is_the_dice_of_the_masks():
         masks = probabilities > threshold
         dice = 2 * (masks & truth).sum(1) / (masks.sum(1) + truth.sum(1))
         assert found[index] == pytest.approx(dice.mean())
+
+
+def folds_of(data):
+    return np.array([fold_of(patient) for patient in data.patients])
+
+
+def only(data, *folds):
+    """The patients of these folds."""
+    rows = np.flatnonzero(np.isin(folds_of(data), folds))
+    names = ("images", "masks", "statistics", "slice_statistics", "patients", "datasets", "tumour")
+    return replace(data, **{name: np.asarray(getattr(data, name))[rows] for name in names})
+
+
+def test_nobody_to_validate_on_is_told_before_training_starts(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "make_learner", lambda *args: pytest.fail("training started"))
+    there = sorted({fold_of(patient) for patient in data.patients[data.tumour]})
+    for rows in (only(data, 0, 2, 3, 4), only(data, 3)):
+        with pytest.raises(TrainingError, match="No patient in fold 1 has tumour") as error:
+            run(TINY, rows, tmp_path)
+        left = ", ".join(str(fold) for fold in there if fold in {fold_of(p) for p in rows.patients})
+        assert f"in folds {left} of" in str(error.value) and "--left-out 0 alone" in str(
+            error.value
+        )
+    healthy = replace(data, tumour=data.tumour & (folds_of(data) != 1))
+    with pytest.raises(TrainingError, match="No patient in fold 1 has tumour"):
+        run(TINY, healthy, tmp_path)
+    with pytest.raises(TrainingError, match="No training patient"):
+        run(replace(TINY, left_out=(3,)), only(data, 3), tmp_path)
+
+
+def test_nobody_to_test_on_is_told(data, tmp_path):
+    with noting() as notes:
+        checkpoint = run(replace(TINY, epochs=1), only(data, 1, 2, 3, 4), tmp_path)
+    assert checkpoint.settings.patients["test"] == 0
+    assert len(notes) == 1 and "No patient is in fold 0" in notes[0]
 
 
 def test_unknown_configuration_key_and_bad_values():

@@ -136,3 +136,24 @@ def test_what_can_be_left_out():
     assert watched.training_folds == (1, 2, 3)
     with pytest.raises(ConfigError, match="none where no fold is watched"):
         replace(one, leak="slices")
+
+
+def test_without_anybody_to_choose_by_nothing_is_chosen():
+    healthy = np.zeros((2, 2, 100), int)
+    healthy[:, 0, :] = 1
+    for counts in (healthy, healthy[:0]):
+        choice = best_threshold(counts, np.array(["phantom"] * len(counts)))
+        assert np.isnan([choice.dice, choice.threshold]).all() and choice.patients == len(counts)
+
+
+def test_runs_whose_siblings_found_nobody_keep_the_stand_in(tmp_path):
+    assert main(tmp_path, "--left-out", "all", "--no-test") == 0
+    folder = runs_of(tmp_path)["without2-seed0"]
+    for fold in (0, 1, 3, 4):
+        with open(runs_of(tmp_path)[f"without{fold}-seed0"] / COUNTS, "wb") as stream:
+            np.savez(
+                stream, counts=np.zeros((0, 2, 100), int), datasets=np.array([], str), folds=[]
+            )
+    before = read_checkpoint(folder)
+    assert folder not in [c.folder for c in settle([before.settings.run], tmp_path / "runs")]
+    assert read_checkpoint(folder).metrics == before.metrics
