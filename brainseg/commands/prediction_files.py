@@ -59,10 +59,11 @@ def predict_to_folder(
     out: Path,
     *,
     flips: bool = False,
+    findings: Sequence[str] = (),
 ) -> Comparison:
     """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``.
 
-    Masks are in the scan's own format and geometry; the overlay shows the slice with most tumour.
+    ``findings``: sentences on the scan, by the guard and its reader, to go with the scores. Masks are in the scan's own format and geometry; the overlay shows the slice with most tumour.
     """
     results = {result.name: result for result in predict_all(scan, predictors, flips=flips)}
     comparison = Comparison(scan, truth, results)
@@ -72,7 +73,7 @@ def predict_to_folder(
     with replacing(out / "overlay.png") as aside:
         _, data = cv2.imencode(".png", _sheet(comparison)[..., ::-1])
         aside.write_bytes(data.tobytes())
-    write_json(out / "scores.json", comparison.to_json(), indent=2)
+    write_json(out / "scores.json", {**comparison.to_json(), "findings": list(findings)}, indent=2)
     return comparison
 
 
