@@ -15,6 +15,7 @@ from brainseg.scans.formats.dicom import series_files
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, describe, sniff
 from brainseg.scans.formats.volumes import read_volume
+from brainseg.scans.notes import note
 from brainseg.scans.scan import Scan, ScanError, check_finite, check_size, natural_key
 
 
@@ -26,7 +27,8 @@ def read_scan(path) -> Scan:
     slices of one volume in natural order (`*_mask*` aside).
 
     An array (.npy) is (height, width), (slices, height, width), (slices, height, width,
-    channels), or, when it has three axes of which the last is 3 or 4, (height, width, channels).
+    channels), or, when it has three axes of which the last is 1, 3 or 4, (height, width, channels);
+    channels before the rows are moved to the end. A .npz holds one such array.
     A 4-D NIfTI with a last axis of 1, 3 or 4 has channels. Of four channels the first three are
     kept. A single coronal or sagittal slice keeps its plane.
 
@@ -117,11 +119,32 @@ def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
     if pixels.dtype.kind == "f":
         check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
     pixels = pixels[..., :3] if pixels.shape[-1] == 4 else pixels
+    pixels = _in_single_precision(pixels, name)
     dtype = np.uint8 if pixels.dtype == bool else pixels.dtype.newbyteorder("=")
     spacing_mm = None
     if affine is not None:
         spacing_mm = tuple(np.linalg.norm(affine[:3, :3], axis=0)[::-1].tolist())
     return Scan(np.ascontiguousarray(pixels, dtype), spacing_mm, affine, name, kind, geometry)
+
+
+def _in_single_precision(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Pixels whose differences survive float32, in which everything is computed from here on."""
+    if pixels.dtype.itemsize < 4 or pixels.dtype == np.float32:
+        return pixels
+    low, high = pixels.min(), pixels.max()
+    largest = max(abs(float(low)), abs(float(high)))
+    if largest > float(np.finfo(np.float32).max):
+        raise ScanError(
+            f"{name} holds values up to {largest:.3g}, more than single precision can hold. "
+            "Divide them by a power of ten and save it again."
+        )
+    if low == high or np.spacing(np.float32(largest)) * 1000 < float(high) - float(low):
+        return pixels
+    note(
+        f"{name} holds large values that differ little ({low:,} to {high:,}), so the smallest was "
+        "subtracted from all."
+    )
+    return pixels - low
 
 
 def _read_folder(folder: Path, name: str) -> Scan:
