@@ -63,7 +63,8 @@ def predict_to_folder(
 ) -> Comparison:
     """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``.
 
-    ``findings``: sentences on the scan, by the guard and its reader, to go with the scores. Masks are in the scan's own format and geometry; the overlay shows the slice with most tumour.
+    ``findings``: sentences on the scan, by the guard and its reader, to go with the scores. Masks
+    are in the scan's own format and geometry; the overlay shows the slice with most tumour.
     """
     results = {result.name: result for result in predict_all(scan, predictors, flips=flips)}
     comparison = Comparison(scan, truth, results)

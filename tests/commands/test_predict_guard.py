@@ -77,4 +77,3 @@ def test_hints_and_what_reading_assumed_are_told_and_kept(predict, tmp_path, pha
     assert "(3, 64, 64)" in findings[1] and "3 slices" in findings[1]
     told = capsys.readouterr().out.splitlines()
     assert [f"  note: {text}" for text in findings] == told[1:3]
-
