@@ -29,6 +29,7 @@ def unpacked(path: Path, name: str):
                 f"{name} unpacks to more than the {MAX_UNPACKED_BYTES:,} bytes that "
                 "are read. Put one scan into it only."
             )
+        _check_kind({entry.filename for entry in entries}, name)
         arrays = [e.filename.removesuffix(".npy") for e in entries if e.filename.endswith(".npy")]
         if len(arrays) > 1:
             listed = ", ".join(arrays[:8]) + (", ..." if len(arrays) > 8 else "")
@@ -49,6 +50,20 @@ def unpacked(path: Path, name: str):
             with archive.open(entry) as packed:
                 left -= _copy(packed, target, left, name)
         yield Path(folder)
+
+
+def _check_kind(files: set[str], name: str) -> None:
+    """Other things than archives of files are packed as .zip, too."""
+    if "[Content_Types].xml" in files:
+        raise ScanError(
+            f"{name} is an Office document (Word, PowerPoint or Excel), expected a scan. "
+            "Export the picture in it as PNG."
+        )
+    if any(PurePosixPath(file).name == "data.pkl" for file in files):
+        raise ScanError(
+            f"{name} holds a model or tensors of PyTorch, expected a scan. "
+            "Save the scan's pixels with numpy.save as .npy."
+        )
 
 
 def _check_entry(entry: zipfile.ZipInfo, name: str) -> None:

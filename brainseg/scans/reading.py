@@ -12,8 +12,9 @@ import numpy as np
 from brainseg.scans.archives import unpacked
 from brainseg.scans.formats.arrays import read_npy
 from brainseg.scans.formats.dicom import series_files
+from brainseg.scans.formats.foreign import describe
 from brainseg.scans.formats.pictures import read_picture
-from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, describe, sniff
+from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, sniff
 from brainseg.scans.formats.volumes import read_volume
 from brainseg.scans.notes import note
 from brainseg.scans.scan import Scan, ScanError, check_finite, check_size, natural_key
@@ -91,10 +92,8 @@ def _read_file(path: Path, name: str, kind: str) -> Scan:
         return _checked(read_npy(path, name), name, kind)
     if kind == "zip":
         raise ScanError(f"{name} is an archive within another. Unpack it first.")
-    raise ScanError(
-        f"{name} {describe(path)}, expected {READABLE}. Give the scan itself, "
-        "exported in one of these formats."
-    )
+    what, remedy = describe(path)
+    raise ScanError(f"{name} {what}, expected {READABLE}. {remedy}")
 
 
 def _volume_parts(files: list[Path], name: str, kind: str) -> tuple:
