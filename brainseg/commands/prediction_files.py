@@ -14,13 +14,16 @@ from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Comparison
 from brainseg.scans.formats.sniffing import sniff
 from brainseg.scans.masks import mask_suffix, write_mask
+from brainseg.scans.notes import note
+from brainseg.scans.picture_stack import names_a_mask
 from brainseg.scans.rendering import display_volume, largest_slice, overlay
 from brainseg.scans.scan import Scan, ScanError, natural_key
 
 
 def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
-    """The scans meant by files and folders. A folder stands for the scans in it, ``*_mask*`` left
-    out, except that one of DICOM files, or any with ``as_volume``, is itself one scan.
+    """The scans meant by files and folders. A folder stands for the scans in it, except that one
+    of DICOM files, or any with ``as_volume``, is itself one scan. Masks beside scans (``*_mask*``,
+    and with a note ``*_seg*``, ``*_label*``) are left out.
 
     Raises ScanError for a missing path or a folder without scans.
     """
@@ -38,7 +41,14 @@ def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
         if "dicom" in kinds.values():
             scans.append(path)
             continue
-        found = [file for file, kind in kinds.items() if kind and "_mask" not in file.name]
+        named = [file for file, kind in kinds.items() if kind and "_mask" not in file.name]
+        found = [file for file in named if not names_a_mask(file.name)] or named
+        if len(found) < len(named):
+            first = next(file.name for file in named if file not in found)
+            note(
+                f"{len(named) - len(found)} of the files in {path} are named like masks, the first "
+                f"{first}, and were left out. Give them by name to segment them."
+            )
         if not found:
             raise ScanError(f"{path} holds no scans. Give files, or a folder that holds them.")
         scans += found

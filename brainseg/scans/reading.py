@@ -17,7 +17,8 @@ from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, sniff
 from brainseg.scans.formats.volumes import read_volume
 from brainseg.scans.notes import note
-from brainseg.scans.scan import Scan, ScanError, check_finite, check_size, natural_key
+from brainseg.scans.picture_stack import read_stack
+from brainseg.scans.scan import Scan, ScanError, check_finite, natural_key
 
 
 def read_scan(path) -> Scan:
@@ -25,7 +26,7 @@ def read_scan(path) -> Scan:
 
     `path` is a PNG, JPEG, TIFF (pages are slices), BMP, WebP, NIfTI, DICOM, MHA, NRRD or .npy
     file; a folder or .zip holding one DICOM series, one such file, or pictures that are the
-    slices of one volume in natural order (`*_mask*` aside).
+    slices of one volume in natural order (masks aside: `*_mask*`, `*_seg*`, `*_label*`).
 
     An array (.npy) is (height, width), (slices, height, width), (slices, height, width,
     channels), or, when it has three axes of which the last is 1, 3 or 4, (height, width, channels);
@@ -169,20 +170,4 @@ def _read_folder(folder: Path, name: str) -> Scan:
         raise ScanError(
             f"{name} holds {len(scans)} scans, expected one: {listed}. Give one of them."
         )
-    return _read_slices(pictures, kinds, name)
-
-
-def _read_slices(pictures: list[Path], kinds: dict, name: str) -> Scan:
-    pictures = [file for file in pictures if "_mask" not in file.stem] or pictures
-    slices, samples = [], 0
-    for file in pictures:
-        slices.append(_read_file(file, f"{name}/{file.name}", kinds[file]).pixels)
-        samples += slices[-1].size
-        check_size(samples, name)
-        if slices[-1].shape[1:] != slices[0].shape[1:]:
-            raise ScanError(
-                f"{name} holds pictures of different sizes: {pictures[0].name} "
-                f"{slices[0].shape[1:]}, {file.name} {slices[-1].shape[1:]}. "
-                "Give the slices of one scan."
-            )
-    return _checked(np.concatenate(slices), name, kinds[pictures[0]])
+    return _checked(read_stack(pictures, kinds, name), name, kinds[pictures[0]])

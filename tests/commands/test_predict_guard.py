@@ -77,3 +77,17 @@ def test_hints_and_what_reading_assumed_are_told_and_kept(predict, tmp_path, pha
     assert "(3, 64, 64)" in findings[1] and "3 slices" in findings[1]
     told = capsys.readouterr().out.splitlines()
     assert [f"  note: {text}" for text in findings] == told[1:3]
+
+
+def test_what_is_named_like_a_mask_is_left_out_of_a_folder_and_said(
+    predict, head, tmp_path, caplog
+):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    shutil.copy(head, folder / "a.png")
+    shutil.copy(head, folder / "a_seg.png")
+    assert predict(folder) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+    assert "a_seg.png" in caplog.text
+    (folder / "a.png").unlink()
+    assert predict(folder) == 0  # with nothing else there it is what is meant
