@@ -1,5 +1,6 @@
 """Pictures of a folder as the slices of one volume: which, in which order, and how they fit."""
 
+import hashlib
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -106,7 +107,7 @@ def _note_copies(slices: list[Path], pixels: list[np.ndarray], name: str) -> Non
     for file, page in zip(slices, pixels, strict=True):
         if page.min() == page.max():  # empty slices are alike
             continue
-        content = page.tobytes()
+        content = hashlib.sha256(np.ascontiguousarray(page)).digest()
         if other := seen.get(content):
             note(
                 f"In {name}, {other.name} and {file.name} hold the same picture, and were read as "

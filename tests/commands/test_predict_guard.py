@@ -79,9 +79,7 @@ def test_hints_and_what_reading_assumed_are_told_and_kept(predict, tmp_path, pha
     assert [f"  note: {text}" for text in findings] == told[1:3]
 
 
-def test_what_is_named_like_a_mask_is_left_out_of_a_folder_and_said(
-    predict, head, tmp_path, caplog
-):
+def test_what_a_folder_names_like_a_mask_is_left_out_and_said(predict, head, tmp_path, caplog):
     folder = tmp_path / "scans"
     folder.mkdir()
     shutil.copy(head, folder / "a.png")
