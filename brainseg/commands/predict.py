@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from brainseg.commands.checkpoints_flag import add_checkpoints, load_predictors
+
+if TYPE_CHECKING:
+    from brainseg.scans.guard import Finding
+    from brainseg.scans.scan import ScanError
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -18,14 +23,17 @@ def flags(parser: argparse.ArgumentParser) -> None:
     add("--truth", type=Path, metavar="MASK", help="true mask, with one scan")
     add("--as-volume", action="store_true", help="a folder's pictures are the slices of one scan")
     add("--flips", action="store_true", help="average with the mirrored slices, at twice the time")
+    add("--anyway", action="store_true", help="segment what does not look like a brain MRI, too")
     add_checkpoints(parser, "folder of checkpoints, or user/repo[@revision] on the Hub")
     add("--out", type=Path, required=True, help="folder for the results")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Segment one scan after the other; 1 if one can't be read, which does not stop the rest."""
+    """Segment one scan after the other; 1 if one can't be read or shows no head, which does not
+    stop the rest."""
     from brainseg.commands.prediction_files import describe, expand, predict_to_folder
     from brainseg.inference.predictor import WORTH_TUNING
+    from brainseg.scans import guard
     from brainseg.scans.masks import read_mask
     from brainseg.scans.notes import noting
     from brainseg.scans.reading import read_scan
@@ -48,6 +56,9 @@ def run(args: argparse.Namespace) -> int:
             with noting() as notes:
                 scan = read_sequences(**sequences) if sequences else read_scan(path)
                 truth = read_mask(args.truth, scan) if args.truth else None
+            findings = guard.inspect(scan)
+            if any(finding.stops for finding in findings) and not args.anyway:
+                raise _stopped(path, findings, notes)
         except ScanError as error:  # the other scans of a folder are still wanted
             print(f"error: {error}", file=sys.stderr)
             failed += 1
@@ -58,10 +69,22 @@ def run(args: argparse.Namespace) -> int:
                 predictor.tune()
         stem = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
         out = _unused(args.out / stem, given)
-        comparison = predict_to_folder(scan, truth, predictors, out, flips=args.flips)
-        told = [f"  note: {text}" for text in notes]
+        said = [*(finding.text for finding in findings), *notes]
+        comparison = predict_to_folder(
+            scan, truth, predictors, out, flips=args.flips, findings=said
+        )
+        told = [f"  note: {text}" for text in said]
         print("\n".join([f"{path}:", *told, *describe(comparison)]))
     return 1 if failed else 0
+
+
+def _stopped(path: Path, findings: list[Finding], notes: list[str]) -> ScanError:
+    """The error for what the guard stops; what reading it assumed may be the reason."""
+    from brainseg.scans.scan import ScanError
+
+    reasons = [finding.text for finding in findings if finding.stops]
+    told = " ".join([*reasons, *notes, "To segment it nevertheless, add --anyway."])
+    return ScanError(f"{path}: {told}")
 
 
 def _unused(folder: Path, given: set[Path]) -> Path:

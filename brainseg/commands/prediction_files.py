@@ -16,13 +16,16 @@ from brainseg.scans.formats.dicom import files_below
 from brainseg.scans.formats.sniffing import sniff
 from brainseg.scans.listing import scan_files
 from brainseg.scans.masks import mask_suffix, write_mask
+from brainseg.scans.notes import note
+from brainseg.scans.picture_stack import names_a_mask
 from brainseg.scans.rendering import display_volume, largest_slice, overlay
 from brainseg.scans.scan import Scan, ScanError
 
 
 def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
-    """The scans meant by files and folders. A folder stands for the scans in it, ``*_mask*`` left
-    out, except that one of DICOM files, beside or below it, or any with ``as_volume``, is one scan.
+    """The scans meant by files and folders. A folder stands for the scans in it, except that one
+    of DICOM files, beside or below it, or any with ``as_volume``, is itself one scan. Masks beside
+    scans (``*_mask*``, and with a note ``*_seg*``, ``*_label*``) are left out.
 
     Raises ScanError for a missing path or a folder without scans.
     """
@@ -37,10 +40,17 @@ def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
         if "dicom" in kinds.values():
             scans.append(path)
             continue
-        found = [file for file, kind in kinds.items() if kind and "_mask" not in file.name]
-        if not found and files_below(path):
+        named = [file for file, kind in kinds.items() if kind and "_mask" not in file.name]
+        if not named and files_below(path):
             scans.append(path)
             continue
+        found = [file for file in named if not names_a_mask(file.name)] or named
+        if len(found) < len(named):
+            first = next(file.name for file in named if file not in found)
+            note(
+                f"{len(named) - len(found)} of the files in {path} are named like masks, the first "
+                f"{first}, and were left out. Give them by name to segment them."
+            )
         if not found:
             raise ScanError(f"{path} holds no scans. Give files, or a folder that holds them.")
         scans += found
@@ -61,10 +71,12 @@ def predict_to_folder(
     out: Path,
     *,
     flips: bool = False,
+    findings: Sequence[str] = (),
 ) -> Comparison:
     """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``.
 
-    Masks are in the scan's own format and geometry; the overlay shows the slice with most tumour.
+    ``findings``: sentences on the scan, by the guard and its reader, to go with the scores. Masks
+    are in the scan's own format and geometry; the overlay shows the slice with most tumour.
     """
     results = {result.name: result for result in predict_all(scan, predictors, flips=flips)}
     comparison = Comparison(scan, truth, results)
@@ -74,7 +86,7 @@ def predict_to_folder(
     with replacing(out / "overlay.png") as aside:
         _, data = cv2.imencode(".png", _sheet(comparison)[..., ::-1])
         aside.write_bytes(data.tobytes())
-    write_json(out / "scores.json", comparison.to_json(), indent=2)
+    write_json(out / "scores.json", {**comparison.to_json(), "findings": list(findings)}, indent=2)
     return comparison
 
 

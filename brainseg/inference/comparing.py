@@ -33,6 +33,8 @@ def compare(
 ) -> Comparison:
     """Run every checkpoint and fusion on a scan. ``truth``: bool (slices, height, width).
 
+    Whether it is a brain MRI at all is not asked: ``brainseg.scans.guard.inspect`` tells.
+
     ``flips`` and ``progress`` as in ``predict_all``. Raises CheckpointError if the folder holds no
     usable checkpoint, ValueError for a truth of another shape.
     """

@@ -108,7 +108,9 @@ class Predictor:
         progress: Progress | None = None,
     ) -> Result:
         """Segment a scan. ``slicewise`` treats each slice as if it had been uploaded alone;
-        ``flips`` averages with the prediction of the mirrored slices, at twice the cost."""
+        ``flips`` averages with the prediction of the mirrored slices, at twice the cost.
+
+        Whether it is a brain MRI at all is not asked: ``brainseg.scans.guard.inspect`` tells."""
         own = {self.name: self}
         return next(predict_all(scan, own, slicewise=slicewise, flips=flips, progress=progress))
 

@@ -19,7 +19,7 @@ def unpacked(path: Path, name: str):
     """The files of a .zip, flat in a folder that goes away on leaving.
 
     `name` is what messages call the archive. Raises ScanError for entries with unsafe paths, links,
-    a password, more than MAX_UNPACKED_BYTES, and archives of arrays; zipfile's errors for damage.
+    a password, more than MAX_UNPACKED_BYTES, and several arrays; zipfile's errors for damage.
     """
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -30,10 +30,13 @@ def unpacked(path: Path, name: str):
                 f"{name} unpacks to more than the {MAX_UNPACKED_BYTES:,} bytes that "
                 "are read. Put one scan into it only."
             )
-        if path.suffix.lower() == ".npz" or any(e.filename.endswith(".npy") for e in entries):
+        _check_kind({entry.filename for entry in entries}, name)
+        arrays = [e.filename.removesuffix(".npy") for e in entries if e.filename.endswith(".npy")]
+        if len(arrays) > 1:
+            listed = ", ".join(arrays[:8]) + (", ..." if len(arrays) > 8 else "")
             raise ScanError(
-                f"{name} is a .npz archive of arrays, expected one array. "
-                "Save the scan's pixels with numpy.save as .npy."
+                f"{name} is a .npz archive of {len(arrays)} arrays ({listed}), expected one. "
+                "Save the scan's pixels alone, with numpy.save as .npy."
             )
         left = MAX_UNPACKED_BYTES
         entries.sort(key=lambda entry: natural_key(entry.filename))
@@ -48,6 +51,20 @@ def unpacked(path: Path, name: str):
             with archive.open(entry) as packed:
                 left -= _copy(packed, target, left, name)
         yield Path(folder)
+
+
+def _check_kind(files: set[str], name: str) -> None:
+    """Other things than archives of files are packed as .zip, too."""
+    if "[Content_Types].xml" in files:
+        raise ScanError(
+            f"{name} is an Office document (Word, PowerPoint or Excel), expected a scan. "
+            "Export the picture in it as PNG."
+        )
+    if any(PurePosixPath(file).name == "data.pkl" for file in files):
+        raise ScanError(
+            f"{name} holds a model or tensors of PyTorch, expected a scan. "
+            "Save the scan's pixels with numpy.save as .npy."
+        )
 
 
 def _check_entry(entry: zipfile.ZipInfo, name: str) -> None:

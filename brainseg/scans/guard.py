@@ -15,6 +15,7 @@ from brainseg.scans.scan import Scan
 
 _SIDE = 128  # slices are looked at in this size
 _SLICES = 9  # so many, evenly spaced, from the middle half of a volume
+_SMALLEST = 16  # pixels along an edge; no head can be told from anything else in fewer
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Finding:
 
 def inspect(scan: Scan) -> list[Finding]:
     """What speaks against a scan, the gravest first; an empty list if nothing does."""
+    height, width = scan.pixels.shape[1:3]
+    if min(height, width) < _SMALLEST:
+        return [_too_small(height, width)]
     planes = [_plane(scan.pixels[index]) for index in _chosen(len(scan.pixels))]
     if all(np.ptp(plane) < 8 for plane in planes):
         return [_BLANK]
@@ -44,6 +48,15 @@ def inspect(scan: Scan) -> list[Finding]:
     if not findings and _is_one_sequence(scan.pixels):
         findings.append(_ONE_SEQUENCE)
     return findings
+
+
+def _too_small(height: int, width: int) -> Finding:
+    return Finding(
+        "too small",
+        True,
+        f"This picture has {width} x {height} pixels: a head cannot be seen in fewer than "
+        f"{_SMALLEST} x {_SMALLEST}. Give the scan in its full size.",
+    )
 
 
 _BLANK = Finding(

@@ -12,11 +12,14 @@ import numpy as np
 from brainseg.scans.archives import unpacked
 from brainseg.scans.formats.arrays import read_npy
 from brainseg.scans.formats.dicom import files_below, has_image
+from brainseg.scans.formats.foreign import describe
 from brainseg.scans.formats.pictures import read_picture
-from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, describe, sniff
+from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, sniff
 from brainseg.scans.formats.volumes import read_volume
 from brainseg.scans.listing import inmost, scan_files
-from brainseg.scans.scan import Scan, ScanError, check_finite, check_size
+from brainseg.scans.notes import note
+from brainseg.scans.picture_stack import read_stack
+from brainseg.scans.scan import Scan, ScanError, check_finite
 
 
 def read_scan(path) -> Scan:
@@ -24,10 +27,12 @@ def read_scan(path) -> Scan:
 
     `path` is a PNG, JPEG, TIFF (pages are slices), BMP, WebP, NIfTI, DICOM, MHA, NRRD or .npy
     file; a folder or .zip holding one DICOM series, in folders below it too; one such file; or
-    pictures that are the slices of one volume in natural order (`*_mask*` aside).
+    pictures that are the slices of one volume in natural order (masks aside: `*_mask*`, `*_seg*`,
+    `*_label*`).
 
     An array (.npy) is (height, width), (slices, height, width), (slices, height, width,
-    channels), or, when it has three axes of which the last is 3 or 4, (height, width, channels).
+    channels), or, when it has three axes of which the last is 1, 3 or 4, (height, width, channels);
+    channels before the rows are moved to the end. A .npz holds one such array.
     A 4-D NIfTI with a last axis of 1, 3 or 4 has channels. Of four channels the first three are
     kept. A single coronal or sagittal slice keeps its plane.
 
@@ -90,10 +95,8 @@ def _read_file(path: Path, name: str, kind: str) -> Scan:
         return _checked(read_npy(path, name), name, kind)
     if kind == "zip":
         raise ScanError(f"{name} is an archive within another. Unpack it first.")
-    raise ScanError(
-        f"{name} {describe(path)}, expected {READABLE}. Give the scan itself, "
-        "exported in one of these formats."
-    )
+    what, remedy = describe(path)
+    raise ScanError(f"{name} {what}, expected {READABLE}. {remedy}")
 
 
 def _volume_parts(files: list[Path], name: str, kind: str) -> tuple:
@@ -118,6 +121,7 @@ def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
     if pixels.dtype.kind == "f":
         check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
     pixels = pixels[..., :3] if pixels.shape[-1] == 4 else pixels
+    pixels = _in_single_precision(pixels, name)
     dtype = np.uint8 if pixels.dtype == bool else pixels.dtype.newbyteorder("=")
     spacing_mm = None
     if affine is not None:
@@ -125,10 +129,33 @@ def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
     return Scan(np.ascontiguousarray(pixels, dtype), spacing_mm, affine, name, kind, geometry)
 
 
+def _in_single_precision(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Pixels whose differences survive float32, in which everything is computed from here on."""
+    if pixels.dtype.itemsize < 4 or pixels.dtype == np.float32:
+        return pixels
+    low, high = pixels.min(), pixels.max()
+    largest = max(abs(float(low)), abs(float(high)))
+    if largest > float(np.finfo(np.float32).max):
+        raise ScanError(
+            f"{name} holds values up to {largest:.3g}, more than single precision can hold. "
+            "Divide them by a power of ten and save it again."
+        )
+    if low == high or np.spacing(np.float32(largest)) * 1000 < float(high) - float(low):
+        return pixels
+    note(
+        f"{name} holds large values that differ little ({low:,} to {high:,}), so the smallest was "
+        "subtracted from all."
+    )
+    return pixels - low
+
+
 def _read_folder(folder: Path, name: str) -> Scan:
     folder = inmost(folder)
     files = scan_files(folder)
-    kinds = {file: sniff(file) for file in files}
+    kinds = {}
+    for file in files:
+        with decoding(file):  # names the one that is damaged
+            kinds[file] = sniff(file)
     dicom = [file for file in files if kinds[file] == "dicom"]
     scans = [file for file in files if kinds[file] in (*VOLUMES, *PICTURES, "npy", "zip")]
     pictures = [file for file in scans if kinds[file] in PICTURES]
@@ -150,20 +177,4 @@ def _read_folder(folder: Path, name: str) -> Scan:
         raise ScanError(
             f"{name} holds {len(scans)} scans, expected one: {listed}. Give one of them."
         )
-    return _read_slices(pictures, kinds, name)
-
-
-def _read_slices(pictures: list[Path], kinds: dict, name: str) -> Scan:
-    pictures = [file for file in pictures if "_mask" not in file.stem] or pictures
-    slices, samples = [], 0
-    for file in pictures:
-        slices.append(_read_file(file, f"{name}/{file.name}", kinds[file]).pixels)
-        samples += slices[-1].size
-        check_size(samples, name)
-        if slices[-1].shape[1:] != slices[0].shape[1:]:
-            raise ScanError(
-                f"{name} holds pictures of different sizes: {pictures[0].name} "
-                f"{slices[0].shape[1:]}, {file.name} {slices[-1].shape[1:]}. "
-                "Give the slices of one scan."
-            )
-    return _checked(np.concatenate(slices), name, kinds[pictures[0]])
+    return _checked(read_stack(pictures, kinds, name), name, kinds[pictures[0]])

@@ -57,7 +57,7 @@ def test_bad_zips(tmp_path, monkeypatch):
     refused(
         archive(tmp_path / "z.zip", {"b.zip": (tmp_path / "e.zip").read_bytes()}), "within another"
     )
-    np.savez(tmp_path / "a.npz", noise(3, 3))
+    np.savez(tmp_path / "a.npz", noise(3, 3), noise(3, 3))
     refused(tmp_path / "a.npz", ".npz", "numpy.save")
     refused(
         archive(tmp_path / "two.zip", {"a.mha": b"ObjectType = Image", "b.mha": b"NDims = 3"}),

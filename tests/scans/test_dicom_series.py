@@ -170,6 +170,7 @@ def test_series_in_folders_below(tmp_path):
 
 def test_folders_with_too_much_below(tmp_path, monkeypatch):
     series(tmp_path / "a" / "b", ARRAY)
+    (tmp_path / "a" / "c").mkdir()
     (tmp_path / "a" / "b" / "x.nii.gz").write_bytes(b"\x1f\x8b damaged")
     assert len(files_below(tmp_path / "a")) == 4
     monkeypatch.setattr(dicom, "_MAX_FILES", 3)

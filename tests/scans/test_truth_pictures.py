@@ -113,7 +113,7 @@ def test_alpha_can_be_the_mask(tmp_path):
         array = np.dstack([np.full((64, 48, 3), colour, np.uint8), alpha])
         mask, notes = read(save(tmp_path / "m.png", array))
         assert np.array_equal(mask, TUMOUR)
-        says(notes, "m.png", "transparent ground")
+        says(notes, "m.png", "lies in its transparency")
     drawn = np.dstack([coloured((255, 0, 0), (255, 255, 255)), alpha // 2])
     mask, notes = read(save(tmp_path / "m.png", drawn))  # red, half transparent, on clear white
     assert np.array_equal(mask, TUMOUR) and len(notes) == 1

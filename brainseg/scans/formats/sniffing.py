@@ -36,6 +36,11 @@ def sniff(file: Path) -> str:
         with gzip.open(file) as stream:
             head = stream.read(512)
         return "nifti" if _is_nifti(head) else ""
+    return kind_of(head)
+
+
+def kind_of(head: bytes) -> str:
+    """The same, from these first bytes."""
     if _is_nifti(head):
         return "nifti"
     if head[128:132] == b"DICM":
@@ -45,18 +50,6 @@ def sniff(file: Path) -> str:
     if re.match(rb"\s*(ObjectType|NDims|Comment)\s*=", head):
         return "mha"
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "")
-
-
-def describe(file: Path) -> str:
-    """What an unreadable file holds, in a few words."""
-    head = read_head(file)
-    if not head:
-        return "is empty (0 bytes)"
-    if head.startswith(b"\x1f\x8b"):
-        return "holds gzip data that is not NIfTI"
-    if all(byte in b"\t\n\r\f" or byte >= 32 for byte in head):
-        return "holds plain text"
-    return f"holds unknown data (it begins with {head[:4].hex(' ')})"
 
 
 def read_head(file: Path) -> bytes:

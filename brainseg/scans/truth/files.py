@@ -7,17 +7,20 @@ import numpy as np
 
 from brainseg.scans.archives import unpacked
 from brainseg.scans.formats.arrays import read_array
+from brainseg.scans.formats.foreign import describe
 from brainseg.scans.formats.segmentations import (
     is_segmentation,
     note_segments,
     read_segmentation,
 )
-from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, describe, sniff
+from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, sniff
 from brainseg.scans.formats.volumes import read_image
 from brainseg.scans.geometry import to_patient_axes
+from brainseg.scans.listing import inmost, scan_files
 from brainseg.scans.notes import note
+from brainseg.scans.picture_stack import names_a_mask
 from brainseg.scans.reading import decoding
-from brainseg.scans.scan import Scan, ScanError, check_finite, natural_key
+from brainseg.scans.scan import Scan, ScanError, check_finite
 from brainseg.scans.truth.pictures import tumour_of_picture
 from brainseg.scans.truth.places import wrong_size
 from brainseg.scans.truth.values import tumour_of_channels
@@ -63,13 +66,12 @@ def _read_file(file: Path, name: str, scan: Scan) -> Scan:
 
 
 def _read_folder(folder: Path, name: str, scan: Scan) -> Scan:
-    files = [file for file in folder.iterdir() if file.is_file() and file.name[0] != "."]
-    files.sort(key=lambda file: natural_key(file.name))
+    files = scan_files(inmost(folder))
     kinds = {file: sniff(file) for file in files}
     if "dicom" in kinds.values():
         return _read_volume([file for file in files if kinds[file] == "dicom"], name, "dicom", scan)
     files = [file for file in files if kinds[file]]
-    files = [file for file in files if "_mask" in file.stem] or files
+    files = [file for file in files if names_a_mask(file.stem)] or files
     if len(files) == 1:
         return replace(_read_file(files[0], f"{name}/{files[0].name}", scan), source=name)
     if not files or any(kinds[file] not in PICTURES for file in files):

@@ -1,4 +1,4 @@
-"""Which pixels of a picture are tumour: grey, coloured, with a palette or transparent."""
+"""Which pixels of a picture are tumour: grey, coloured, or with a palette."""
 
 from pathlib import Path
 
@@ -23,51 +23,44 @@ def tumour_of_picture(file: Path, name: str, kind: str) -> np.ndarray:
 
     The brighter of two values is tumour, give or take compression noise and soft edges; so is
     every label of a picture that holds whole numbers up to 20, every index of a palette but the
-    background's, every colour on black, and what is drawn on transparent ground. What was assumed
-    is noted. Raises ScanError for whatever else there is, and as `read_picture` does.
+    background's, and every colour on black. What was assumed is noted. Raises ScanError for
+    whatever else there is, and as `read_picture` does.
     """
     pixels = read_picture(file, name, kind)
     if pixels.dtype.kind == "f":
         check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
-    mode, frames = "", None
     # Opening a TIFF twice costs more than all else here; plain grey that varies has no palette.
     if kind != "tiff" or pixels.shape[-1] > 1 or pixels.min() == pixels.max():
-        mode, frames = _indices_or_alpha(file, kind)
-    if mode == "P":
-        tumour = _of_palette(*frames, name)
+        tumour = _of_palette(file, name, kind)
         if tumour is not None:
             return tumour
-    elif frames is not None and frames.shape == pixels.shape[:3]:
-        pixels = _drawn(pixels, frames, name)
     is_lossy = kind in ("jpeg", "webp")
     if pixels.shape[-1] == 1 or (pixels == pixels[..., :1]).all():
         return _of_grey(pixels[..., 0], name, is_lossy)
     return _of_colours(pixels, name, is_lossy)
 
 
-def _indices_or_alpha(file: Path, kind: str):
-    """ "P", (indices (pages, height, width), palette (n, 3)); or another mode and its opacity."""
+def _palette_of(file: Path, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Indices (pages, height, width) and colours (n, 3) of a picture with a palette."""
     from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
     try:
         with Image.open(file) as picture:
-            mode = picture.mode
-            if mode not in ("P", "PA", "LA", "La", "RGBA", "RGBa"):
-                return mode, None
+            if picture.mode != "P":
+                return None
             frames = ImageSequence.Iterator(picture) if kind == "tiff" else [picture]
             arrays = [np.asarray(ImageOps.exif_transpose(frame)) for frame in frames]
-            if len({array.shape for array in arrays}) > 1:
-                return "", None
-            if mode == "P":
-                palette = np.reshape(picture.getpalette("RGB"), (-1, 3))
-                return mode, (np.stack(arrays), palette)
-            return mode, np.stack(arrays)[..., -1]
-    except UnidentifiedImageError:  # a layout that only OpenCV reads, without a palette
-        return "", None
+            return np.stack(arrays), np.reshape(picture.getpalette("RGB"), (-1, 3))
+    except (UnidentifiedImageError, ValueError):  # one that only OpenCV reads; pages that differ
+        return None
 
 
-def _of_palette(indices: np.ndarray, palette: np.ndarray, name: str) -> np.ndarray | None:
+def _of_palette(file: Path, name: str, kind: str) -> np.ndarray | None:
     """Tumour of palette indices, or None where the colours tell more: in grey, or in many."""
+    found = _palette_of(file, kind)
+    if found is None:
+        return None
+    indices, palette = found
     used = np.unique(indices)
     if len(used) > MOST_LABELS or used[-1] >= len(palette):
         return None
@@ -86,20 +79,6 @@ def _of_palette(indices: np.ndarray, palette: np.ndarray, name: str) -> np.ndarr
             "rest black."
         )
     return indices != ground
-
-
-def _drawn(pixels: np.ndarray, alpha: np.ndarray, name: str) -> np.ndarray:
-    """What a picture with transparency shows; its opacity where all it draws has one colour."""
-    if alpha.min() == alpha.max():
-        return pixels
-    shown = pixels[alpha > 0]
-    if (shown == shown[0]).all():
-        note(
-            f"{name} draws one colour on transparent ground: what is not transparent is taken for "
-            "tumour. If that is wrong, save it with tumour white and the rest black."
-        )
-        return alpha[..., None]
-    return np.where(alpha[..., None] > 0, pixels, 0)
 
 
 def _of_grey(values: np.ndarray, name: str, is_lossy: bool) -> np.ndarray:

@@ -1,0 +1,171 @@
+"""TIFF: what its tags say of its pages, for the decoders do not ask."""
+
+import json
+import math
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from brainseg.scans.notes import note
+from brainseg.scans.scan import ScanError
+
+
+def read_pages(file: Path) -> list[dict]:
+    """For each page its width, height and layout, and the description of its pixels' order."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    pages, seen = [], set()
+    with file.open("rb") as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        head = stream.read(8)
+        tags = ImageFileDirectory_v2(head + stream.read(8) if b"+" in head[2:4] else head)
+        while tags.next and tags.next not in seen:
+            seen.add(tags.next)
+            stream.seek(tags.next)
+            tags.load(stream)
+            pages.append(
+                {
+                    "width": tags[256],
+                    "height": tags[257],
+                    "samples": tags.get(277, 1),
+                    "bits": max(tags.get(258, (1,))),
+                    "format": max(tags.get(339, (1,))),
+                    "planes": tags.get(284, 1),
+                    "photometric": tags.get(262, 1),
+                    "orientation": tags.get(274, 1),
+                    "alpha": tuple(tags.get(338, ())),
+                    # A thumbnail, a smaller copy or a transparency mask of another page.
+                    "is_copy": bool(tags.get(254, 0) & 5) or tags.get(255) == 2,
+                    "description": str(tags.get(270, "")),
+                }
+            )
+    return pages
+
+
+def slice_pages(pages: list[dict], name: str) -> list[int]:
+    """Numbers of the pages that are slices: not the smaller copies of others."""
+    kept = [number for number, page in enumerate(pages) if not page["is_copy"]]
+    if not kept or len(kept) == len(pages):
+        return list(range(len(pages)))
+    note(
+        f"{name} has {len(pages)} pages, of which {len(pages) - len(kept)} say that they are "
+        f"thumbnails or smaller copies; {len(kept)} were read."
+    )
+    return kept
+
+
+def check_layout(pages: list[dict], name: str) -> None:
+    """Raise ScanError for layouts of more than 8 bits that OpenCV misreads without a word."""
+    for page in pages:
+        odd = (
+            page["samples"] not in (1, 3, 4)
+            or (page["planes"] == 2 and page["samples"] > 1)
+            or page["photometric"] not in (0, 1, 2)
+            or (page["photometric"] < 2 and page["samples"] > 1)
+            or (page["format"] == 3 and page["bits"] < 32)
+            or page["format"] > 3
+        )
+        if odd:
+            raise unread(name)
+
+
+def unread(name: str) -> ScanError:
+    """The error for a layout that no decoder here reads right."""
+    return ScanError(
+        f"{name} is a TIFF in a layout that is not read (grey with alpha or of several samples, "
+        "separate planes, a palette or half precision). Save it as plain grey or RGB."
+    )
+
+
+def in_order(pixels: np.ndarray, page: dict, name: str) -> np.ndarray:
+    """Pixels (pages, height, width, samples) as (slices, height, width, channels).
+
+    ImageJ, OME and tifffile say in the first page's description what the pages are. Raises
+    ScanError when they are not those of one volume.
+    """
+    count, samples = len(pixels), pixels.shape[-1]
+    axes = _imagej(page) or _ome(page, samples, name) or _shaped(page, name)
+    if axes is None:
+        return pixels
+    order = "".join(axis for axis, _ in axes)  # the fastest first
+    sizes = dict(axes)
+    if math.prod(sizes.values()) != count:
+        raise ScanError(
+            f"{name} states {_told(sizes)} in its description, and has {count} pages. It is one "
+            "file of several, or was cut: save the volume as one TIFF with a page for each slice."
+        )
+    if sizes["T"] > 1 and sizes["Z"] > 1:
+        raise ScanError(
+            f"{name} holds {_told(sizes)}, expected one volume. Save a single time point."
+        )
+    if sizes["T"] > 1:
+        note(
+            f"{name} states {sizes['T']} time points, which were read as the slices of one volume. "
+            "If they are not, save a single one."
+        )
+    if sizes["C"] == 1:
+        return pixels
+    if samples > 1:
+        raise ScanError(
+            f"{name} holds {sizes['C']} channels of {samples} samples each, expected one sequence "
+            "or three. Save one sequence as plain grey."
+        )
+    stacked = pixels[..., 0].reshape(*(sizes[axis] for axis in order[::-1]), *pixels.shape[1:3])
+    last = np.moveaxis(stacked, order[::-1].index("C"), -1)
+    return last.reshape(-1, *pixels.shape[1:3], sizes["C"])
+
+
+def _told(sizes: dict[str, int]) -> str:
+    words = (("C", "channel"), ("Z", "slice"), ("T", "time point"))
+    parts = [(sizes[axis], word) for axis, word in words if sizes[axis] > 1 or axis == "Z"]
+    return " x ".join(f"{count} {word}{'s' * (count > 1)}" for count, word in parts)
+
+
+def _imagej(page: dict) -> list[tuple[str, int]] | None:
+    text = page["description"]
+    if not text.startswith("ImageJ="):
+        return None
+    said = {key: int(value) for key, value in re.findall(r"^(\w+)=(\d+)\s*$", text, re.MULTILINE)}
+    keys = {"C": "channels", "Z": "slices", "T": "frames"}
+    sizes = {axis: said.get(key, 1) for axis, key in keys.items()}
+    if math.prod(sizes.values()) == 1:  # older versions only say how many there are
+        sizes["Z"] = said.get("images", 1)
+    return list(sizes.items())
+
+
+def _ome(page: dict, samples: int, name: str) -> list[tuple[str, int]] | None:
+    text = page["description"]
+    found = re.findall(r"<(?:\w+:)?Pixels\b([^>]*)>", text) if "<OME" in text else []
+    if not found:
+        return None
+    if len(found) > 1:
+        raise ScanError(
+            f"{name} holds {len(found)} images, expected one scan. Save one of them by itself."
+        )
+    said = dict(re.findall(r"(\w+)\s*=\s*[\"']([^\"']*)", found[0]))
+    sizes = {axis: int(said.get(f"Size{axis}", 1)) for axis in "CZT"}
+    sizes["C"] = max(1, sizes["C"] // samples)
+    order = said.get("DimensionOrder", "XYZCT")[2:]
+    return [(axis, sizes[axis]) for axis in order]
+
+
+def _shaped(page: dict, name: str) -> list[tuple[str, int]] | None:
+    """The array's shape that tifffile notes; which of several axes are slices it leaves out."""
+    try:
+        shape = [int(count) for count in json.loads(page["description"])["shape"]]
+    except (ValueError, KeyError, TypeError):
+        return None
+    within = [page["height"], page["width"]]
+    if page["samples"] > 1:
+        within = [page["samples"], *within] if page["planes"] == 2 else [*within, page["samples"]]
+    if shape[-len(within) :] != within:
+        return None
+    several = [count for count in shape[: -len(within)] if count > 1]
+    if len(several) > 1:
+        raise ScanError(
+            f"{name} was written from an array of shape {tuple(shape)}, expected (slices, height, "
+            "width). Save one sequence of one time point, or the array as .npy."
+        )
+    return [("C", 1), ("Z", math.prod(several)), ("T", 1)]

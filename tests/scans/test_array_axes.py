@@ -1,0 +1,147 @@
+"""Arrays whose axes may mean several things: which reading is taken, and that it is said."""
+
+import numpy as np
+import pytest
+
+from brainseg.scans.notes import noting
+from brainseg.scans.preprocessing import prepare
+from brainseg.scans.reading import read_scan
+from tests.scans.scan_files import noise, refused
+
+
+def read(path, array):
+    """Pixels of an array after a round trip through a file, and the notes of reading it."""
+    np.save(path / "a.npy", array)
+    with noting() as notes:
+        return read_scan(path / "a.npy").pixels, notes
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_a_first_axis_that_could_be_channels_is_read_as_slices(tmp_path, count):
+    array = noise(count, 20, 24)
+    pixels, notes = read(tmp_path, array)
+    assert np.array_equal(pixels, array[..., None])
+    (text,) = notes
+    assert f"({count}, 20, 24)" in text and f"{count} slices" in text and "channels" in text
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 24), (2, 20, 24), (9, 20, 24), (20, 24), (18, 20, 20)])
+def test_plain_shapes_need_no_note(tmp_path, shape):
+    array = noise(*shape)
+    pixels, notes = read(tmp_path, array)
+    assert np.array_equal(pixels, array.reshape(-1, *shape[-2:], 1)) and notes == []
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 20), (40, 32, 20), (32, 32, 40), (40, 32, 20, 3)])
+def test_slices_that_seem_to_lie_along_the_last_axis_are_mentioned(tmp_path, shape):
+    array = noise(*shape)
+    pixels, notes = read(tmp_path, array)
+    assert np.array_equal(pixels, array.reshape(*shape[:3], -1))
+    (text,) = notes
+    assert f"{shape[0]} slices of {shape[1]} x {shape[2]}" in text and "moveaxis" in text
+
+
+def test_one_channel_at_the_end_of_one_picture(tmp_path):
+    array = noise(20, 24, 1)
+    pixels, notes = read(tmp_path, array)
+    assert np.array_equal(pixels, array[None]) and notes == []
+
+
+def test_channels_before_the_rows(tmp_path):
+    batch = noise(5, 3, 20, 24)
+    pixels, notes = read(tmp_path, batch)
+    assert np.array_equal(pixels, np.moveaxis(batch, 1, -1))
+    assert "5 slices of 3 channels" in notes[0]
+    first = noise(3, 5, 20, 24)
+    pixels, notes = read(tmp_path, first)
+    assert np.array_equal(pixels, np.moveaxis(first, 0, -1))
+    assert "5 slices of 3 channels" in notes[0]
+    both = noise(3, 3, 20, 24)
+    pixels, notes = read(tmp_path, both)
+    assert np.array_equal(pixels, np.moveaxis(both, 1, -1)) and "3 slices of 3 channels" in notes[0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 20, 24), (5, 1, 20, 24), (1, 5, 20, 24)])
+def test_a_single_channel_before_the_rows_leaves_no_doubt(tmp_path, shape):
+    array = noise(*shape)
+    pixels, notes = read(tmp_path, array)
+    assert np.array_equal(pixels, array.reshape(-1, 20, 24, 1)) and notes == []
+
+
+@pytest.mark.parametrize(
+    "shape, words",
+    [
+        ((), "shape ()"),
+        ((30,), "shape (30,)"),
+        ((1, 1, 1, 20, 24), "shape (1, 1, 1, 20, 24)"),
+        ((5, 20, 24, 2), "2 channels"),
+        ((20, 24, 2), "2 channels"),
+        ((5, 6, 20, 24), "24 channels"),
+    ],
+)
+def test_shapes_that_are_no_scan(tmp_path, shape, words):
+    np.save(tmp_path / "a.npy", np.ones(shape))
+    refused(tmp_path / "a.npy", words)
+
+
+def test_how_an_array_is_stored_does_not_matter(tmp_path):
+    array = noise(5, 20, 24, dtype=np.int16) - 100
+    for stored in (np.asfortranarray(array), array.astype(">i2"), array[::-1][::-1]):
+        pixels, _ = read(tmp_path, stored)
+        assert pixels.dtype == np.int16 and pixels.flags.c_contiguous
+        assert np.array_equal(pixels[..., 0], array)
+
+
+def test_types_that_are_no_numbers(tmp_path):
+    fields = np.zeros((20, 24), [("t1", "f4"), ("flair", "f4")])
+    for array, words in [
+        (fields, "flair"),
+        (np.zeros((20, 24), complex), "magnitude"),
+        (np.zeros((20, 24), "M8[s]"), "datetime64"),
+        (np.array([[{}]], object), "Python objects"),
+    ]:
+        np.save(tmp_path / "a.npy", array, allow_pickle=True)
+        refused(tmp_path / "a.npy", words)
+
+
+def test_half_precision_reaches_the_network_as_the_same_picture(tmp_path):
+    array = noise(5, 20, 24)
+    half, notes = read(tmp_path, (array / 250).astype(np.float16))
+    whole = prepare(array[..., None].astype(np.float32) / 250, 20).images
+    assert notes == [] and np.abs(prepare(half, 20).images.astype(int) - whole).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "uint32", "float64"])
+def test_small_differences_of_large_values_survive(tmp_path, dtype):
+    array = noise(5, 20, 24).astype(dtype)
+    base = 2**31 if dtype == "uint32" else 2**50
+    pixels, notes = read(tmp_path, array + np.array(base, dtype))
+    assert np.array_equal(pixels[..., 0], array - array.min())
+    assert "smallest" in notes[0] and str(base) in notes[0].replace(",", "")
+
+
+def test_large_values_that_differ_widely_stay(tmp_path):
+    array = noise(5, 20, 24).astype(np.int64) * 2**40 - 2**41
+    pixels, notes = read(tmp_path, array)
+    assert np.array_equal(pixels[..., 0], array) and notes == []
+
+
+def test_values_beyond_single_precision(tmp_path):
+    np.save(tmp_path / "a.npy", noise(20, 24) * 1e300)
+    refused(tmp_path / "a.npy", "e+302", "Divide")
+
+
+def test_standardised_values_keep_their_sign(tmp_path):
+    array = np.random.default_rng(0).normal(size=(5, 20, 24)).astype(np.float32)
+    pixels, notes = read(tmp_path, array)
+    assert np.array_equal(pixels[..., 0], array) and notes == []
+
+
+def test_an_archive_of_one_array(tmp_path):
+    array = noise(5, 20, 24, dtype=np.int16)
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "a.npz", volume=array)
+        scan = read_scan(tmp_path / "a.npz")
+        assert np.array_equal(scan.pixels[..., 0], array) and scan.source == "a.npz"
+    np.savez(tmp_path / "b.npz", image=array, mask=array > 9)
+    refused(tmp_path / "b.npz", "image", "mask", "numpy.save")
