@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from brainseg.scans.channels import has_alpha
 from brainseg.scans.formats.sniffing import PICTURES
 from brainseg.scans.geometry import as_image, distance_mm, restore_grid
-from brainseg.scans.reading import read_scan
+from brainseg.scans.reading import read_stored
 from brainseg.scans.scan import Scan, ScanError
 
 _MASK_SUFFIXES = (".nii.gz", ".nii", ".mha", ".nrrd", ".png", ".tif", ".tiff", ".npy")
@@ -22,7 +23,12 @@ def read_mask(path, scan: Scan) -> np.ndarray:
     Raises ScanError when the size differs, when both state a geometry and lie more than a voxel
     apart, when a picture is not binary, and as `read_scan` does.
     """
-    mask = read_scan(path)
+    mask = read_stored(path)
+    if mask.pixels.shape[-1] not in (1, 3) and not has_alpha(mask):
+        raise ScanError(
+            f"{mask.source} has {mask.pixels.shape[-1]} channels, expected one mask. Save the "
+            "tumour alone, without further channels."
+        )
     found, expected = mask.pixels.shape[:3], scan.pixels.shape[:3]
     if found != expected:
         raise ScanError(
@@ -37,7 +43,7 @@ def read_mask(path, scan: Scan) -> np.ndarray:
                 f"{scan.source}. Resample the mask onto the scan, or copy the scan's "
                 "geometry into its header."
             )
-    values = mask.pixels.max(axis=-1)
+    values = mask.pixels[..., :3].max(axis=-1)  # without alpha
     if mask.format not in PICTURES:
         return values > 0
     if _looks_grey(values):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.scans.archives import unpacked
+from brainseg.scans.channels import arranged
 from brainseg.scans.formats.arrays import read_npy
 from brainseg.scans.formats.dicom import series_files
 from brainseg.scans.formats.pictures import read_picture
@@ -18,7 +19,7 @@ from brainseg.scans.formats.volumes import read_volume
 from brainseg.scans.scan import Scan, ScanError, check_finite, check_size, natural_key
 
 
-def read_scan(path) -> Scan:
+def read_scan(path, channels=None) -> Scan:
     """Read one scan.
 
     `path` is a PNG, JPEG, TIFF (pages are slices), BMP, WebP, NIfTI, DICOM, MHA, NRRD or .npy
@@ -27,12 +28,23 @@ def read_scan(path) -> Scan:
 
     An array (.npy) is (height, width), (slices, height, width), (slices, height, width,
     channels), or, when it has three axes of which the last is 3 or 4, (height, width, channels).
-    A 4-D NIfTI with a last axis of 1, 3 or 4 has channels. Of four channels the first three are
-    kept. A single coronal or sagittal slice keeps its plane.
+    A 4-D NIfTI with a last axis of up to 4 has channels. A single coronal or sagittal slice keeps
+    its plane.
+
+    `channels` names the stored channels in their order, "flair,t1,t1c,t2" or a list of such, "-"
+    for one that is not used; without it a dataset.json beside the file does (Medical Segmentation
+    Decathlon, nnU-Net). Three without names are taken for T1, FLAIR, T1c, with a note; four must
+    have them. Alpha of a picture is dropped.
 
     Raises ScanError for whatever cannot be read whole and trusted: missing, empty, truncated or
-    foreign files, more than MAX_PIXELS samples, NaN or Inf, several series or time points.
+    foreign files, more than MAX_PIXELS samples, NaN or Inf, several series or time points, and
+    channels whose sequences are unknown.
     """
+    return arranged(read_stored(path), channels, Path(path))
+
+
+def read_stored(path) -> Scan:
+    """As `read_scan`, with the 1 to 4 channels that the file stores, whatever they are."""
     path = Path(path)
     with _decoding(path):
         return _read(path, path.resolve().name)
@@ -109,14 +121,13 @@ def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
         )
     if pixels.size == 0:
         raise ScanError(f"{name} has no pixels (size {pixels.shape}). Export it again.")
-    if pixels.shape[-1] not in (1, 3, 4):
+    if pixels.shape[-1] not in (1, 2, 3, 4):
         raise ScanError(
-            f"{name} has {pixels.shape[-1]} channels, expected 1, 3 or 4. "
+            f"{name} has {pixels.shape[-1]} channels, expected at most 4. "
             "Save one sequence per file."
         )
     if pixels.dtype.kind == "f":
         check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
-    pixels = pixels[..., :3] if pixels.shape[-1] == 4 else pixels
     dtype = np.uint8 if pixels.dtype == bool else pixels.dtype.newbyteorder("=")
     spacing_mm = None
     if affine is not None:

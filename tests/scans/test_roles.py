@@ -11,21 +11,26 @@ from brainseg.scans.scan import ScanError
 NAMES = {
     "flair": (
         "FLAIR.nii.gz", "T2_FLAIR", "T2-weighted FLAIR", "T2w-FLAIR.nii", "t2flair.nii",
-        "BraTS-GLI-00001-000-t2f.nii.gz", "P_flair_brain.nii.gz", "VSD.Brain.XX.O.MR_Flair.54512.mha",
+        "BraTS-GLI-00001-000-t2f.nii.gz", "P_flair_brain.nii.gz",
+        "VSD.Brain.XX.O.MR_Flair.54512.mha",
         "sub-01_ses-T1_FLAIR.nii.gz", "sub-01_space-T1w_FLAIR.nii.gz", "FLAIR_to_T1.nii.gz",
-        "flair2t1.nii", "axFLAIR.nii", "rFLAIR.nii", "FLAIR_post.nii", "HD_FLAIR_r2s_bet_reg.nii.gz",
+        "flair2t1.nii", "axFLAIR.nii", "rFLAIR.nii", "FLAIR_post.nii",
+        "HD_FLAIR_r2s_bet_reg.nii.gz",
         "P_flair_masked.nii.gz", "t2_spc_dark-fluid_sag.nii", "T1study_flair.nii",
     ),
     "t1": (
-        "T1.nii.gz", "T1w", "t1n.nii", "BraTS-MET-1-000-t1n.nii.gz", "T1-weighted.nii", "MPRAGE.nii",
-        "precontrast.nii", "pre-contrast", "T1pre.nii", "T1_pre.nii", "preContrast", "T1_native.nii",
+        "T1.nii.gz", "T1w", "t1n.nii", "BraTS-MET-1-000-t1n.nii.gz", "T1-weighted.nii",
+        "MPRAGE.nii",
+        "precontrast.nii", "pre-contrast", "T1pre.nii", "T1_pre.nii", "preContrast",
+        "T1_native.nii",
         "T1_noncontrast", "T1_non-contrast", "T1_pre_Gd", "T1preGd", "postop_T1.nii",
         "post_op_T1.nii", "sub-1_acq-mprage_T1w.nii.gz", "t1_to_flair.nii", "sagT1.nii",
         "T1_unenhanced.nii", "T1_r2s_bet_reg.nii.gz",
     ),
     "t1c": (
         "T1_CE.nii", "T1-post", "T1_Gd", "sub-1_ce-gadolinium_T1w.nii.gz", "CT1.nii.gz", "T1GD",
-        "T1Gd", "T1CE", "T1ce", "t1c.nii", "T1C", "T1+C", "T1_C", "T1KM", "postcontrast", "T1_contrast",
+        "T1Gd", "T1CE", "T1ce", "t1c.nii", "T1C", "T1+C", "T1_C", "T1KM", "postcontrast",
+        "T1_contrast",
         "T1wCE", "T1w_post", "t1post.nii", "PostContrast.nii", "T1-weighted post-contrast",
         "T1 contrast enhanced.nii", "T1_gadolinium", "TCGA-CS-4941_1996.09.09_t1Gd.nii.gz",
         "preop_T1ce.nii.gz", "GADO_preprocessed.nii.gz", "MPRAGE_post.nii", "ceT1w.nii",
@@ -45,7 +50,8 @@ NAMES = {
         "mask_brain.nii", "skull-strip_mask", "sub-1_space-T1w_desc-brain_mask.nii.gz",
     ),
     "other": ("P_ADC.nii", "DWI.nii.gz", "SWI", "P_rCBV.nii", "T1_map.nii", "T1map.nii", "CT.nii"),
-    "": ("scan.nii.gz", "P001.nii", "T1study.nii", "patient_7", "T1_FLAIR.nii", "T1T2.nii", "c1.nii"),
+    "": ("scan.nii.gz", "P001.nii", "T1study.nii", "patient_7", "T1_FLAIR.nii", "T1T2.nii",
+         "c1.nii"),
 }  # fmt: skip
 
 
@@ -67,8 +73,15 @@ def sorted_out(*names, folder="P"):
 
 
 def test_the_files_of_a_patient():
-    found = sorted_out("P_flair_brain.nii.gz", "P_brain_mask.nii.gz", "P_bet_mask.nii.gz",
-                       "P_T1_CE.nii.gz", "P_t1.nii.gz", "P_t2.nii.gz", "P_tumor_seg.nii.gz")  # fmt: skip
+    found = sorted_out(
+        "P_flair_brain.nii.gz",
+        "P_brain_mask.nii.gz",
+        "P_bet_mask.nii.gz",
+        "P_T1_CE.nii.gz",
+        "P_t1.nii.gz",
+        "P_t2.nii.gz",
+        "P_tumor_seg.nii.gz",
+    )
     assert found == {
         "flair": "P_flair_brain.nii.gz", "t1": "P_t1.nii.gz", "t1c": "P_T1_CE.nii.gz",
         "t2": "P_t2.nii.gz", "label": "P_tumor_seg.nii.gz",
