@@ -1,17 +1,22 @@
 """BraTS and the like: a folder per patient with NIfTI modalities and a label volume.
 
-Modalities are recognised by a word in the file's name, old or new style: ``_flair``/``-t2f``,
-``_t1``/``-t1n``, ``_t1ce``/``-t1c``, ``_seg``. Label values above 0 are tumour.
+What a file is, its name says: ``_flair`` or ``-t2f``, ``_t1`` or ``-t1n``, ``_t1ce`` or ``-t1c``,
+``_seg``, and others (``scans/roles.py``). T2 and masks of the brain are not used. Label values
+above 0 are tumour.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
+from brainseg.data import nnunet
 from brainseg.data.case import Case, CaseRef, DataError, naming
 from brainseg.scans.masks import read_mask
+from brainseg.scans.roles import by_role
+from brainseg.scans.scan import ScanError
 from brainseg.scans.sequences import read_sequences
 
 TITLE = "BraTS, Brain Tumor Segmentation challenge"
@@ -19,44 +24,66 @@ LICENCE = "the terms of its release (CC BY-NC-SA or CC BY, registration needed)"
 LICENCE_ID = "other"
 HOME = "https://www.synapse.org/brats"
 
-_WORDS = {
-    "flair": {"flair", "t2f"},
-    "t1": {"t1", "t1n"},
-    "t1c": {"t1c", "t1ce", "t1gd"},
-    "label": {"seg", "label", "mask", "otmulticlass"},
-}
+_SUFFIXES = (".nii", ".nii.gz")
 
 
 def load(path: Path) -> list[CaseRef]:
-    """One case per folder that holds NIfTI files, anywhere below ``path``."""
-    folders = sorted({file.parent for file in path.rglob("*.nii*") if file.is_file()})
-    if not folders:
+    """One case per folder that holds NIfTI files, anywhere below ``path``, or as ``nnunet`` says
+    where there is an ``imagesTr``.
+
+    Raises DataError where two files of a folder fit one role, or none is the mask or a sequence.
+    """
+    layouts = sorted(folder for folder in (path, *path.rglob(nnunet.IMAGES)) if _is_images(folder))
+    if layouts:
+        return [ref for images in layouts for ref in nnunet.load_layout(images, "brats")]
+    files = defaultdict(list)
+    for file in sorted(path.rglob("*.nii*")):
+        if file.is_file() and file.name.endswith(_SUFFIXES) and not file.name.startswith("."):
+            files[file.parent].append(file)
+    if not files:
         raise DataError(
             f"{path} holds no NIfTI files: expected a folder per patient, as published at {HOME}."
         )
-    return [_reference(folder) for folder in folders]
+    same = len(files) > 1 and len({folder.name for folder in files}) == 1
+    return [
+        _reference(folder, found, *_patient(folder.parent if same else folder, path))
+        for folder, found in sorted(files.items())
+    ]
 
 
-def _reference(folder: Path) -> CaseRef:
-    files = {kind: _find(folder, words) for kind, words in _WORDS.items()}
-    label = files.pop("label")
-    sequences = {kind: file for kind, file in files.items() if file}
+def _is_images(folder: Path) -> bool:
+    return folder.name == nnunet.IMAGES and (folder.parent / nnunet.LABELS).is_dir()
+
+
+def _patient(folder: Path, root: Path) -> tuple[str, str]:
+    """The patient's id and the case's name. Time points are of one patient:
+    BraTS-GLI-00008-001 is of BraTS-GLI-00008, sub-01/ses-2/anat of sub-01."""
+    parts = folder.relative_to(root).parts
+    subjects = [part for part in parts if part.startswith("sub-")]
+    if subjects:
+        return subjects[0], "_".join(parts)
+    return re.sub(r"^(BraTS-\w+-\d+)-\d+$", r"\1", folder.name), folder.name
+
+
+def _reference(folder: Path, found: list[Path], patient_id: str, name: str) -> CaseRef:
+    try:
+        files = by_role(found)
+    except ScanError as error:
+        raise DataError(f"{folder}: {error}") from error
+    label = files.pop("label", None)
+    sequences = {role: files[role] for role in ("flair", "t1", "t1c") if role in files}
+    names = ", ".join(file.name for file in found[:8]) + (", ..." if len(found) > 8 else "")
     if label is None:
-        raise DataError(f"{folder} has no mask: expected a file such as {folder.name}_seg.nii.gz.")
+        raise DataError(
+            f"{folder} has no mask among {names}: expected a file such as {folder.name}_seg.nii.gz."
+        )
     if not sequences:
-        raise DataError(f"{folder} has no flair, t1 or t1ce volume: expected at least one of them.")
-    # BraTS-GLI-00008-001 is a time point of patient BraTS-GLI-00008.
-    patient_id = re.sub(r"^(BraTS-\w+-\d+)-\d+$", r"\1", folder.name)
+        raise DataError(
+            f"{folder} has no flair, t1 or t1ce volume among {names}: expected at least one of "
+            "them."
+        )
     read = partial(_read, patient_id, sequences, label)
-    return CaseRef(patient_id, folder.name, (*sequences.values(), label), read)
-
-
-def _find(folder: Path, words: set[str]) -> Path | None:
-    for file in sorted(folder.glob("*.nii*")):
-        stem = file.name.split(".nii")[0].lower()
-        if words & set(re.split(r"[^a-z0-9]+", stem)):
-            return file
-    return None
+    return CaseRef(patient_id, name, (*sequences.values(), label), read)
 
 
 def _read(patient_id: str, sequences: dict[str, Path], label: Path) -> Case:

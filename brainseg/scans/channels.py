@@ -45,8 +45,8 @@ def arranged(scan: Scan, channels: str | Sequence[str] | None, path: Path) -> Sc
     if count == 1:
         return scan
     beside = channel_names(path)
-    if len(beside) == count and set(_roles(beside)) & {*ORDER}:
-        roles = _roles(beside)
+    roles = roles_of_channels(beside)
+    if len(beside) == count and {*roles} & {*ORDER}:
         told = ", ".join(TITLES.get(role, "not used") for role in roles)
         note(
             f"{scan.source} holds {count} channels, which {_DATASET} beside it names "
@@ -63,7 +63,7 @@ def arranged(scan: Scan, channels: str | Sequence[str] | None, path: Path) -> Sc
     if count != 3:
         raise ScanError(
             f"{scan.source} holds {count} channels, and nothing says which sequences they are. To "
-            f"read them, {HOW_TO_NAME}."
+            f"read them, {HOW_TO_NAME}, or under channel_names in a {_DATASET} beside it."
         )
     _tell_assumed(scan)
     return scan
@@ -96,6 +96,12 @@ def channel_names(path: Path) -> list[str]:
     return []
 
 
+def roles_of_channels(names: Sequence[str]) -> list[str]:
+    """The sequence of each channel by its name, "-" for one that is none of flair, t1, t1c, t2."""
+    roles = [role_of(name) for name in names]
+    return [role if role in SEQUENCES else "-" for role in roles]
+
+
 def filled(planes: dict[str, np.ndarray]) -> np.ndarray:
     """The planes (slices, height, width) of sequences, by role, as (slices, height, width, 3).
 
@@ -106,12 +112,12 @@ def filled(planes: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _named(channels: str | Sequence[str], scan: Scan) -> list[str]:
-    """The role of each channel by names that somebody gave, "" where it is not used."""
+    """The role of each channel by names that somebody gave, "-" where it is not used."""
     names = channels.split(",") if isinstance(channels, str) else channels
     names = [str(name).strip() for name in names]
-    roles = _roles(names)
+    roles = roles_of_channels(names)
     for name, role in zip(names, roles, strict=True):
-        if not role and name not in ("-", ""):
+        if role == "-" and name not in ("-", ""):
             raise ScanError(
                 f"{name!r} is no sequence that a channel can be: expected flair, t1, t1c, t2, or - "
                 "for another."
@@ -129,11 +135,6 @@ def _named(channels: str | Sequence[str], scan: Scan) -> list[str]:
             "not used."
         )
     return roles
-
-
-def _roles(names: Sequence[str]) -> list[str]:
-    roles = [role_of(name) for name in names]
-    return [role if role in SEQUENCES else "" for role in roles]
 
 
 def _ordered(scan: Scan, roles: list[str]) -> Scan:

@@ -73,6 +73,15 @@ def role_of(name: str, folder: str = "") -> str:
     return next(iter(fitting)) if len(fitting) == 1 else ""
 
 
+def roles_in(files: Sequence[Path]) -> dict[Path, str]:
+    """The role of each file of one folder; the words with which all names begin are the patient's
+    or the study's."""
+    words = {file: _words(file.name) for file in files}
+    patient = _patient(words)[0]
+    fitting = {file: _fitting(found, patient) for file, found in words.items()}
+    return {file: next(iter(found)) if len(found) == 1 else "" for file, found in fitting.items()}
+
+
 def by_role(files: Sequence[Path]) -> dict[str, Path]:
     """One patient's files by role, those among "flair", "t1", "t1c", "t2" and "label" that there
     are.
@@ -81,16 +90,8 @@ def by_role(files: Sequence[Path]) -> dict[str, Path]:
     files fit one of these roles, or a file fits several, and names them.
     """
     words = {file: _words(file.name) for file in files}
-    if not words:
-        return {}
-    shared = _shared(list(words.values()))
-    folder = _words(files[0].parent.name)
     problem = None
-    for patient in (
-        *([folder] if shared[: len(folder)] == folder else []),
-        _identity(shared),
-        shared,
-    ):
+    for patient in _patient(words):
         try:
             return _assign({file: _fitting(found, patient) for file, found in words.items()})
         except ScanError as error:
@@ -105,19 +106,25 @@ def patients(files: Sequence[Path]) -> list[list[Path]]:
     A file without such a word belongs to the patient of several sequences with whose name its own
     begins, or to nobody else's.
     """
-    words = {file: _words(file.name) for file in files}
+    if not files:
+        return []
+    words, roles = {file: _words(file.name) for file in files}, roles_in(files)
     skip = len(_identity(_shared(list(words.values()))))
-    words = {file: found[skip:] for file, found in words.items()}
     groups, unknown = defaultdict(list), []
     for file, found in words.items():
-        if any(word in _ROLE_WORDS for word in found):
-            groups[_before_role(found)].append(file)
+        words[file] = found[skip:]
+        if any(word in _ROLE_WORDS for word in words[file]):
+            groups[_beside_role(words[file], before=True)].append(file)
         else:
             unknown.append(file)
+    if () in groups:
+        try:
+            by_role(groups[()])
+        except ScanError:  # T1_P1, T1_P2, FLAIR_P1
+            for file in groups.pop(()):
+                groups[_beside_role(words[file], before=False)].append(file)
     several = [
-        key
-        for key, members in groups.items()
-        if len({role_of(file.name, file.parent.name) for file in members} & {*SEQUENCES}) > 1
+        key for key, own in groups.items() if len({roles[file] for file in own} & {*SEQUENCES}) > 1
     ]
     for file in unknown:
         own = [word for word in words[file] if word not in _KNOWN]
@@ -128,6 +135,16 @@ def patients(files: Sequence[Path]) -> list[list[Path]]:
         (sorted(members, key=order.get) for members in groups.values()),
         key=lambda members: order[members[0]],
     )
+
+
+def _patient(words: dict[Path, list[str]]) -> list[list[str]]:
+    """Words at the beginning of a folder's file names that may be the patient's, the likeliest
+    first."""
+    if not words:
+        return [[]]
+    shared = _shared(list(words.values()))
+    folder = _words(next(iter(words)).parent.name)
+    return [*([folder] if shared[: len(folder)] == folder else []), _identity(shared), shared]
 
 
 def _assign(fitting: dict[Path, set[str]]) -> dict[str, Path]:
@@ -263,11 +280,12 @@ def _identity(shared: list[str]) -> list[str]:
     return shared[: last[-1] + 1] if last else []
 
 
-def _before_role(words: list[str]) -> tuple[str, ...]:
-    """What a name says before its first word of a sequence or mask, but for words like "brain"."""
+def _beside_role(words: list[str], before: bool) -> tuple[str, ...]:
+    """What a name says before its first word of a sequence or mask, or after it, but for words
+    like "brain"."""
     first = next(number for number, word in enumerate(words) if word in _ROLE_WORDS)
     return tuple(
         word
-        for word in words[:first]
+        for word in (words[:first] if before else words[first:])
         if word not in _KNOWN and ("-" not in word or word.startswith(("sub-", "ses-")))
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from brainseg.scans.notes import noting
-from brainseg.scans.roles import by_role, patients, role_of
+from brainseg.scans.roles import by_role, patients, role_of, roles_in
 from brainseg.scans.scan import ScanError
 
 NAMES = {
@@ -122,6 +122,12 @@ def test_two_files_for_one_role_are_refused_by_name(names):
     assert sum(name in told for name in names) in (1, 2) and told.endswith(".")
 
 
+def test_a_study_called_like_a_mask():
+    files = [Path("all", f"seg_study_{n}_{kind}.nii") for n in "12" for kind in ("flair", "seg")]
+    assert list(roles_in(files).values()) == ["flair", "label"] * 2
+    assert roles_in([]) == {}
+
+
 def grouped(*names, folder="all"):
     found = patients([Path(folder, name) for name in names])
     return sorted(sorted(file.name for file in files) for files in found)
@@ -138,6 +144,9 @@ def test_patients_of_one_folder_are_told_apart_by_what_stands_before_the_sequenc
     assert grouped("P_flair.nii", "P_t1.nii", "P_rest.nii") == [
         ["P_flair.nii", "P_rest.nii", "P_t1.nii"]
     ]
+    first = ["FLAIR_P1.nii", "FLAIR_P2.nii", "T1_P1.nii", "T1_P2.nii"]
+    assert grouped(*first) == [first[::2], first[1::2]]
+    assert grouped("FLAIR_5.nii", "T1_7.nii") == [["FLAIR_5.nii", "T1_7.nii"]]
     bids = [f"sub-{n}_{s}.nii.gz" for n in "12" for s in ("FLAIR", "ce-gd_T1w")]
     assert grouped(*bids) == [sorted(bids[:2]), sorted(bids[2:])]
 
