@@ -1,9 +1,7 @@
-"""The files of ``python -m brainseg predict``: scans in; masks, overlays and scores out."""
+"""The files that ``python -m brainseg predict`` writes: masks, overlays and scores."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -12,44 +10,9 @@ import numpy as np
 from brainseg.files import replacing, write_json
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Comparison
-from brainseg.scans.formats.sniffing import sniff
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.rendering import display_volume, largest_slice, overlay
-from brainseg.scans.scan import Scan, ScanError, natural_key
-
-
-def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
-    """The scans meant by files and folders. A folder stands for the scans in it, ``*_mask*`` left
-    out, except that one of DICOM files, or any with ``as_volume``, is itself one scan.
-
-    Raises ScanError for a missing path or a folder without scans.
-    """
-    scans: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise ScanError(f"{path} does not exist. Check the path.")
-        if not path.is_dir() or as_volume:
-            scans.append(path)
-            continue
-        files = sorted(
-            (f for f in path.iterdir() if f.is_file()), key=lambda f: natural_key(f.name)
-        )
-        kinds = {file: _kind(file) for file in files if not file.name.startswith(".")}
-        if "dicom" in kinds.values():
-            scans.append(path)
-            continue
-        found = [file for file, kind in kinds.items() if kind and "_mask" not in file.name]
-        if not found:
-            raise ScanError(f"{path} holds no scans. Give files, or a folder that holds them.")
-        scans += found
-    return scans
-
-
-def _kind(file: Path) -> str:
-    try:
-        return sniff(file) if file.stat().st_size else "damaged"
-    except (OSError, EOFError, zlib.error):
-        return "damaged"  # reading it will say what is wrong
+from brainseg.scans.scan import Scan
 
 
 def predict_to_folder(
