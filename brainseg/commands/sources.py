@@ -19,6 +19,10 @@ from brainseg.scans.sequences import read_sequences
 
 _USED = ("flair", "t1", "t1c")
 _DEEPEST = 4  # folders within folders
+_MASK = re.compile(r"_mask(?!ed)")
+_MASKS = re.compile(
+    r"(labels?|masks?|segs?|segmentations?|annotations?)(Tr|Ts|Val)?", re.IGNORECASE
+)
 _CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net: CASE_0000.nii.gz
 
 
@@ -96,7 +100,7 @@ def _in_folder(folder: Path, as_volume: bool, above: tuple[str, ...]) -> list[So
 
 def _of_volumes(folder: Path, files: list[Path], above: tuple[str, ...]) -> list[Source]:
     roles = roles_in(files)
-    masks = [f for f in files if roles[f] in ("label", "mask") or "_mask" in f.name]
+    masks = [f for f in files if roles[f] in ("label", "mask") or _MASK.search(f.name)]
     if masks and len(masks) < len(files):
         truth = " To score with one, give it as --truth." if "label" in roles.values() else ""
         note(f"{folder}: left out as masks by their names: {_listed(masks)}.{truth}")
@@ -208,8 +212,7 @@ def _folders(folder: Path) -> list[Path]:
     """Folders within one that may hold scans; those of masks are left out, which is noted."""
     found = [f for f in folder.iterdir() if f.is_dir() and not f.name.startswith((".", "__"))]
     found.sort(key=lambda inner: natural_key(inner.name))
-    roles = roles_in(found)
-    masks = [inner for inner in found if roles[inner] in ("label", "mask")]
+    masks = [inner for inner in found if _MASKS.fullmatch(inner.name)]
     if masks:
         note(f"{folder}: folders left out as masks by their names: {_listed(masks)}.")
     return [inner for inner in found if inner not in masks]

@@ -16,6 +16,8 @@ from brainseg.scans.formats.dicom import series_files
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, describe, sniff
 from brainseg.scans.formats.volumes import read_volume
+from brainseg.scans.notes import note
+from brainseg.scans.roles import roles_in
 from brainseg.scans.scan import Scan, ScanError, check_finite, check_size, natural_key
 
 
@@ -150,15 +152,29 @@ def _read_folder(folder: Path, name: str) -> Scan:
             f"{name} holds no scan among its {len(files)} files, expected {READABLE}. "
             "Give the folder or archive that directly holds the files."
         )
+    if len(pictures) < len(scans) > 1:
+        scans = _without_masks(scans, name)
     if len(scans) == 1:
         inner = f"{name}/{scans[0].name}"
         return replace(_read_file(scans[0], inner, kinds[scans[0]]), source=name)
     if len(pictures) < len(scans):
         listed = ", ".join(file.name for file in scans[:8]) + (", ..." if len(scans) > 8 else "")
         raise ScanError(
-            f"{name} holds {len(scans)} scans, expected one: {listed}. Give one of them."
+            f"{name} holds {len(scans)} scans, expected one: {listed}. Give one of them, or the "
+            "sequences of one patient each in its place (FLAIR, T1, T1c; --flair, --t1, --t1c)."
         )
     return _read_slices(pictures, kinds, name)
+
+
+def _without_masks(scans: list[Path], name: str) -> list[Path]:
+    """The one of several files that is no mask by its name, if there is one; else all."""
+    roles = roles_in(scans)
+    rest = [file for file in scans if roles[file] not in ("label", "mask")]
+    if len(rest) != 1:
+        return scans
+    masks = ", ".join(file.name for file in scans if file not in rest)
+    note(f"{name} holds {rest[0].name}, which was read, and by their names masks: {masks}.")
+    return rest
 
 
 def _read_slices(pictures: list[Path], kinds: dict, name: str) -> Scan:

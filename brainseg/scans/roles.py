@@ -49,7 +49,7 @@ _OTHER = {"adc", "dwi", "dti", "fa", "md", "swi", "pd", "pdw", "pwi", "asl", "cb
 _PLAIN = {"w", "wt", "weighted", "wi", "ax", "axial", "sag", "sagittal", "cor", "coronal", "tra",
           "3d", "2d", "se", "tse", "fse", "gre", "tfe", "reg", "registered", "bias", "n4", "masked",
           "strip", "stripped", "deface", "defaced", "post", "image", "img", "mri", "preprocessed",
-          "multi", "class", "boost"}  # fmt: skip
+          "multi", "class", "boost", "whole", "core"}  # fmt: skip
 _TO = {"to", "in", "onto", "on"}
 _KNOWN = {
     *_FLAIR, *_T1, *_T2, *_CONTRAST, *_NOT, *_NATIVE, *_TREATMENT, *_MARK, *_TUMOUR, *_BRAIN,
@@ -234,7 +234,8 @@ def _roles(words: list[str]) -> set[str]:
     others = there & _OTHER
     if others and (not found or any(len(word) > 2 for word in others)):
         return {"other"}
-    return found or ({"label"} if there & _TUMOUR else set())
+    # The tumour alone names a mask, tumour.nii; with other words a study, glioma_01.nii.
+    return found or ({"label"} if there & _TUMOUR and there <= _KNOWN else set())
 
 
 def _contrast(words: list[str]) -> tuple[bool, bool]:

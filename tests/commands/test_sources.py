@@ -236,3 +236,13 @@ def test_channels_of_one_file(predict, tmp_path, phantom_case, capsys):
     assert one.any() and (one == other).all()
     assert predict("--flair", path, "--channels", "flair,t1,t1c,t2") == 1
     assert "--channels" in capsys.readouterr().err
+
+
+def test_words_of_a_study_leave_nothing_out(tmp_path):
+    for name in ("glioma_1", "tumor_2", "brain_tumor_3", "x_flair_masked"):
+        save(tmp_path / "scans" / f"{name}.nii.gz")
+    found, told = meant(tmp_path / "scans")
+    assert len(found) == 4 and told == ""
+    for folder in ("glioma", "no_tumor", "BrainTumor"):
+        save(tmp_path / "set" / folder / "1.png")
+    assert len(meant(tmp_path / "set")[0]) == 3

@@ -241,3 +241,18 @@ def test_a_name_that_says_another_sequence_is_told(tmp_path, role, name, is_told
     scan, notes = notes_of(read_sequences, **{role: path})
     assert np.array_equal(scan.pixels[..., 0], sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
     assert len(notes) == is_told and all(name in told for told in notes)
+
+
+# ---------------------------------------------------------------- folders
+
+
+def test_a_folder_with_a_scan_and_its_mask_is_that_scan(tmp_path):
+    folder = tmp_path / "P1"
+    folder.mkdir()
+    sequence(folder / "P1_flair.nii.gz")
+    volume(folder / "P1_seg.nii.gz", np.ones((3, 4, 5), np.uint8))
+    scan, (told,) = notes_of(read_scan, folder)
+    assert np.array_equal(scan.pixels, read_scan(folder / "P1_flair.nii.gz").pixels)
+    assert "P1_seg.nii.gz" in told and "mask" in told
+    sequence(folder / "P1_t1.nii.gz")
+    refused(folder, "P1_flair.nii.gz", "P1_t1.nii.gz", "--flair")
