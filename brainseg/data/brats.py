@@ -15,7 +15,8 @@ from pathlib import Path
 from brainseg.data import nnunet
 from brainseg.data.case import Case, CaseRef, DataError, naming
 from brainseg.scans.masks import read_mask
-from brainseg.scans.roles import by_role
+from brainseg.scans.notes import note
+from brainseg.scans.roles import by_role, roles_in
 from brainseg.scans.scan import ScanError
 from brainseg.scans.sequences import read_sequences
 
@@ -70,6 +71,9 @@ def _reference(folder: Path, found: list[Path], patient_id: str, name: str) -> C
         files = by_role(found)
     except ScanError as error:
         raise DataError(f"{folder}: {error}") from error
+    roles = roles_in(found)
+    if unknown := [f.name for f in found if not roles[f] and f not in files.values()]:
+        note(f"{folder}: left out, as their names say no sequence or mask: {', '.join(unknown)}.")
     label = files.pop("label", None)
     sequences = {role: files[role] for role in ("flair", "t1", "t1c") if role in files}
     names = ", ".join(file.name for file in found[:8]) + (", ..." if len(found) > 8 else "")

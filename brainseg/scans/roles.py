@@ -29,7 +29,20 @@ SEQUENCES = ("flair", "t1", "t1c", "t2")
 _FLAIR = {"flair", "flr", "darkfluid"}
 _T1 = {"t1", "mprage", "mp2rage", "spgr", "fspgr", "bravo"}
 _T2 = {"t2"}
-_AGENT = {"contrast", "kontrast", "gd", "gad", "gado", "gadolinium", "gadovist", "dotarem", "km"}
+_AGENT = {
+    "contrast",
+    "contraste",
+    "contrasto",
+    "kontrast",
+    "gadol",
+    "gd",
+    "gad",
+    "gado",
+    "gadolinium",
+    "gadovist",
+    "dotarem",
+    "km",
+}
 _CONTRAST = {*_AGENT, "ce", "enhanced"}
 _NOT = {"pre", "non", "no", "without", "ohne", "before"}
 _NATIVE = {"native", "nativ", "unenhanced"}
@@ -49,7 +62,7 @@ _OTHER = {"adc", "dwi", "dti", "fa", "md", "swi", "pd", "pdw", "pwi", "asl", "cb
 _PLAIN = {"w", "wt", "weighted", "wi", "ax", "axial", "sag", "sagittal", "cor", "coronal", "tra",
           "3d", "2d", "se", "tse", "fse", "gre", "tfe", "reg", "registered", "bias", "n4", "masked",
           "strip", "stripped", "deface", "defaced", "post", "image", "img", "mri", "preprocessed",
-          "multi", "class", "boost", "whole", "core"}  # fmt: skip
+          "multi", "class", "boost", "whole", "core", "plus"}  # fmt: skip
 _TO = {"to", "in", "onto", "on"}
 _KNOWN = {
     *_FLAIR, *_T1, *_T2, *_CONTRAST, *_NOT, *_NATIVE, *_TREATMENT, *_MARK, *_TUMOUR, *_BRAIN,
@@ -183,19 +196,20 @@ def _words(name: str) -> list[str]:
 def _split(text: str, before: list[str]) -> list[str]:
     words: list[str] = []
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)  # tumorMask
+    text = re.sub(r"(?<=t1)(w?)\+(?!\s*c)", r"\1 contrast ", text, flags=re.IGNORECASE)  # T1+
     for run in re.findall(r"[^\W_]+", text.lower().replace("dark-fluid", "darkfluid")):
         atoms = list(_atoms(run) or (run,))
-        last = (*before, *words)[-1:]
+        said = [word for word in (*before, *words) if word not in _PLAIN]
         # One letter says something beside T1 or T2 only: CT1, T1C, T1+C, t1n, t2f.
         for number, atom in enumerate(atoms):
-            left = tuple(atoms[number - 1 : number]) if number else last
-            right = tuple(atoms[number + 1 : number + 2])
-            if atom == "c" and ("t1" in left or "w" in left or "t1" in right):
+            of_t1 = bool(said) and said[-1] in _T1
+            if atom == "c" and (of_t1 or atoms[number + 1 : number + 2] == ["t1"]):
                 atoms[number] = "ce"
-            elif atom == "n" and "t1" in left:
+            elif atom == "n" and of_t1:
                 atoms[number] = "native"
-            elif atom == "f" and number and "t2" in left:
+            elif atom == "f" and number and atoms[number - 1] == "t2":
                 atoms[number] = "flair"
+            said += [atom] if atom not in _PLAIN else []
         words += [run] if set(atoms) <= set("cnf") else atoms
     return words
 

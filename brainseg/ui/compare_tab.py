@@ -106,7 +106,8 @@ def lay_out() -> CompareParts:
     return CompareParts(
         examples=examples, scan=scan, truth=truth, flair=flair, t1=t1, t1c=t1c, channels=channels,
         start=start, anyway=anyway, cancel=cancel, status=status, notes=notes, viewer=viewer,
-        files=files, figures=figures, table=table, state=state, stopped=stopped, chosen=chosen, turn=turn,
+        files=files, figures=figures, table=table, state=state, stopped=stopped, chosen=chosen,
+        turn=turn,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def add_endpoints(checkpoints: str | Path) -> None:
         t1: str | None = None,
         t1c: str | None = None,
         anyway: bool = False,
-        channels: str = "",
+        channels: str | None = None,
     ) -> dict:
         """Compare all models on one scan file, or on flair, t1 and t1c as files of their own, and
         if given, the file of the true mask. anyway: also where the scan looks like none. channels:
@@ -47,7 +47,7 @@ def add_endpoints(checkpoints: str | Path) -> None:
         t1: str | None = None,
         t1c: str | None = None,
         anyway: bool = False,
-        channels: str = "",
+        channels: str | None = None,
     ) -> tuple[str, dict]:
         """Segment one scan file, or flair, t1 and t1c as files of their own, with one model, by
         its name. anyway: also where the scan looks like none. channels: what the channels of one

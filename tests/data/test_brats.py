@@ -168,6 +168,15 @@ def test_two_that_fit_or_none_are_refused_by_name(tmp_path, names, told):
     assert all(part in str(error.value) for part in (str(tmp_path / "P"), *told))
 
 
+def test_a_name_that_says_nothing_is_left_out_and_told(tmp_path, caplog):
+    for name in ("P_flair", "P_seg", "P_xyz", "P_brain_mask", "P_t2"):
+        save(tmp_path / "P" / f"{name}.nii.gz", 1)
+    (ref,) = load_dataset("brats", tmp_path)
+    assert [file.name for file in ref.files] == ["P_flair.nii.gz", "P_seg.nii.gz"]
+    (told,) = caplog.messages
+    assert "P_xyz.nii.gz" in told and "P_t2" not in told and "brain_mask" not in told
+
+
 def test_a_patient_of_bids_is_the_subject(tmp_path):
     for subject, sessions in (("sub-01", ("ses-1", "ses-2")), ("sub-02", ("ses-1",))):
         for session in sessions:

@@ -25,7 +25,7 @@ NAMES = {
         "T1_native.nii",
         "T1_noncontrast", "T1_non-contrast", "T1_pre_Gd", "T1preGd", "postop_T1.nii",
         "post_op_T1.nii", "sub-1_acq-mprage_T1w.nii.gz", "t1_to_flair.nii", "sagT1.nii",
-        "T1_unenhanced.nii", "T1_r2s_bet_reg.nii.gz",
+        "T1_unenhanced.nii", "T1_tse_n.nii", "T1_r2s_bet_reg.nii.gz",
     ),
     "t1c": (
         "T1_CE.nii", "T1-post", "T1_Gd", "sub-1_ce-gadolinium_T1w.nii.gz", "CT1.nii.gz", "T1GD",
@@ -33,6 +33,8 @@ NAMES = {
         "T1_contrast",
         "T1wCE", "T1w_post", "t1post.nii", "PostContrast.nii", "T1-weighted post-contrast",
         "T1 contrast enhanced.nii", "T1_gadolinium", "TCGA-CS-4941_1996.09.09_t1Gd.nii.gz",
+        "T1_MPRAGE_+C.nii", "T1+.nii", "t1_se_c.nii", "T1W_3D_TFE_post", "T1 plus C", "T1_C+",
+        "T1 con contraste.nii",
         "preop_T1ce.nii.gz", "GADO_preprocessed.nii.gz", "MPRAGE_post.nii", "ceT1w.nii",
         "VSD.Brain.XX.O.MR_T1c.54514.mha", "UPENN-GBM-00001_11_T1GD.nii.gz", "postop_t1c.nii",
     ),
