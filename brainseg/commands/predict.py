@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,19 @@ if TYPE_CHECKING:
 
 def flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("scans", nargs="*", type=Path, metavar="SCAN", help="scans, or folders of them")
+    add(
+        "scans",
+        nargs="*",
+        type=Path,
+        metavar="SCAN",
+        help="scans, or folders of them; the sequences of one patient in a folder are one scan",
+    )
     for key, name in (("flair", "FLAIR"), ("t1", "T1"), ("t1c", "post-contrast T1")):
         add(f"--{key}", type=Path, metavar="FILE",
             help=f"the {name} volume of one scan, instead of SCAN")  # fmt: skip
+    add("--channels", metavar="NAMES",
+        help="what the channels of one file are, in their order, such as flair,t1,t1c,t2; - for "
+        "one that is not used")  # fmt: skip
     add("--truth", type=Path, metavar="MASK", help="true mask, with one scan")
     add("--as-volume", action="store_true", help="a folder's pictures are the slices of one scan")
     add("--flips", action="store_true", help="average with the mirrored slices, at twice the time")
@@ -31,34 +41,40 @@ def flags(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Segment one scan after the other; 1 if one can't be read or shows no head, which does not
     stop the rest."""
-    from brainseg.commands.prediction_files import describe, expand, predict_to_folder
+    from brainseg.commands.prediction_files import describe, predict_to_folder
+    from brainseg.commands.sources import Source, expand
     from brainseg.inference.predictor import WORTH_TUNING
     from brainseg.scans import guard
     from brainseg.scans.masks import read_mask
     from brainseg.scans.notes import noting
-    from brainseg.scans.reading import read_scan
     from brainseg.scans.scan import ScanError
-    from brainseg.scans.sequences import read_sequences
 
     sequences = {k: getattr(args, k) for k in ("flair", "t1", "t1c") if getattr(args, k)}
     if bool(args.scans) == bool(sequences):
         raise ValueError("Give either SCAN files or --flair, --t1, --t1c of one scan.")
-    if sequences:
-        paths = [next(iter(sequences.values()))]  # the results are named after the first
-    else:
-        paths = expand(args.scans, as_volume=args.as_volume)
-    if args.truth and len(paths) > 1:
-        raise ValueError(f"--truth goes with one scan, and {len(paths)} were given.")
+    if sequences and args.channels:
+        raise ValueError("--channels goes with a SCAN that holds all channels, not with --flair.")
+    with noting() as notes:
+        if sequences:
+            first = next(iter(sequences.values()))  # the results are named after it
+            name = Path(first.name.removesuffix(".gz")).stem
+            sources = [Source(first, name, sequences)]
+        else:
+            sources = expand(args.scans, as_volume=args.as_volume)
+    if args.truth and len(sources) > 1:
+        raise ValueError(f"--truth goes with one scan, and {len(sources)} were given.")
     predictors = load_predictors(args.checkpoints)
+    for text in notes:
+        print(f"note: {text}")
     failed, slices, given = 0, 0, set()
-    for path in paths:
+    for source in sources:
         try:
             with noting() as notes:
-                scan = read_sequences(**sequences) if sequences else read_scan(path)
+                scan = source.read(args.channels)
                 truth = read_mask(args.truth, scan) if args.truth else None
-            findings = guard.inspect(scan)
+            findings = guard.findings(scan, notes)
             if any(finding.stops for finding in findings) and not args.anyway:
-                raise _stopped(path, findings, notes)
+                raise _stopped(source.path, findings)
         except ScanError as error:  # the other scans of a folder are still wanted
             print(f"error: {error}", file=sys.stderr)
             failed += 1
@@ -67,23 +83,22 @@ def run(args: argparse.Namespace) -> int:
         if slices >= WORTH_TUNING:  # after so many there are probably many more
             for predictor in predictors.values():
                 predictor.tune()
-        stem = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
-        out = _unused(args.out / stem, given)
-        said = [*(finding.text for finding in findings), *notes]
+        out = _unused(args.out / source.name, given)
+        said = [finding.text for finding in findings]
         comparison = predict_to_folder(
             scan, truth, predictors, out, flips=args.flips, findings=said
         )
         told = [f"  note: {text}" for text in said]
-        print("\n".join([f"{path}:", *told, *describe(comparison)]))
+        print("\n".join([f"{source}:", *told, *describe(comparison)]))
     return 1 if failed else 0
 
 
-def _stopped(path: Path, findings: list[Finding], notes: list[str]) -> ScanError:
+def _stopped(path: Path, findings: Sequence[Finding]) -> ScanError:
     """The error for what the guard stops; what reading it assumed may be the reason."""
     from brainseg.scans.scan import ScanError
 
-    reasons = [finding.text for finding in findings if finding.stops]
-    told = " ".join([*reasons, *notes, "To segment it nevertheless, add --anyway."])
+    reasons = [f.text for f in findings if f.stops or f.code == "assumed"]
+    told = " ".join([*reasons, "To segment it nevertheless, add --anyway."])
     return ScanError(f"{path}: {told}")
 
 

@@ -1,8 +1,7 @@
-"""The files of ``python -m brainseg predict``: scans in; masks, overlays and scores out."""
+"""The files that ``python -m brainseg predict`` writes: masks, overlays and scores."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,56 +11,9 @@ import numpy as np
 from brainseg.files import replacing, write_json
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Comparison
-from brainseg.scans.formats.dicom import files_below
-from brainseg.scans.formats.sniffing import sniff
-from brainseg.scans.listing import scan_files
 from brainseg.scans.masks import mask_suffix, write_mask
-from brainseg.scans.notes import note
-from brainseg.scans.picture_stack import names_a_mask
 from brainseg.scans.rendering import display_volume, largest_slice, overlay
-from brainseg.scans.scan import Scan, ScanError
-
-
-def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Path]:
-    """The scans meant by files and folders. A folder stands for the scans in it, except that one
-    of DICOM files, beside or below it, or any with ``as_volume``, is itself one scan. Masks beside
-    scans (``*_mask*``, and with a note ``*_seg*``, ``*_label*``) are left out.
-
-    Raises ScanError for a missing path or a folder without scans.
-    """
-    scans: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise ScanError(f"{path} does not exist. Check the path.")
-        if not path.is_dir() or as_volume:
-            scans.append(path)
-            continue
-        kinds = {file: _kind(file) for file in scan_files(path)}
-        if "dicom" in kinds.values():
-            scans.append(path)
-            continue
-        named = [file for file, kind in kinds.items() if kind and "_mask" not in file.name]
-        if not named and files_below(path):
-            scans.append(path)
-            continue
-        found = [file for file in named if not names_a_mask(file.name)] or named
-        if len(found) < len(named):
-            first = next(file.name for file in named if file not in found)
-            note(
-                f"{len(named) - len(found)} of the files in {path} are named like masks, the first "
-                f"{first}, and were left out. Give them by name to segment them."
-            )
-        if not found:
-            raise ScanError(f"{path} holds no scans. Give files, or a folder that holds them.")
-        scans += found
-    return scans
-
-
-def _kind(file: Path) -> str:
-    try:
-        return sniff(file) if file.stat().st_size else "damaged"
-    except (OSError, EOFError, zlib.error):
-        return "damaged"  # reading it will say what is wrong
+from brainseg.scans.scan import Scan
 
 
 def predict_to_folder(

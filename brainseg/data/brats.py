@@ -1,20 +1,23 @@
 """BraTS and the like: a folder per patient with NIfTI modalities and a label volume.
 
-Modalities are recognised by a word in the file's name, old or new style: ``_flair``/``-t2f``,
-``_t1``/``-t1n``, ``_t1ce``/``-t1c``, ``_seg``. Label values above 0 are tumour.
+What a file is, its name says: ``_flair`` or ``-t2f``, ``_t1`` or ``-t1n``, ``_t1ce`` or ``-t1c``,
+``_seg``, and others (``scans/roles.py``). T2 and masks of the brain are not used. Label values
+above 0 are tumour.
 """
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
+from brainseg.data import nnunet
 from brainseg.data.case import Case, CaseRef, DataError, naming, usable
 from brainseg.data.examinations import Examination, examinations
 from brainseg.scans.listing import file_of, unpack_hint, volume_entries, walk
 from brainseg.scans.masks import read_mask
+from brainseg.scans.notes import note
+from brainseg.scans.roles import by_role, patients, roles_in
+from brainseg.scans.scan import ScanError
 from brainseg.scans.sequences import read_sequences
 
 TITLE = "BraTS, Brain Tumor Segmentation challenge"
@@ -22,18 +25,15 @@ LICENCE = "the terms of its release (CC BY-NC-SA or CC BY, registration needed)"
 LICENCE_ID = "other"
 HOME = "https://www.synapse.org/brats"
 
-_WORDS = {
-    "flair": {"flair", "t2f"},
-    "t1": {"t1", "t1n"},
-    "t1c": {"t1c", "t1ce", "t1gd"},
-    "label": {"seg", "label", "mask", "otmulticlass"},
-}
-
 
 def load(path: Path) -> list[CaseRef]:
-    """One case per examination, anywhere below ``path``: see ``examinations``. Those without a
-    label or a usable sequence are left out and noted."""
-    folders = [folder for folder, _ in walk(path) if volume_entries(folder)]
+    """One case per examination, anywhere below ``path``: see ``examinations``; or as ``nnunet``
+    says where there is an ``imagesTr``. Those without a label or a usable sequence, or with two
+    files for one of these, are left out and noted."""
+    folders = [folder for folder, _ in walk(path)]
+    if layouts := sorted(folder for folder in folders if nnunet.is_images(folder)):
+        return [ref for images in layouts for ref in nnunet.load_layout(images, "brats")]
+    folders = [folder for folder in folders if volume_entries(folder)]
     if not folders:
         raise DataError(
             f"{path} holds no NIfTI files: expected a folder per patient, as published at {HOME}."
@@ -44,50 +44,60 @@ def load(path: Path) -> list[CaseRef]:
 
 def _reference(exam: Examination) -> CaseRef:
     folder = exam.folder
-    _check_one(folder)
-    files = {kind: _find(folder, words) for kind, words in _WORDS.items()}
-    if files["label"] is None:
+    entries = volume_entries(folder)
+    _check_one(folder, entries)
+    files = _by_role(folder, entries)
+    roles = roles_in(entries)
+    if unknown := [f.name for f in entries if not roles[f] and f not in files.values()]:
+        note(f"{folder}: left out, as their names say no sequence or mask: {', '.join(unknown)}.")
+    names = ", ".join(file.name for file in entries[:8]) + (", ..." if len(entries) > 8 else "")
+    if "label" not in files:
         files = _with_label_of_others(exam, files)
-    files = {kind: _present(file) for kind, file in files.items() if file}
+    files = {role: _present(file) for role, file in files.items()}
     label = files.pop("label", None)
     if label is None:
-        raise DataError(f"{folder} has no mask: expected a file such as {folder.name}_seg.nii.gz.")
-    if not files:
-        raise DataError(f"{folder} has no flair, t1 or t1ce volume: expected at least one of them.")
-    read = partial(_read, exam.patient_id, files, label)
-    return CaseRef(exam.patient_id, exam.name, (*files.values(), label), read)
+        raise DataError(
+            f"{folder} has no mask among {names}: expected a file such as {folder.name}_seg.nii.gz."
+        )
+    sequences = {role: files[role] for role in ("flair", "t1", "t1c") if role in files}
+    if not sequences:
+        raise DataError(
+            f"{folder} has no flair, t1 or t1ce volume among {names}: expected at least one of "
+            "them."
+        )
+    read = partial(_read, exam.patient_id, sequences, label)
+    return CaseRef(exam.patient_id, exam.name, (*sequences.values(), label), read)
 
 
-def _with_label_of_others(exam: Examination, files: dict) -> dict:
+def _by_role(folder: Path, entries: list[Path]) -> dict[str, Path]:
+    try:
+        return by_role(entries)
+    except ScanError as error:
+        raise DataError(f"{folder}: {error}") from error
+
+
+def _with_label_of_others(exam: Examination, files: dict[str, Path]) -> dict[str, Path]:
     """With the label from another folder of the examination, and the sequences that lie beside it,
     which are on its grid, if there are any."""
-    found = []
-    for folder in exam.others:
-        own = {kind: _find(folder, words) for kind, words in _WORDS.items()}
-        if own["label"] and "brain" not in own["label"].name.lower():  # of a skull-stripping
-            found.append(own)
+    others = (_by_role(folder, volume_entries(folder)) for folder in exam.others)
+    found = [own for own in others if "label" in own]
     if not found:
         return files
     if len(found) > 1:
         labels = " and ".join(str(own["label"]) for own in found[:2])
         raise DataError(f"{exam.name} has several masks, {labels}: expected one. Keep one of them.")
     (own,) = found
-    return (
-        own
-        if any(own[kind] for kind in own if kind != "label")
-        else {**files, "label": own["label"]}
-    )
+    return own if own.keys() & {"flair", "t1", "t1c"} else {**files, "label": own["label"]}
 
 
-def _check_one(folder: Path) -> None:
-    """Raise DataError if several names in a folder come with both a sequence and a label."""
-    kinds: dict[str, set[bool]] = defaultdict(set)
-    for file in volume_entries(folder):
-        parts = re.split(r"[^a-z0-9]+", file.name.lower().split(".nii")[0])
-        for kind, words in _WORDS.items():
-            if words & set(parts):
-                kinds["_".join(part for part in parts if part not in words)].add(kind == "label")
-    whole = [name for name, found in kinds.items() if len(found) == 2]
+def _check_one(folder: Path, entries: list[Path]) -> None:
+    """Raise DataError if the names in a folder are of several patients with sequence and label."""
+    roles = roles_in(entries)
+    whole = [
+        own[0].name
+        for own in patients(entries)
+        if {roles[file] for file in own} >= {"label"} and len({roles[file] for file in own}) > 1
+    ]
     if len(whole) > 1:
         raise DataError(
             f"{folder} holds volumes of {len(whole)} patients or days, such as {whole[0]} and "
@@ -100,14 +110,6 @@ def _present(file: Path) -> Path:
     if not file.is_file():
         raise DataError(f"{file} is a link to a file that is not there: fetch or copy it.")
     return file
-
-
-def _find(folder: Path, words: set[str]) -> Path | None:
-    for file in volume_entries(folder):
-        stem = file.name.split(".nii")[0].lower()
-        if words & set(re.split(r"[^a-z0-9]+", stem)):
-            return file
-    return None
 
 
 def _read(patient_id: str, sequences: dict[str, Path], label: Path) -> Case:

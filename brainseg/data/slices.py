@@ -9,7 +9,7 @@ import numpy as np
 
 from brainseg.data.case import Case, CaseRef, DataError, naming
 from brainseg.scans.masks import read_mask
-from brainseg.scans.reading import read_scan
+from brainseg.scans.reading import read_stored
 from brainseg.scans.scan import Scan
 
 
@@ -35,7 +35,7 @@ def read_slices(patient_id: str, dataset: str, pairs: tuple[tuple[Path, Path], .
     images, masks = [], []
     for image_path, mask_path in pairs:
         with naming(image_path):
-            scan = read_scan(image_path)
+            scan = read_stored(image_path)  # the order of channels is the data set's
         with naming(mask_path):
             mask = read_mask(mask_path, scan)
         if images and scan.pixels.shape[1:3] != images[0].shape[1:3]:

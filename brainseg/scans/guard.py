@@ -6,6 +6,7 @@ another. What stops a comparison is that nothing like one head on a plain backgr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -57,6 +58,12 @@ def _too_small(height: int, width: int) -> Finding:
         f"This picture has {width} x {height} pixels: a head cannot be seen in fewer than "
         f"{_SMALLEST} x {_SMALLEST}. Give the scan in its full size.",
     )
+
+
+def findings(scan: Scan, notes: Sequence[str]) -> tuple[Finding, ...]:
+    """What ``inspect`` finds and what reading the scan assumed, which speaks of colours itself."""
+    seen = [finding for finding in inspect(scan) if finding.code != "colour"]
+    return (*seen, *(Finding("assumed", False, text) for text in notes))
 
 
 _BLANK = Finding(

@@ -48,6 +48,11 @@ def scan_files(folder: Path) -> list[Path]:
     return [path for path in files if path.is_file()]
 
 
+def folders_in(folder: Path) -> list[Path]:
+    """The folders directly in one, but for those among its ``entries``, in natural order."""
+    return [path for path in _children(folder) if path.is_dir() and not is_like_file(path)]
+
+
 def volume_entries(folder: Path) -> list[Path]:
     """Those of ``entries`` that are named like NIfTI, sorted by their whole names."""
     found = entries(folder)

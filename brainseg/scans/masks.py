@@ -8,7 +8,7 @@ import numpy as np
 from brainseg.scans.formats.sniffing import PICTURES
 from brainseg.scans.geometry import as_image, restore_grid
 from brainseg.scans.scan import Scan, ScanError
-from brainseg.scans.truth.files import read_stored
+from brainseg.scans.truth.files import read_drawn
 from brainseg.scans.truth.places import check_plausible, placed
 
 _MASK_SUFFIXES = (".nii.gz", ".nii", ".mha", ".nrrd", ".png", ".tif", ".tiff", ".npy")
@@ -25,7 +25,7 @@ def read_mask(path, scan: Scan) -> np.ndarray:
     inverted mask), when the size differs and can't be placed, when both state a geometry and lie
     more than a voxel apart, and as `read_scan` does.
     """
-    mask = read_stored(path, scan)
+    mask = read_drawn(path, scan)
     tumour = placed(mask, scan)
     check_plausible(tumour, scan, mask.source)
     return tumour

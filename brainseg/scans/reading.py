@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.scans.archives import unpacked
+from brainseg.scans.channels import arranged
 from brainseg.scans.formats.arrays import read_npy
 from brainseg.scans.formats.dicom import files_below, has_image
 from brainseg.scans.formats.foreign import describe
@@ -19,10 +20,11 @@ from brainseg.scans.formats.volumes import read_volume
 from brainseg.scans.listing import inmost, scan_files
 from brainseg.scans.notes import note
 from brainseg.scans.picture_stack import read_stack
+from brainseg.scans.roles import roles_in
 from brainseg.scans.scan import Scan, ScanError, check_finite
 
 
-def read_scan(path) -> Scan:
+def read_scan(path, channels=None) -> Scan:
     """Read one scan.
 
     `path` is a PNG, JPEG, TIFF (pages are slices), BMP, WebP, NIfTI, DICOM, MHA, NRRD or .npy
@@ -32,13 +34,23 @@ def read_scan(path) -> Scan:
 
     An array (.npy) is (height, width), (slices, height, width), (slices, height, width,
     channels), or, when it has three axes of which the last is 1, 3 or 4, (height, width, channels);
-    channels before the rows are moved to the end. A .npz holds one such array.
-    A 4-D NIfTI with a last axis of 1, 3 or 4 has channels. Of four channels the first three are
-    kept. A single coronal or sagittal slice keeps its plane.
+    channels before the rows are moved to the end. A .npz holds one such array. A 4-D NIfTI with a
+    last axis of up to 4 has channels. A single coronal or sagittal slice keeps its plane.
+
+    `channels` names the stored channels in their order, "flair,t1,t1c,t2" or a list of such, "-"
+    for one that is not used; without it a dataset.json beside the file does (Medical Segmentation
+    Decathlon, nnU-Net). Three without names are taken for T1, FLAIR, T1c, with a note; four must
+    have them.
 
     Raises ScanError for whatever cannot be read whole and trusted: missing, empty, truncated or
-    foreign files, more than MAX_PIXELS samples, NaN or Inf, several series or time points.
+    foreign files, more than MAX_PIXELS samples, NaN or Inf, several series or time points, and
+    channels whose sequences are unknown.
     """
+    return arranged(read_stored(path), channels, Path(path))
+
+
+def read_stored(path) -> Scan:
+    """As `read_scan`, with the 1 to 4 channels that the file stores, whatever they are."""
     path = Path(path)
     with decoding(path):
         return _read(path, path.resolve().name)
@@ -113,14 +125,13 @@ def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
         )
     if pixels.size == 0:
         raise ScanError(f"{name} has no pixels (size {pixels.shape}). Export it again.")
-    if pixels.shape[-1] not in (1, 3, 4):
+    if pixels.shape[-1] not in (1, 2, 3, 4):
         raise ScanError(
-            f"{name} has {pixels.shape[-1]} channels, expected 1, 3 or 4. "
+            f"{name} has {pixels.shape[-1]} channels, expected at most 4. "
             "Save one sequence per file."
         )
     if pixels.dtype.kind == "f":
         check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
-    pixels = pixels[..., :3] if pixels.shape[-1] == 4 else pixels
     pixels = _in_single_precision(pixels, name)
     dtype = np.uint8 if pixels.dtype == bool else pixels.dtype.newbyteorder("=")
     spacing_mm = None
@@ -169,12 +180,26 @@ def _read_folder(folder: Path, name: str) -> Scan:
             f"{name} holds no scan among its {len(files)} files, expected {READABLE}. "
             "Give the folder or archive that directly holds the files."
         )
+    if len(pictures) < len(scans) > 1:
+        scans = _without_masks(scans, name)
     if len(scans) == 1:
         inner = f"{name}/{scans[0].name}"
         return replace(_read_file(scans[0], inner, kinds[scans[0]]), source=name)
     if len(pictures) < len(scans):
         listed = ", ".join(file.name for file in scans[:8]) + (", ..." if len(scans) > 8 else "")
         raise ScanError(
-            f"{name} holds {len(scans)} scans, expected one: {listed}. Give one of them."
+            f"{name} holds {len(scans)} scans, expected one: {listed}. Give one of them, or the "
+            "sequences of one patient each in its place (FLAIR, T1, T1c; --flair, --t1, --t1c)."
         )
     return _checked(read_stack(pictures, kinds, name), name, kinds[pictures[0]])
+
+
+def _without_masks(scans: list[Path], name: str) -> list[Path]:
+    """The one of several files that is no mask by its name, if there is one; else all."""
+    roles = roles_in(scans)
+    rest = [file for file in scans if roles[file] not in ("label", "mask")]
+    if len(rest) != 1:
+        return scans
+    masks = ", ".join(file.name for file in scans if file not in rest)
+    note(f"{name} holds {rest[0].name}, which was read, and by their names masks: {masks}.")
+    return rest

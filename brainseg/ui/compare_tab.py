@@ -33,6 +33,7 @@ class CompareParts:
     flair: gr.File
     t1: gr.File
     t1c: gr.File
+    channels: gr.Textbox
     start: gr.Button
     anyway: gr.Button
     cancel: gr.Button
@@ -78,6 +79,11 @@ def lay_out() -> CompareParts:
                     flair = gr.File(label="FLAIR", height=110, min_width=90)
                     t1 = gr.File(label="T1", height=110, min_width=90)
                     t1c = gr.File(label="T1 after contrast", height=110, min_width=90)
+                channels = gr.Textbox(
+                    label="Order of channels, where one file holds several sequences",
+                    placeholder="flair,t1,t1c,t2",
+                    max_lines=1,
+                )
             with gr.Row():
                 start = gr.Button("Compare", variant="primary", min_width=120, elem_id="run")
                 anyway = gr.Button("Compare anyway", visible=False, min_width=120, elem_id="anyway")
@@ -98,17 +104,19 @@ def lay_out() -> CompareParts:
     stopped = gr.State(time_to_live=session.KEPT_S)
     chosen, turn = gr.State(""), gr.State({})
     return CompareParts(
-        examples=examples, scan=scan, truth=truth, flair=flair, t1=t1, t1c=t1c, start=start,
-        anyway=anyway, cancel=cancel, status=status, notes=notes, viewer=viewer, files=files,
-        figures=figures, table=table, state=state, stopped=stopped, chosen=chosen, turn=turn,
+        examples=examples, scan=scan, truth=truth, flair=flair, t1=t1, t1c=t1c, channels=channels,
+        start=start, anyway=anyway, cancel=cancel, status=status, notes=notes, viewer=viewer,
+        files=files, figures=figures, table=table, state=state, stopped=stopped, chosen=chosen,
+        turn=turn,
     )  # fmt: skip
 
 
 def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None:
     """What starts a comparison, and what ends it."""
 
-    def from_files(scan, truth, flair, t1, t1c, wanted, turn) -> Iterator[dict]:
-        paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c}
+    def from_files(scan, truth, flair, t1, t1c, channels, wanted, turn) -> Iterator[dict]:
+        paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c,
+                 "channels": channels}  # fmt: skip
         steps = actions.run_files(paths, wanted, checkpoints, study)
         yield from follow(parts, turn, steps, actions.failed)
 
@@ -125,7 +133,7 @@ def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None
         parts.status, parts.notes, parts.state, parts.viewer, parts.files, parts.figures,
         parts.table, parts.cancel, parts.anyway, parts.stopped,
     ]  # fmt: skip
-    given = [parts.scan, parts.truth, parts.flair, parts.t1, parts.t1c]
+    given = [parts.scan, parts.truth, parts.flair, parts.t1, parts.t1c, parts.channels]
     kept = [parts.chosen, parts.turn]
     run = {"outputs": shown, "show_progress_on": parts.status, **RUN}
     starts = (parts.start.click, parts.examples.choose, parts.anyway.click)

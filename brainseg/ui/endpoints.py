@@ -22,16 +22,19 @@ def add_endpoints(checkpoints: str | Path) -> None:
         t1: str | None = None,
         t1c: str | None = None,
         anyway: bool = False,
+        channels: str | None = None,
     ) -> dict:
         """Compare all models on one scan file, or on flair, t1 and t1c as files of their own, and
-        if given, the file of the true mask. anyway: also where the scan looks like none.
+        if given, the file of the true mask. anyway: also where the scan looks like none. channels:
+        what the channels of one scan file are, in order, such as "flair,t1,t1c,t2".
 
         Returns source, slices, truth (was one given?), findings (what speaks against the scan) and
         models: by name the kind (model, ensemble, fusion), threshold, area_px, volume_ml,
         agreement with the other models and, with a truth, dice, iou, precision and recall. What is
         not defined is null.
         """
-        paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c}
+        paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c,
+                 "channels": channels}  # fmt: skip
         try:
             return session.compare_files(paths, checkpoints, anyway=anyway)
         except Exception as error:
@@ -44,14 +47,16 @@ def add_endpoints(checkpoints: str | Path) -> None:
         t1: str | None = None,
         t1c: str | None = None,
         anyway: bool = False,
+        channels: str | None = None,
     ) -> tuple[str, dict]:
         """Segment one scan file, or flair, t1 and t1c as files of their own, with one model, by
-        its name. anyway: also where the scan looks like none.
+        its name. anyway: also where the scan looks like none. channels: what the channels of one
+        scan file are, in order, such as "flair,t1,t1c,t2".
 
         Returns the mask as a file in the scan's own format and geometry, and source, slices,
         model, threshold, area_px, volume_ml, null where the scan states no spacing, and findings.
         """
-        paths = {"scan": scan, "flair": flair, "t1": t1, "t1c": t1c}
+        paths = {"scan": scan, "flair": flair, "t1": t1, "t1c": t1c, "channels": channels}
         try:
             folder = Path(tempfile.mkdtemp(dir=results_folder()))
             path, figures = session.predict_files(paths, model, checkpoints, folder, anyway=anyway)
@@ -63,8 +68,9 @@ def add_endpoints(checkpoints: str | Path) -> None:
         scan, truth = gr.File(label="Scan"), gr.File(label="True mask")
         flair, t1, t1c = gr.File(label="FLAIR"), gr.File(label="T1"), gr.File(label="T1c")
         name, anyway = gr.Textbox(label="Model"), gr.Checkbox(label="Anyway")
+        channels = gr.Textbox(label="Order of channels")
         mask, result = gr.File(label="Mask"), gr.JSON(label="Result")
         button = gr.Button()
-    rest = [flair, t1, t1c, anyway]
+    rest = [flair, t1, t1c, anyway, channels]
     button.click(compare_scan, [scan, truth, *rest], result, api_name="compare", **MODELS_QUEUE)
     button.click(predict, [scan, name, *rest], [mask, result], api_name="predict", **MODELS_QUEUE)

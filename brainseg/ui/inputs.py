@@ -28,8 +28,8 @@ MAX_VOXELS = 40_000_000
 class Inputs:
     """What there is to compare on, read and checked.
 
-    files: by role, for the receipt. findings: what the guard says of the scan, and what reading it
-        had to assume.
+    files: by role, for the receipt, a scan's with the order of its channels if that was given.
+    findings: what the guard says of the scan, and what reading it had to assume.
     """
 
     scan: Scan
@@ -43,11 +43,13 @@ class Inputs:
 
 
 def read_files(paths: Mapping[str, str | None]) -> Inputs:
-    """Read what a visitor gave: ``scan``, or ``flair``, ``t1``, ``t1c``; and ``truth``.
+    """Read what a visitor gave: ``scan``, or ``flair``, ``t1``, ``t1c``; and ``truth``. Of a scan
+    also ``channels``, the order of its channels, as ``read_scan`` takes it.
 
     Raises ScanError, with a sentence for whoever gave the files.
     """
     given = {role: path for role, path in paths.items() if path}
+    channels = str(given.pop("channels", "")).strip()
     sequences = {role: given[role] for role in ("flair", "t1", "t1c") if role in given}
     if "scan" in given and sequences:
         raise ScanError(
@@ -55,8 +57,13 @@ def read_files(paths: Mapping[str, str | None]) -> Inputs:
         )
     if not given.keys() - {"truth"}:
         raise ScanError("There is no scan yet: choose a file, or try an example.")
+    if sequences and channels:
+        raise ScanError(
+            "An order of channels goes with one scan that holds them all: remove the order, or "
+            "the separate sequences."
+        )
     with noting() as notes:
-        scan = read_sequences(**sequences) if sequences else read_scan(given["scan"])
+        scan = read_sequences(**sequences) if sequences else read_scan(given["scan"], channels)
         voxels = int(np.prod(scan.pixels.shape[:3]))
         if voxels > MAX_VOXELS:
             raise ScanError(
@@ -65,8 +72,9 @@ def read_files(paths: Mapping[str, str | None]) -> Inputs:
             )
         truth = read_mask(given["truth"], scan) if "truth" in given else None
     files = {role: receipt.describe_file(path) for role, path in given.items()}
-    assumed = [guard.Finding("assumed", False, text) for text in notes]
-    return Inputs(scan, truth, files, (*guard.inspect(scan), *assumed))
+    if channels:
+        files["scan"]["channels"] = channels
+    return Inputs(scan, truth, files, guard.findings(scan, notes))
 
 
 def read_example(kind: str) -> Inputs:

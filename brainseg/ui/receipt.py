@@ -47,7 +47,7 @@ def make(
     """The receipt as JSON-ready data.
 
     inputs: by role (scan, or flair, t1, t1c; truth) what ``describe_file`` says, or for a phantom
-        its description.
+        its description; of a scan also ``channels``, if their order was given.
     report: as ``Comparison.to_json()``; ``threshold`` is the one chosen for all, or None where
     each model's own holds.
     """
@@ -80,7 +80,7 @@ def to_html(receipt: dict) -> str:
         + "".join(f", {escape(k)} {escape(v)}" for k, v in receipt["packages"].items())
         + ".</p>",
         "<h2>Inputs</h2>",
-        _table(["role", "what", "sha256"], [[role, item["file"], item["sha256"]]
+        _table(["role", "what", "sha256"], [[role, _what(item), item["sha256"]]
                                             for role, item in receipt["inputs"].items()]),
         "<h2>Scores</h2>",
         f"<p>{_threshold_text(receipt['threshold_for_all'])} {_scope(result)}</p>",
@@ -145,10 +145,13 @@ def _repeat(inputs: Mapping[str, dict]) -> dict:
         }
     options = {"flair": "--flair", "t1": "--t1", "t1c": "--t1c", "truth": "--truth"}
     words = [quote(given["scan"])] if "scan" in given else []
+    channels = inputs.get("scan", {}).get("channels")
+    words += [f"--channels {quote(channels)}"] if channels else []
     words += [f"{options[role]} {quote(name)}" for role, name in given.items() if role in options]
     call = ", ".join(f"{role}={name!r}" for role, name in given.items() if role in options)
     if "scan" in given:
-        read = f"scan = brainseg.read_scan({given['scan']!r})"
+        order = f", channels={channels!r}" if channels else ""
+        read = f"scan = brainseg.read_scan({given['scan']!r}{order})"
     else:
         sequences = call.partition(", truth=")[0]
         read = f"scan = brainseg.read_sequences({sequences})"
@@ -161,6 +164,10 @@ def _repeat(inputs: Mapping[str, dict]) -> dict:
             "weights have the sha256 above."
         ),
     }
+
+
+def _what(item: dict) -> str:
+    return item["file"] + (f" ({item['channels']})" if item.get("channels") else "")
 
 
 def _scope(result: dict) -> str:

@@ -1,5 +1,7 @@
 """BraTS folders, old and new names, with whatever sequences there are."""
 
+import json
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -107,3 +109,138 @@ def test_a_label_of_another_size_or_a_broken_volume_names_the_file(tmp_path):
     (folder / "BraTS20_Training_001_flair.nii.gz").write_bytes(b"\x1f\x8bno")
     with pytest.raises(DataError, match=r"BraTS20_Training_001_flair\.nii\.gz"):
         ref.read()
+
+
+# ---------------------------------------------------------------- names of other origin
+
+
+def save(path, value, *, values=None):
+    array = np.full(SHAPE, value, np.int16) if values is None else values
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(array)
+    sitk.WriteImage(image, str(path))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"flair": "FLAIR_r2s_bet", "t1": "T1_r2s_bet", "t1c": "CT1_r2s_bet", "label": "seg"},
+        {"flair": "T2_FLAIR", "t1": "T1-weighted", "t1c": "T1_CE", "label": "tumorMask"},
+        {"flair": "flair_brain", "t1": "T1pre", "t1c": "T1-post", "label": "lesion_mask"},
+        {"flair": "T2w_FLAIR", "t1": "T1w", "t1c": "ce-gadolinium_T1w", "label": "flair_mask"},
+        {"flair": "FLAIR", "t1": "precontrast", "t1c": "postcontrast", "label": "OTMultiClass"},
+        {"flair": "t2f", "t1": "MPRAGE", "t1c": "T1Gd", "label": "Segm"},
+    ],
+)
+@pytest.mark.parametrize("patient", ["P1", "T1study_01", "FLAIR-T2_9"])
+def test_every_file_has_the_role_of_all_its_words(tmp_path, words, patient):
+    folder = tmp_path / patient
+    write(folder, words, words)
+    ones = np.ones(SHAPE, np.uint8)
+    for name in ("brain_mask", "bet_mask", "T1_brain_mask"):  # they sort before the label
+        save(folder / f"{patient}_{name}.nii.gz", 1, values=ones)
+    save(folder / f"{patient}_T2.nii.gz", VALUES["t2"])
+    save(folder / f"{patient}_ADC.nii.gz", 99)
+    (folder / f"._{patient}_seg.nii.gz").write_bytes(b"of a Mac")
+    (ref,) = load_dataset("brats", tmp_path)
+    case = ref.read()
+    assert case.scan.pixels[0, 0, 0].tolist() == [10, 20, 30]
+    np.testing.assert_array_equal(case.mask, label() > 0)
+    assert len(ref.files) == 4
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("P_flair", "P_seg", "P_lesion_mask"), ("P_seg.nii.gz", "P_lesion_mask.nii.gz")),
+        (("P_t1ce", "P_T1-post", "P_seg"), ("P_t1ce.nii.gz", "P_T1-post.nii.gz")),
+        (("P_t1_flair", "P_t2", "P_seg"), ("P_t1_flair.nii.gz",)),
+        (("P_flair", "P_brain_mask"), ("has no mask", "P_brain_mask.nii.gz", "_seg")),
+        (("P_adc", "P_seg"), ("has no flair", "P_adc.nii.gz")),
+        (("P1_flair", "P1_seg", "P2_flair", "P2_seg"), ("P1_flair.nii.gz", "P2_flair.nii.gz")),
+    ],
+)
+def test_two_that_fit_or_none_are_refused_by_name(tmp_path, names, told):
+    for name in names:
+        save(tmp_path / "P" / f"{name}.nii.gz", 1)
+    with pytest.raises(DataError) as error:
+        load_dataset("brats", tmp_path)
+    assert all(part in str(error.value) for part in (str(tmp_path / "P"), *told))
+
+
+def test_a_name_that_says_nothing_is_left_out_and_told(tmp_path, caplog):
+    for name in ("P_flair", "P_seg", "P_xyz", "P_brain_mask", "P_t2"):
+        save(tmp_path / "P" / f"{name}.nii.gz", 1)
+    (ref,) = load_dataset("brats", tmp_path)
+    assert [file.name for file in ref.files] == ["P_flair.nii.gz", "P_seg.nii.gz"]
+    (told,) = caplog.messages
+    assert "P_xyz.nii.gz" in told and "P_t2" not in told and "brain_mask" not in told
+
+
+def test_a_patient_of_bids_is_the_subject(tmp_path):
+    for subject, sessions in (("sub-01", ("ses-1", "ses-2")), ("sub-02", ("ses-1",))):
+        for session in sessions:
+            folder = tmp_path / subject / session / "anat"
+            for word in ("FLAIR", "ce-gadolinium_T1w", "T1w", "label-tumor_dseg"):
+                values = label() if "dseg" in word else None
+                save(folder / f"{subject}_{session}_{word}.nii.gz", 1, values=values)
+    refs = load_dataset("brats", tmp_path)
+    assert [ref.patient_id for ref in refs] == ["sub-01", "sub-01", "sub-02"]
+    assert len({ref.name for ref in refs}) == 3
+    np.testing.assert_array_equal(refs[2].read().mask, label() > 0)
+
+
+def test_folders_of_one_name_are_known_by_their_parents(tmp_path):
+    for patient in ("P1", "P2"):
+        save(tmp_path / patient / "nifti" / "flair.nii.gz", 5)
+        save(tmp_path / patient / "nifti" / "seg.nii.gz", 1, values=label())
+    assert [ref.patient_id for ref in load_dataset("brats", tmp_path)] == ["P1", "P2"]
+
+
+# ---------------------------------------------------------------- Decathlon and nnU-Net
+
+
+def describe_channels(root, names, key="channel_names"):
+    (root / "dataset.json").write_text(json.dumps({key: dict(enumerate(names))}))
+
+
+def test_decathlon(tmp_path, caplog):
+    root = tmp_path / "Task01_BrainTumour"
+    for number in (1, 2):
+        channels = np.stack(
+            [np.full(SHAPE, VALUES[k], np.int16) for k in ("flair", "t1", "t1c", "t2")]
+        )
+        path = root / "imagesTr" / f"BRATS_{number:03}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sitk.WriteImage(sitk.GetImageFromArray(channels, isVector=False), str(path))
+        save(root / "labelsTr" / path.name, 1, values=label())
+        save(root / "imagesTs" / f"BRATS_9{number}.nii.gz", 1)
+    with pytest.raises(DataError, match=r"dataset\.json"):
+        load_dataset("brats", tmp_path)
+    describe_channels(root, ["FLAIR", "T1w", "t1gd", "T2w"], "modality")
+    refs = load_dataset("brats", tmp_path)
+    assert [ref.patient_id for ref in refs] == ["BRATS_001", "BRATS_002"]
+    case = refs[0].read()
+    assert case.scan.pixels[0, 0, 0].tolist() == [10, 20, 30]
+    np.testing.assert_array_equal(case.mask, label() > 0)
+    assert len([text for text in caplog.messages if "dataset.json" in text]) == 1  # for all
+
+
+def test_nnunet_has_a_file_for_each_channel(tmp_path, caplog):
+    kinds = ("t2", "t1c", "flair", "t1")
+    for case in ("case_1", "case_10"):
+        for number, kind in enumerate(kinds):
+            save(tmp_path / "imagesTr" / f"{case}_{number:04}.nii.gz", VALUES[kind])
+        save(tmp_path / "labelsTr" / f"{case}.nii.gz", 1, values=label())
+    describe_channels(tmp_path, ["T2", "T1ce", "FLAIR", "T1"])
+    refs = load_dataset("brats", tmp_path)
+    assert [ref.patient_id for ref in refs] == ["case_1", "case_10"]
+    case = refs[1].read()
+    assert case.scan.pixels[0, 0, 0].tolist() == [10, 20, 30] and len(refs[1].files) == 4
+    np.testing.assert_array_equal(case.mask, label() > 0)
+    (tmp_path / "imagesTr" / "case_10_0002.nii.gz").unlink()
+    assert [ref.patient_id for ref in load_dataset("brats", tmp_path)] == ["case_1"]
+    assert "1 of 2 cases are left out" in caplog.text and "case_10_0002.nii.gz" in caplog.text
+    describe_channels(tmp_path, ["CT", "T2", "a", "b"])
+    with pytest.raises(DataError, match=r"dataset\.json.*CT, T2, a, b.*flair"):
+        load_dataset("brats", tmp_path)

@@ -218,7 +218,7 @@ def test_a_folder_with_the_files_of_several_patients(tmp_path):
     write(tmp_path / "all", "P2")
     found, (told,) = load(tmp_path)
     assert list(found) == ["one"]
-    assert "2 patients or days, such as p1 and p2: expected a folder for each" in told
+    assert "2 patients or days, such as P1_brain_mask.nii.gz and P2_flair.nii.gz" in told
 
 
 def test_suffixes_in_capitals(tmp_path):

@@ -37,7 +37,7 @@ def test_slices_that_seem_to_lie_along_the_last_axis_are_mentioned(tmp_path, sha
     array = noise(*shape)
     pixels, notes = read(tmp_path, array)
     assert np.array_equal(pixels, array.reshape(*shape[:3], -1))
-    (text,) = notes
+    (text,) = (text for text in notes if "three channels" not in text)
     assert f"{shape[0]} slices of {shape[1]} x {shape[2]}" in text and "moveaxis" in text
 
 

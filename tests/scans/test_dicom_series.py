@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brainseg.commands.prediction_files import expand
+from brainseg.commands.sources import expand
 from brainseg.scans.formats import dicom
 from brainseg.scans.formats.dicom import files_below
 from brainseg.scans.notes import noting
@@ -161,7 +161,7 @@ def test_series_in_folders_below(tmp_path):
     folder = series(tmp_path / "cd" / "IMAGES" / "A", ARRAY).parents[1]
     (folder / "readme.txt").write_text("a viewer")
     assert np.array_equal(read(folder)[0].pixels[..., 0], ARRAY)
-    assert expand([folder]) == [folder]
+    assert [source.path for source in expand([folder])] == [folder / "IMAGES" / "A"]
     series(folder / "IMAGES" / "B", ARRAY, series="1.2.9", description="FLAIR")
     refused(folder, "2 DICOM series", "FLAIR (4 slices in B); T1 (4 slices in A)")
     series(tmp_path / "many", ARRAY[:1].repeat(20, axis=0), each=lambda n: {"series": f"1.{n}"})

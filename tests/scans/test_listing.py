@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg.commands.prediction_files import expand
+from brainseg.commands.sources import expand
 from brainseg.scans.listing import entries, file_of, inmost, is_clutter, scan_files, stem_of, walk
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
@@ -51,7 +51,11 @@ def test_a_scan_among_clutter(tmp_path):
     for number in (2, 10, 1):
         png(tmp_path / "slices" / f"s{number}.png", np.full((8, 9), number, np.uint8))
     assert read_scan(tmp_path / "slices").pixels[:, 0, 0, 0].tolist() == [1, 2, 10]
-    assert [file.name for file in expand([tmp_path / "slices"])] == ["s1.png", "s2.png", "s10.png"]
+    assert [source.path.name for source in expand([tmp_path / "slices"])] == [
+        "s1.png",
+        "s2.png",
+        "s10.png",
+    ]
     litter(tmp_path / "nothing")
     refused(tmp_path / "nothing", "no scan")
 

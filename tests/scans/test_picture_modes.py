@@ -226,6 +226,7 @@ def test_the_stated_orientation_is_applied(tmp_path, orientation, suffix, kind):
         Image.fromarray(array.squeeze()).save(path, exif=exif, lossless=True)
     pixels, notes = read(path)
     assert np.array_equal(pixels, turned(array, orientation))
+    notes = [text for text in notes if "in colour" not in text]
     assert len(notes) == (orientation != 1) and all("turned" in text for text in notes)
 
 

@@ -118,7 +118,7 @@ def test_vector_volumes_have_channels(tmp_path, suffix):
     assert np.array_equal(scan.pixels, array[:, ::-1, ::-1])
 
 
-@pytest.mark.parametrize("count, channels", [(1, 1), (3, 3), (4, 3)])
+@pytest.mark.parametrize("count, channels", [(1, 1), (3, 3)])
 def test_4d_nifti_with_few_volumes_has_channels(tmp_path, count, channels):
     array = noise(count, 3, 4, 5)
     path = tmp_path / "a.nii.gz"

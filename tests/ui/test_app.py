@@ -86,7 +86,7 @@ def test_two_endpoints_are_offered(client):
         key: [parameter["parameter_name"] for parameter in value["parameters"]]
         for key, value in endpoints.items()
     }
-    more = ["flair", "t1", "t1c", "anyway"]
+    more = ["flair", "t1", "t1c", "anyway", "channels"]
     assert names == {"/compare": ["scan", "truth", *more], "/predict": ["scan", "model", *more]}
 
 
@@ -123,7 +123,7 @@ def test_paths_outside_the_uploads_cannot_be_read(app, path):
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
     calls = [("compare", [file, None]), ("compare", [None, file]), ("predict", [file, "unet-bce"])]
     for name, given in calls:
-        body = json.dumps({"data": [*given, None, None, None, False]}).encode()
+        body = json.dumps({"data": [*given, None, None, None, False, ""]}).encode()
         headers = {"Content-Type": "application/json"}
         url = f"{app[0]}gradio_api/call/{name}"
         try:

@@ -38,6 +38,15 @@ def test_it_says_how_to_repeat_the_comparison():
     assert 'make_example("small")' in slip["repeat"]["api"]
 
 
+def test_a_given_order_of_channels_is_repeated():
+    scan = {"file": "a.nii.gz", "sha256": "cd" * 32, "channels": "flair, t1,t1c,t2"}
+    slip = made({"scan": scan})
+    assert "predict a.nii.gz --channels 'flair, t1,t1c,t2' --out" in slip["repeat"]["command"]
+    assert "read_scan('a.nii.gz', channels='flair, t1,t1c,t2')" in slip["repeat"]["api"]
+    compile(slip["repeat"]["api"], "api", "exec")
+    assert "a.nii.gz (flair, t1,t1c,t2)" in receipt.to_html(slip)
+
+
 def test_html_is_escaped_and_holds_the_hashes():
     html = receipt.to_html(made({"scan": {"file": "<scan>.png", "sha256": "cd" * 32}}))
     assert "<scan>" not in html and "&lt;scan&gt;" in html

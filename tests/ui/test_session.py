@@ -100,6 +100,37 @@ def test_three_sequences_make_one_scan(random_checkpoints, scan_nifti):
         read_files({"scan": path, "flair": path})
 
 
+def test_the_order_of_channels_goes_with_one_scan(random_checkpoints, tmp_path):
+    import SimpleITK as sitk
+
+    t1, flair, t1c = np.moveaxis(phantom.make_case(3, size=64, slices=4).scan.pixels, -1, 0)
+    path = tmp_path / "case.nii.gz"
+    sitk.WriteImage(
+        sitk.GetImageFromArray(np.stack([flair, t1, t1c, t1]), isVector=False), str(path)
+    )
+    with pytest.raises(ScanError, match="4 channels"):
+        read_files({"scan": path, "channels": ""})
+    paths = {"scan": path, "channels": "flair,t1,t1c,t2"}
+    inputs = read_files(paths)
+    assert (inputs.scan.pixels == np.stack([t1, flair, t1c], axis=-1)).all()
+    assert inputs.files["scan"]["channels"] == "flair,t1,t1c,t2"
+    report = session.compare_files(paths, random_checkpoints)
+    _, figures = session.predict_files(paths, "unet-bce", random_checkpoints, tmp_path)
+    assert figures["area_px"] == report["models"]["unet-bce"]["area_px"]
+    with pytest.raises(ScanError, match="remove the order"):
+        read_files({"flair": path, "channels": "flair"})
+
+
+def test_of_colours_it_is_said_once_what_they_are_read_as(tmp_path):
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[8:56, 8:56] = np.random.default_rng(0).integers(0, 255, (48, 48, 3))
+    Image.fromarray(image).save(tmp_path / "a.png")
+    texts = [finding.text for finding in read_files({"scan": tmp_path / "a.png"}).findings]
+    assert len([text for text in texts if "red, green and blue" in text]) == 1
+    inputs = read_files({"scan": tmp_path / "a.png", "channels": "flair,t1,t1c"})
+    assert not [f for f in inputs.findings if "red, green and blue" in f.text]
+
+
 def test_an_estimate_needs_a_fit_on_these_models(random_checkpoints, scan_png, tmp_path):
     last = finished({"scan": scan_png}, random_checkpoints)[-1].view
     found, reason = session.estimates(last, tmp_path)

@@ -29,7 +29,7 @@ MOST_CHANNELS = 10
 """As many layers, classes or regions one mask may have."""
 
 
-def read_stored(path, scan: Scan) -> Scan:
+def read_drawn(path, scan: Scan) -> Scan:
     """A mask on its own grid: `pixels` bool (slices, height, width), tumour.
 
     Takes what `read_scan` takes, with any number of channels up to MOST_CHANNELS, first or last;

@@ -1,0 +1,233 @@
+"""Which scans a call of ``predict`` means: files, folders of scans, patients and their folders."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from brainseg.scans.channels import channel_names, roles_of_channels
+from brainseg.scans.formats.sniffing import VOLUMES, sniff
+from brainseg.scans.listing import folders_in, scan_files, stem_of
+from brainseg.scans.notes import note
+from brainseg.scans.picture_stack import names_a_mask
+from brainseg.scans.reading import read_scan
+from brainseg.scans.roles import TITLES, by_role, patients, roles_in
+from brainseg.scans.scan import Scan, ScanError, natural_key
+from brainseg.scans.sequences import read_sequences
+
+_USED = ("flair", "t1", "t1c")
+_DEEPEST = 4  # folders within folders
+_MASK = re.compile(r"_mask(?!ed)")
+_MASKS = re.compile(
+    r"(labels?|masks?|segs?|segmentations?|annotations?)(Tr|Ts|Val)?", re.IGNORECASE
+)
+_CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net: CASE_0000.nii.gz
+
+
+@dataclass(frozen=True)
+class Source:
+    """One scan to read: a file or folder, or the files of one patient's ``sequences`` by role.
+
+    name: of the folder for its results. problem: why it can't be read, if that is known already.
+    """
+
+    path: Path
+    name: str
+    sequences: dict[str, Path] = field(default_factory=dict)
+    problem: str = ""
+
+    def __str__(self) -> str:
+        used = ", ".join(f"{TITLES[role]} {file.name}" for role, file in self.sequences.items())
+        return f"{self.path} ({used})" if len(self.sequences) > 1 else str(self.path)
+
+    def read(self, channels: str | None = None) -> Scan:
+        """The scan; raises ScanError. channels: as of ``read_scan``."""
+        if self.problem:
+            raise ScanError(self.problem)
+        return (
+            read_sequences(**self.sequences) if self.sequences else read_scan(self.path, channels)
+        )
+
+
+def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Source]:
+    """The scans meant by files and folders.
+
+    A folder stands for the scans in it. In it, volumes that are sequences of one patient by their
+    names are one scan; masks are left out, which is noted, or for pictures ``*_mask*``. A folder
+    of DICOM files, or any with ``as_volume``, is itself one scan. A folder of folders stands for
+    the scans in these.
+
+    Raises ScanError for a missing path or a folder without scans.
+    """
+    sources: list[Source] = []
+    for path in paths:
+        if not path.exists():
+            raise ScanError(f"{path} does not exist. Check the path.")
+        if not path.is_dir():
+            sources.append(_file(path))
+            continue
+        found = _in_folder(path, as_volume, ())
+        if not found:
+            masks = [file.name for file in scan_files(path) if _kind(file)]
+            only = f" besides masks ({', '.join(masks[:8])})" if masks else ""
+            raise ScanError(
+                f"{path} holds no scans{only}. Give files, or a folder that holds them."
+            )
+        sources += found
+    return sources
+
+
+def _in_folder(folder: Path, as_volume: bool, above: tuple[str, ...]) -> list[Source]:
+    """above: the names of the folders from the one that was given to this one, without it."""
+    name = "_".join(above) or folder.resolve().name
+    files = scan_files(folder)
+    kinds = {file: kind for file in files if (kind := _kind(file))}
+    if not kinds and (folders := _folders(folder)) and len(above) < _DEEPEST:
+        return [
+            source
+            for inner in folders
+            for source in _in_folder(inner, as_volume, (*above, inner.name))
+        ]
+    if as_volume or "dicom" in kinds.values():
+        return [Source(folder, name)] if kinds or not above else []
+    volumes = [file for file, kind in kinds.items() if _is_volume(file, kind)]
+    others = _without_masks(folder, [file for file in kinds if file not in volumes])
+    found = [_file(file, above) for file in others] + _of_volumes(folder, volumes, above)
+    return sorted(found, key=lambda source: natural_key(source.path.name))
+
+
+def _without_masks(folder: Path, pictures: list[Path]) -> list[Path]:
+    """Pictures less those that their names call masks; ``*_mask*`` goes without saying."""
+    named = [file for file in pictures if "_mask" not in file.name]
+    found = [file for file in named if not names_a_mask(file.name)] or named
+    if rest := [file for file in named if file not in found]:
+        note(
+            f"{folder}: left out as masks by their names: {_listed(rest)}. Give them by name to "
+            "segment them."
+        )
+    return found
+
+
+def _of_volumes(folder: Path, files: list[Path], above: tuple[str, ...]) -> list[Source]:
+    roles = roles_in(files)
+    masks = [f for f in files if roles[f] in ("label", "mask") or _MASK.search(f.name)]
+    if masks and len(masks) < len(files):
+        truth = " To score with one, give it as --truth." if "label" in roles.values() else ""
+        note(f"{folder}: left out as masks by their names: {_listed(masks)}.{truth}")
+    files = [file for file in files if file not in masks]
+    names = channel_names(folder)
+    if len(names) > 1 and any(_CHANNEL.fullmatch(stem_of(file)) for file in files):
+        return _of_nnunet(folder, files, names, above)
+    _tell_nnunet(folder, files)
+    groups = patients(files)
+    sources = []
+    for group in groups:
+        there = {roles[file] for file in group}
+        if len(there & {*_USED, "t2"}) < 2 and not ("other" in there and there & {*_USED}):
+            sources += [_file(file, above) for file in group]
+            continue
+        name = "_".join(above) or folder.resolve().name
+        if len(groups) > 1:
+            first = min(group, key=lambda file: (*_USED, "t2", "other", "").index(roles[file]))
+            name = _file(first, above).name
+        sources.append(_patient(folder, group, name))
+    return sources
+
+
+def _patient(folder: Path, files: list[Path], name: str) -> Source:
+    try:
+        found = by_role(files)
+    except ScanError as error:
+        return Source(folder, name, problem=str(error))
+    used = {role: found[role] for role in _USED if role in found}
+    rest = [file for file in files if file not in used.values()]
+    if rest:
+        note(f"{folder}: left out as none of FLAIR, T1 and T1 after contrast: {_listed(rest)}.")
+    if len(used) == 1:
+        (path,) = used.values()
+        return Source(path, name)
+    return Source(folder, name, used)
+
+
+def _of_nnunet(
+    folder: Path, files: list[Path], names: list[str], above: tuple[str, ...]
+) -> list[Source]:
+    """Cases of which dataset.json says what each file is."""
+    told = ", ".join(names)
+    note(f"{folder}: dataset.json names the channels 0000 and so on {told}; they are read as such.")
+    roles = roles_of_channels(names)
+    wanted = {role: number for number, role in enumerate(roles) if role in _USED}
+    cases, sources = defaultdict(dict), []
+    for file in files:
+        match = _CHANNEL.fullmatch(stem_of(file))
+        if match:
+            cases[match[1]][int(match[2])] = file
+        else:
+            sources.append(_file(file, above))
+    for case, channels in cases.items():
+        missing = [f"{case}_{n:04}" for n in wanted.values() if n not in channels]
+        problem = ""
+        if not wanted:
+            problem = (
+                f"{folder}: dataset.json names the channels {told}, none of them FLAIR or T1. "
+                "Check the names there."
+            )
+        elif missing:
+            problem = (
+                f"{folder} lacks {', '.join(missing)}, which dataset.json names. Add it, or give "
+                "what there is as --flair, --t1 and --t1c."
+            )
+        used = {} if problem else {role: channels[wanted[role]] for role in _USED if role in wanted}
+        sources.append(Source(folder, "_".join((*above, case)), used, problem))
+    return sources
+
+
+def _tell_nnunet(folder: Path, files: list[Path]) -> None:
+    cases = defaultdict(list)
+    for file in files:
+        if match := _CHANNEL.fullmatch(stem_of(file)):
+            cases[match[1]].append(int(match[2]))
+    counts = {len(numbers) for numbers in cases.values()}
+    whole = all(sorted(numbers) == list(range(len(numbers))) for numbers in cases.values())
+    if cases and whole and len(counts) == 1 and counts <= {2, 3, 4, 5}:
+        first = [file for file in files if _CHANNEL.fullmatch(stem_of(file))][: counts.pop()]
+        note(
+            f"{folder}: each file is read as a scan of its own, though {_listed(first)} may be "
+            "channels of one case. If they are, put its dataset.json there, or give them as "
+            "--flair, --t1 and --t1c."
+        )
+
+
+def _file(path: Path, above: tuple[str, ...] = ()) -> Source:
+    stem = stem_of(path)
+    if above and not stem.startswith(above[-1]):
+        stem = "_".join((*above, stem))
+    return Source(path, stem)
+
+
+def _listed(files: list[Path]) -> str:
+    return ", ".join(file.name for file in files[:8]) + (", ..." if len(files) > 8 else "")
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Folders within one that may hold scans; those of masks are left out, which is noted."""
+    found = folders_in(folder)
+    masks = [inner for inner in found if _MASKS.fullmatch(inner.name)]
+    if masks:
+        note(f"{folder}: folders left out as masks by their names: {_listed(masks)}.")
+    return [inner for inner in found if inner not in masks]
+
+
+def _is_volume(file: Path, kind: str) -> bool:
+    return kind in (*VOLUMES, "npy") or (kind == "damaged" and ".nii" in file.name)
+
+
+def _kind(file: Path) -> str:
+    try:
+        return sniff(file) if file.stat().st_size else "damaged"
+    except (OSError, EOFError, zlib.error):
+        return "damaged"  # reading it will say what is wrong

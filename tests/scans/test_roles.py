@@ -1,0 +1,159 @@
+"""Which sequence or mask a file is, by the words of its name."""
+
+from pathlib import Path
+
+import pytest
+
+from brainseg.scans.notes import noting
+from brainseg.scans.roles import by_role, patients, role_of, roles_in
+from brainseg.scans.scan import ScanError
+
+NAMES = {
+    "flair": (
+        "FLAIR.nii.gz", "T2_FLAIR", "T2-weighted FLAIR", "T2w-FLAIR.nii", "t2flair.nii",
+        "BraTS-GLI-00001-000-t2f.nii.gz", "P_flair_brain.nii.gz",
+        "VSD.Brain.XX.O.MR_Flair.54512.mha",
+        "sub-01_ses-T1_FLAIR.nii.gz", "sub-01_space-T1w_FLAIR.nii.gz", "FLAIR_to_T1.nii.gz",
+        "flair2t1.nii", "axFLAIR.nii", "rFLAIR.nii", "FLAIR_post.nii",
+        "HD_FLAIR_r2s_bet_reg.nii.gz",
+        "P_flair_masked.nii.gz", "t2_spc_dark-fluid_sag.nii", "T1study_flair.nii",
+    ),
+    "t1": (
+        "T1.nii.gz", "T1w", "t1n.nii", "BraTS-MET-1-000-t1n.nii.gz", "T1-weighted.nii",
+        "MPRAGE.nii",
+        "precontrast.nii", "pre-contrast", "T1pre.nii", "T1_pre.nii", "preContrast",
+        "T1_native.nii",
+        "T1_noncontrast", "T1_non-contrast", "T1_pre_Gd", "T1preGd", "postop_T1.nii",
+        "post_op_T1.nii", "sub-1_acq-mprage_T1w.nii.gz", "t1_to_flair.nii", "sagT1.nii",
+        "T1_unenhanced.nii", "T1_tse_n.nii", "T1_r2s_bet_reg.nii.gz",
+    ),
+    "t1c": (
+        "T1_CE.nii", "T1-post", "T1_Gd", "sub-1_ce-gadolinium_T1w.nii.gz", "CT1.nii.gz", "T1GD",
+        "T1Gd", "T1CE", "T1ce", "t1c.nii", "T1C", "T1+C", "T1_C", "T1KM", "postcontrast",
+        "T1_contrast",
+        "T1wCE", "T1w_post", "t1post.nii", "PostContrast.nii", "T1-weighted post-contrast",
+        "T1 contrast enhanced.nii", "T1_gadolinium", "TCGA-CS-4941_1996.09.09_t1Gd.nii.gz",
+        "T1_MPRAGE_+C.nii", "T1+.nii", "t1_se_c.nii", "T1W_3D_TFE_post", "T1 plus C", "T1_C+",
+        "T1 con contraste.nii",
+        "preop_T1ce.nii.gz", "GADO_preprocessed.nii.gz", "MPRAGE_post.nii", "ceT1w.nii",
+        "VSD.Brain.XX.O.MR_T1c.54514.mha", "UPENN-GBM-00001_11_T1GD.nii.gz", "postop_t1c.nii",
+    ),
+    "t2": ("T2.nii", "t2w.nii.gz", "BraTS-GLI-1-0-t2w.nii.gz", "T2-weighted.nii", "T2_post.nii"),
+    "label": (
+        "P_seg.nii.gz", "flair_mask.nii.gz", "lesion_mask.nii", "tumor_seg.nii", "tumour.nii.gz",
+        "OTMultiClass.nii.gz", "VSD.Brain_3more.XX.O.OT.54517.mha", "P_tumorMask.nii.gz",
+        "MASK.nii.gz", "W39_1998.09.19_Segm.nii", "UCSF-1_tumor_segmentation.nii.gz",
+        "brain_tumor_mask.nii", "sub-1_label-tumor_dseg.nii.gz", "ground_truth.nii", "P_label.nii",
+        "whole_tumor.nii.gz",
+    ),
+    "mask": (
+        "P_brain_mask.nii.gz", "P_bet_mask.nii", "T1_bet_mask.nii.gz", "brainmask.nii", "BrainMask",
+        "UCSF-1_brain_parenchyma_segmentation.nii.gz", "sub-1_desc-brain_mask.nii.gz",
+        "mask_brain.nii", "skull-strip_mask", "sub-1_space-T1w_desc-brain_mask.nii.gz",
+    ),
+    "other": ("P_ADC.nii", "DWI.nii.gz", "SWI", "P_rCBV.nii", "T1_map.nii", "T1map.nii", "CT.nii"),
+    "": ("scan.nii.gz", "P001.nii", "T1study.nii", "patient_7", "T1_FLAIR.nii", "T1T2.nii",
+         "c1.nii"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("role", "name"), [(role, name) for role, names in NAMES.items() for name in names]
+)
+def test_a_name_has_one_role_or_none(role, name):
+    assert role_of(name) == role
+
+
+def test_the_folder_s_name_says_nothing_of_its_files():
+    assert role_of("T1-study_flair.nii", "T1-study") == "flair"
+    assert role_of("FLAIR_007_t2.nii", "FLAIR_007") == "t2"
+    assert role_of("FLAIR.nii", "FLAIR") == "flair"  # nothing else is there
+
+
+def sorted_out(*names, folder="P"):
+    return {role: file.name for role, file in by_role([Path(folder, n) for n in names]).items()}
+
+
+def test_the_files_of_a_patient():
+    found = sorted_out(
+        "P_flair_brain.nii.gz",
+        "P_brain_mask.nii.gz",
+        "P_bet_mask.nii.gz",
+        "P_T1_CE.nii.gz",
+        "P_t1.nii.gz",
+        "P_t2.nii.gz",
+        "P_tumor_seg.nii.gz",
+    )
+    assert found == {
+        "flair": "P_flair_brain.nii.gz", "t1": "P_t1.nii.gz", "t1c": "P_T1_CE.nii.gz",
+        "t2": "P_t2.nii.gz", "label": "P_tumor_seg.nii.gz",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("patient", ["T1-study_01", "FLAIR_007", "brain_T2_3", "ce-seg-9", "T1"])
+def test_words_of_the_patient_s_name_are_no_sequences(patient):
+    kinds = {"flair": "flair", "t1": "t1", "t1c": "t1ce", "t2": "t2", "label": "seg"}
+    names = [f"{patient}_{word}.nii.gz" for word in kinds.values()]
+    for folder in (patient, "anat"):
+        found = sorted_out(*names, folder=folder)
+        assert found == {kind: f"{patient}_{word}.nii.gz" for kind, word in kinds.items()}
+
+
+def test_a_patient_called_like_a_sequence_with_few_files():
+    names = ("FLAIR_007_t2.nii", "FLAIR_007_seg.nii")
+    assert sorted_out(*names, folder="anat") == {"t2": names[0], "label": names[1]}
+    assert sorted_out("T1_CE.nii", folder="T1") == {"t1c": "T1_CE.nii"}
+    names = ("flair_corrected_1.nii", "flair_corrected_1_mask.nii")
+    assert sorted_out(*names) == {"flair": names[0], "label": names[1]}
+    assert by_role([]) == {}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("P_t1ce.nii", "P_t1_post.nii", "P_seg.nii"),
+        ("P_flair.nii", "P_seg.nii", "P_lesion_mask.nii"),
+        ("P_flair.nii", "P_flair_brain.nii"),
+        ("P_t1_flair.nii", "P_t2.nii", "P_seg.nii"),
+    ],
+)
+def test_two_files_for_one_role_are_refused_by_name(names):
+    with pytest.raises(ScanError) as error:
+        sorted_out(*names)
+    told = str(error.value)
+    assert sum(name in told for name in names) in (1, 2) and told.endswith(".")
+
+
+def test_a_study_called_like_a_mask():
+    files = [Path("all", f"seg_study_{n}_{kind}.nii") for n in "12" for kind in ("flair", "seg")]
+    assert list(roles_in(files).values()) == ["flair", "label"] * 2
+    assert roles_in([]) == {}
+
+
+def grouped(*names, folder="all"):
+    found = patients([Path(folder, name) for name in names])
+    return sorted(sorted(file.name for file in files) for files in found)
+
+
+def test_patients_of_one_folder_are_told_apart_by_what_stands_before_the_sequence():
+    one, two = ["P1_flair.nii", "P1_seg.nii", "P1_t1.nii"], ["P2_flair.nii", "P2_t1.nii"]
+    assert grouped(*one, *two) == [one, two]
+    assert grouped(*one) == [one]
+    assert grouped("flair_n4.nii", "t1_reg.nii") == [["flair_n4.nii", "t1_reg.nii"]]
+    vsd = ["VSD.Brain.XX.O.MR_Flair.54512.mha", "VSD.Brain.XX.O.MR_T1.54513.mha"]
+    assert grouped(*vsd) == [vsd]
+    assert grouped("a.nii", "b.nii") == [["a.nii"], ["b.nii"]]
+    assert grouped("P_flair.nii", "P_t1.nii", "P_rest.nii") == [
+        ["P_flair.nii", "P_rest.nii", "P_t1.nii"]
+    ]
+    first = ["FLAIR_P1.nii", "FLAIR_P2.nii", "T1_P1.nii", "T1_P2.nii"]
+    assert grouped(*first) == [first[::2], first[1::2]]
+    assert grouped("FLAIR_5.nii", "T1_7.nii") == [["FLAIR_5.nii", "T1_7.nii"]]
+    bids = [f"sub-{n}_{s}.nii.gz" for n in "12" for s in ("FLAIR", "ce-gd_T1w")]
+    assert grouped(*bids) == [sorted(bids[:2]), sorted(bids[2:])]
+
+
+def test_sorting_out_says_nothing_where_nothing_is_assumed():
+    with noting() as notes:
+        sorted_out("P_flair.nii", "P_t2.nii", "P_brain_mask.nii", "P_seg.nii")
+    assert notes == []
