@@ -12,6 +12,7 @@ from pathlib import Path
 
 from brainseg.data.case import Case, CaseRef, DataError, naming
 from brainseg.scans.masks import read_mask
+from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.sequences import read_sequences
 
 TITLE = "BraTS, Brain Tumor Segmentation challenge"
@@ -48,7 +49,7 @@ def _reference(folder: Path) -> CaseRef:
     # BraTS-GLI-00008-001 is a time point of patient BraTS-GLI-00008.
     patient_id = re.sub(r"^(BraTS-\w+-\d+)-\d+$", r"\1", folder.name)
     read = partial(_read, patient_id, sequences, label)
-    return CaseRef(patient_id, folder.name, (*sequences.values(), label), read)
+    return CaseRef(patient_id, folder.name, (*sequences.values(), label), read, VOLUME_VERSION)
 
 
 def _find(folder: Path, words: set[str]) -> Path | None:

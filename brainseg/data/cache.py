@@ -111,9 +111,10 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
     with open(folder / "images.u8", "wb") as images, open(folder / "masks.u8", "wb") as masks:
         for ref in tqdm(refs, desc="preparing", unit="case", leave=False, disable=None):
             case = ref.read()
-            prepared = preprocessing.prepare(case.scan.pixels, size)
+            spacing_mm = case.scan.spacing_mm
+            prepared = preprocessing.prepare(case.scan.pixels, size, spacing_mm)
             images.write(prepared.images.tobytes())
-            masks.write(preprocessing.prepare_mask(case.mask, size).tobytes())
+            masks.write(preprocessing.prepare_mask(case.mask, size, spacing_mm).tobytes())
             patients += [case.patient_id] * len(prepared.images)
             datasets += [case.dataset] * len(prepared.images)
             statistics.append(prepared.statistics)

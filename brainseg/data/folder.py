@@ -13,6 +13,7 @@ from pathlib import Path
 
 from brainseg.data.case import Case, CaseRef, DataError, naming
 from brainseg.scans.masks import read_mask
+from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import natural_key
 
@@ -20,6 +21,8 @@ TITLE = "your own folder"
 LICENCE = "your own"
 LICENCE_ID = "other"
 HOME = "the README's section on data"
+
+_WITHOUT_GEOMETRY = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy"}
 
 
 def load(path: Path) -> list[CaseRef]:
@@ -38,7 +41,8 @@ def load(path: Path) -> list[CaseRef]:
             if not patient:
                 raise DataError(f"{image} has no row in {path / 'patients.csv'}: add it.")
         read = partial(_read, patient, image, masks[stem])
-        refs.append(CaseRef(patient, stem, (image, masks[stem]), read))
+        version = "" if image.suffix.lower() in _WITHOUT_GEOMETRY else VOLUME_VERSION
+        refs.append(CaseRef(patient, stem, (image, masks[stem]), read, version))
     return refs
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from brainseg.scans.formats.nifti import write_like
 from brainseg.scans.formats.sniffing import PICTURES
-from brainseg.scans.geometry import as_image, distance_mm, restore_grid
+from brainseg.scans.geometry import apart_mm, as_image, restore_grid, voxel_for_voxel
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError
 
@@ -22,7 +23,7 @@ def read_mask(path, scan: Scan) -> np.ndarray:
     Raises ScanError when the size differs, when both state a geometry and lie more than a voxel
     apart, when a picture is not binary, and as `read_scan` does.
     """
-    mask = read_scan(path)
+    mask = voxel_for_voxel(read_scan(path), scan)
     found, expected = mask.pixels.shape[:3], scan.pixels.shape[:3]
     if found != expected:
         raise ScanError(
@@ -30,10 +31,10 @@ def read_mask(path, scan: Scan) -> np.ndarray:
             f"{scan.source} has {expected}. Give the mask drawn on this scan."
         )
     if mask.affine is not None and scan.affine is not None:
-        apart_mm = distance_mm(mask.affine, scan.affine, expected)
-        if apart_mm > max(scan.spacing_mm):
+        distance = apart_mm(mask, scan)
+        if distance > max(scan.spacing_mm):
             raise ScanError(
-                f"{mask.source} lies up to {apart_mm:.1f} mm away from the scan "
+                f"{mask.source} lies up to {distance:.1f} mm away from the scan "
                 f"{scan.source}. Resample the mask onto the scan, or copy the scan's "
                 "geometry into its header."
             )
@@ -139,4 +140,8 @@ def _write(mask: np.ndarray, scan: Scan, path: Path, suffix: str) -> None:
         else:
             affine = np.eye(4) if scan.affine is None else scan.affine
             image = as_image(mask.astype(np.uint8), affine)
-        sitk.WriteImage(image, str(path), useCompression=True)
+        source = (scan.geometry or {}).get("nifti")
+        if source and suffix.startswith(".nii"):
+            write_like(sitk.GetArrayViewFromImage(image), source, path)
+        else:
+            sitk.WriteImage(image, str(path), useCompression=True)

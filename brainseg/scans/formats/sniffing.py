@@ -52,7 +52,11 @@ def describe(file: Path) -> str:
     if not head:
         return "is empty (0 bytes)"
     if head.startswith(b"\x1f\x8b"):
-        return "holds gzip data that is not NIfTI"
+        with gzip.open(file) as stream:
+            is_twice = stream.read(2) == b"\x1f\x8b"
+        return f"holds gzip data {'within gzip data' if is_twice else 'that is not NIfTI'}"
+    if file.suffix.lower() == ".img" or head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):
+        return "is one half of a pair of files (.hdr and .img)"
     if all(byte in b"\t\n\r\f" or byte >= 32 for byte in head):
         return "holds plain text"
     return f"holds unknown data (it begins with {head[:4].hex(' ')})"
