@@ -242,7 +242,7 @@ def _run_networks(
         if key not in maps:
             if predictor.size not in prepared:
                 prepared[predictor.size] = prepare(
-                    scan.pixels, predictor.size, scan.spacing_mm, slicewise=slicewise
+                    scan.pixels, predictor.size, spacing_mm=scan.spacing_mm, slicewise=slicewise
                 )
             base_maps = [run(base) for base in predictor.bases]
             options = {"flips": flips}

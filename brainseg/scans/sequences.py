@@ -49,7 +49,7 @@ def _on_grid(scan: Scan, reference: Scan) -> np.ndarray:
                 "volumes that state their geometry."
             )
         return plane
-    how = f"size {shape} and not {expected} (slices, height, width)"
+    how = f"size {shape} and not {expected}"
     if shape == expected:
         distance = apart_mm(scan, reference)
         if distance < 0.1 * min(reference.spacing_mm):
