@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Segment one scan after the other; 1 if one can't be read, which does not stop the rest."""
     from brainseg.commands.prediction_files import describe, expand, predict_to_folder
     from brainseg.inference.predictor import WORTH_TUNING
+    from brainseg.scans import guard
     from brainseg.scans.masks import read_mask
     from brainseg.scans.notes import noting
     from brainseg.scans.reading import read_scan
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
         stem = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
         out = _unused(args.out / stem, given)
         comparison = predict_to_folder(scan, truth, predictors, out, flips=args.flips)
-        told = [f"  note: {text}" for text in notes]
+        told = [f"  warning: {found.text}" for found in guard.inspect(scan) if found.stops]
+        told += [f"  note: {text}" for text in notes]
         print("\n".join([f"{path}:", *told, *describe(comparison)]))
     return 1 if failed else 0
 

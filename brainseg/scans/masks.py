@@ -56,7 +56,8 @@ def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
     mask: bool (slices, height, width), on the grid of `scan.pixels`. The suffix of `path` sets
     the format: .png (one slice), .tif or .tiff (a page per slice) with 0 and 255; .npy (slices,
     height, width), .nii, .nii.gz, .mha or .nrrd with 0 and 1, uint8. Medical formats get the
-    source's own size, orientation, spacing and origin. The file appears whole or not at all.
+    source's own size, orientation, spacing and origin; a NIfTI mask of a NIfTI scan both its forms,
+    sform and qform, as they are. The file appears whole or not at all.
 
     Raises ScanError for another shape, dtype or suffix, and when the file cannot be written.
     """

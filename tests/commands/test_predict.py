@@ -296,3 +296,9 @@ def test_backends_are_measured_after_many_slices(predict, picture, tmp_path, mon
     for name in ("one.png", "two.png"):
         shutil.copy(picture, both / name)
     assert predict(both) == 0 and set(asked) == set(MODELS)
+
+
+def test_what_is_no_head_is_said(predict, tmp_path, capsys):
+    Image.fromarray(np.full((64, 64), 90, np.uint8)).save(tmp_path / "flat.png")
+    assert predict(tmp_path / "flat.png") == 0
+    assert "warning: This picture is nearly one shade of grey" in capsys.readouterr().out

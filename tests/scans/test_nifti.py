@@ -256,3 +256,8 @@ def test_half_of_a_pair(tmp_path):
     analyze[344:348] = bytes(4)
     (tmp_path / "b.hdr").write_bytes(analyze)
     refused(tmp_path / "b.hdr", "one half of a pair of files (.hdr and .img)")
+
+
+def test_an_axis_that_no_mask_could_have(tmp_path):
+    long = np.zeros((1, 1, 40000), np.uint8)
+    refused(nifti(tmp_path / "a.nii", long, sform=RAS, version=2), "32,767", "Crop")

@@ -70,6 +70,10 @@ def _size(fields: dict, name: str) -> tuple[tuple[int, int, int], int]:
             f"{name} has size {stated}: it looks like a time series, expected one "
             "volume. Save a single time point as 3-D."
         )
+    if max(dims[:3]) > 32767:  # what a mask's header can tell
+        raise ScanError(
+            f"{name} has size {stated}, expected at most 32,767 voxels along an axis. Crop it."
+        )
     if code not in _TYPES:
         raise ScanError(
             f"{name} holds {_UNREADABLE.get(code, f'values of the unknown type {code}')}, expected "
