@@ -39,14 +39,14 @@ class Plain:
 
     def predict(self, scan: Scan) -> np.ndarray:
         """Probabilities on the scan's own grid, float32 (slices, height, width)."""
-        prepared = prepare(scan.pixels, self.checkpoint.settings.size)
+        prepared = prepare(scan.pixels, self.checkpoint.settings.size, scan.spacing_mm)
         parts = []
         for start in range(0, len(scan.pixels), _BATCH):
             part = slice(start, start + _BATCH)
             parts.append(
                 self.probabilities(normalise(prepared.images[part], prepared.statistics[part]))
             )
-        return restore(np.concatenate(parts), *scan.pixels.shape[1:3])
+        return restore(np.concatenate(parts), *scan.pixels.shape[1:3], scan.spacing_mm)
 
 
 def make(folder: Path) -> Callable[[Scan], tuple[float, dict[str, np.ndarray]]]:

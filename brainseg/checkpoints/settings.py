@@ -116,8 +116,14 @@ class Settings:
 
     @property
     def preprocessing(self) -> dict:
-        """How its input is prepared: version, size in pixels and channels in their order."""
-        return {"version": VERSION, "size": self.size, "channels": list(IMAGE_CHANNELS)}
+        """How its input is prepared: version, size in pixels, channels in their order, and that
+        slices whose voxels state other proportions are given square pixels first."""
+        return {
+            "version": VERSION,
+            "size": self.size,
+            "channels": list(IMAGE_CHANNELS),
+            "square_pixels": True,
+        }
 
     @property
     def total_epochs(self) -> int:
@@ -185,6 +191,12 @@ def read_settings(path: Path) -> Settings:
         raise CheckpointError(
             f"{path} has a part that can't be used: {error}. Train or download it again."
         ) from error
+    # What says nothing of square pixels was trained on data for which they make no difference.
+    if values["preprocessing"].get("square_pixels", True) is not True:
+        raise CheckpointError(
+            f"{path} was trained on slices as they are stored, and this brainseg gives them square "
+            "pixels first: use the brainseg it was trained with, or train it again."
+        )
     found = values["preprocessing"].get("version", VERSION)
     if found != VERSION:
         raise CheckpointError(

@@ -12,7 +12,7 @@ from brainseg.files import replacing, write_json
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Comparison
 from brainseg.scans.masks import mask_suffix, write_mask
-from brainseg.scans.rendering import display_volume, largest_slice, overlay
+from brainseg.scans.rendering import display_volume, in_proportion, largest_slice, overlay
 from brainseg.scans.scan import Scan
 
 
@@ -70,6 +70,7 @@ def _sheet(comparison: Comparison) -> np.ndarray:
     tiles = []
     for name, result in comparison.results.items():
         tile = overlay(image, result.mask[index], None if truth is None else truth[index])
+        tile = in_proportion(tile, comparison.scan.spacing_mm)
         strip = np.zeros((22, tile.shape[1], 3), np.uint8)
         cv2.putText(strip, name, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255,) * 3, 1, cv2.LINE_AA)
         tiles.append(np.vstack([strip, tile]))

@@ -16,6 +16,7 @@ from brainseg.data.examinations import Examination, examinations
 from brainseg.scans.listing import file_of, unpack_hint, volume_entries, walk
 from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import note
+from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.roles import by_role, patients, roles_in
 from brainseg.scans.scan import ScanError
 from brainseg.scans.sequences import read_sequences
@@ -66,7 +67,8 @@ def _reference(exam: Examination) -> CaseRef:
             "them."
         )
     read = partial(_read, exam.patient_id, sequences, label)
-    return CaseRef(exam.patient_id, exam.name, (*sequences.values(), label), read)
+    files = (*sequences.values(), label)
+    return CaseRef(exam.patient_id, exam.name, files, read, VOLUME_VERSION)
 
 
 def _by_role(folder: Path, entries: list[Path]) -> dict[str, Path]:

@@ -121,9 +121,10 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
             except DataError as error:
                 faults[position] = str(error)
                 continue
-            prepared = preprocessing.prepare(case.scan.pixels, size)
+            spacing_mm = case.scan.spacing_mm
+            prepared = preprocessing.prepare(case.scan.pixels, size, spacing_mm)
             images.write(prepared.images.tobytes())
-            masks.write(preprocessing.prepare_mask(case.mask, size).tobytes())
+            masks.write(preprocessing.prepare_mask(case.mask, size, spacing_mm).tobytes())
             patients += [case.patient_id] * len(prepared.images)
             datasets += [case.dataset] * len(prepared.images)
             statistics.append(prepared.statistics)

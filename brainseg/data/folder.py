@@ -16,6 +16,7 @@ from brainseg.data.tables import matched, one_of_each, read_table, tell_alike, t
 from brainseg.scans.listing import inmost, is_clutter, scan_files, stem_of, unpack_hint
 from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import note
+from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.reading import read_scan
 
 TITLE = "your own folder"
@@ -25,6 +26,7 @@ HOME = "the README's section on data"
 
 _TABLES = tuple(f"patients{suffix}" for suffix in (".csv", ".tsv", ".xlsx", ".xls", ".ods"))
 _MASK_ENDING = re.compile(r"[-_](mask|seg|label)$", re.IGNORECASE)
+_WITHOUT_GEOMETRY = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy"}
 
 
 def load(path: Path) -> list[CaseRef]:
@@ -46,7 +48,9 @@ def load(path: Path) -> list[CaseRef]:
         if stem not in mask_of:
             raise DataError(f"{image} has no mask: expected {path / 'masks' / stem} with a suffix.")
         mask = masks[mask_of[stem]]
-        return CaseRef(patient, stem, (image, mask), partial(_read, patient, image, mask))
+        read = partial(_read, patient, image, mask)
+        version = "" if image.suffix.lower() in _WITHOUT_GEOMETRY else VOLUME_VERSION
+        return CaseRef(patient, stem, (image, mask), read, version)
 
     return usable(images, reference, str)
 

@@ -15,6 +15,7 @@ from brainseg.scans.channels import channel_names, roles_of_channels
 from brainseg.scans.listing import volume_entries
 from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import note
+from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.reading import read_scan
 from brainseg.scans.sequences import read_sequences
 
@@ -55,7 +56,7 @@ def _reference(images: Path, label: Path, roles: list[str], dataset: str) -> Cas
     whole = images / label.name
     if whole.is_file():
         read = partial(_read_whole, case, dataset, whole, label, roles)
-        return CaseRef(case, case, (whole, label), read)
+        return CaseRef(case, case, (whole, label), read, VOLUME_VERSION)
     files = {
         role: images / f"{case}_{number:04}{suffix}"
         for number, role in enumerate(roles)
@@ -65,7 +66,7 @@ def _reference(images: Path, label: Path, roles: list[str], dataset: str) -> Cas
         if not file.is_file():
             raise DataError(f"{label} has no image: expected {whole}, or {file} and the like.")
     read = partial(_read_files, case, dataset, files, label)
-    return CaseRef(case, case, (*files.values(), label), read)
+    return CaseRef(case, case, (*files.values(), label), read, VOLUME_VERSION)
 
 
 def _read_whole(case: str, dataset: str, image: Path, label: Path, roles: list[str]) -> Case:

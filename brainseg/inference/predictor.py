@@ -243,7 +243,9 @@ def _run_networks(
         key = predictor.checkpoint.folder.resolve()
         if key not in maps:
             if predictor.size not in prepared:
-                prepared[predictor.size] = prepare(scan.pixels, predictor.size, slicewise=slicewise)
+                prepared[predictor.size] = prepare(
+                    scan.pixels, predictor.size, spacing_mm=scan.spacing_mm, slicewise=slicewise
+                )
             base_maps = [run(base) for base in predictor.bases]
             options = {"flips": flips}
             if progress is not None:
@@ -252,7 +254,7 @@ def _run_networks(
         return maps[key]
 
     for label, predictor in sorted(predictors.items(), key=lambda item: item[1].kind != "model"):
-        probabilities = restore(run(predictor), height, width)
+        probabilities = restore(run(predictor), height, width, scan.spacing_mm)
         yield Result(label, predictor.kind, probabilities, predictor.threshold)
 
 

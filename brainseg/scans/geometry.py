@@ -1,18 +1,48 @@
 """Where voxels lie: between the grid that a file stores and the axes of the patient."""
 
+from dataclasses import replace
+
 import numpy as np
+
+from brainseg.scans.notes import note
+from brainseg.scans.scan import Scan, ScanError
 
 # One slice along another axis than the patient's length is kept whole, in its usual view.
 _VIEW = {"L": "PIL", "R": "PIL", "P": "LIP", "A": "LIP", "S": "LPS", "I": "LPS"}
+_RUNS = {
+    "L": "from the patient's right to the left",
+    "R": "from the patient's left to the right",
+    "P": "from front to back",
+    "A": "from back to front",
+    "S": "from the feet up",
+    "I": "from the head down",
+}
+_NEARLY_SQUARE = 0.02  # pixels whose sides differ by a smaller share are left as they are
 
 
-def to_patient_axes(image) -> tuple[np.ndarray, np.ndarray, dict]:
+def to_patient_axes(
+    image,
+    *,
+    name: str = "",
+    is_placed: bool = True,
+    has_spacing: bool = True,
+    others: tuple[np.ndarray, ...] = (),
+    nifti: dict | None = None,
+) -> tuple[np.ndarray, np.ndarray | None, dict]:
     """Pixels, affine and source grid of a SimpleITK image of 2, 3 or 4 dimensions.
 
     Pixels are (slices, height, width, channels) of the image's own dtype, axial slices in LPS or,
     of a single coronal or sagittal slice, its own plane; the fourth dimension or the components of
-    a vector are the channels. The affine, (4, 4) float64, takes (column, row, slice, 1) to LPS mm.
-    The source grid is what `restore_grid` needs.
+    a vector are the channels. The affine, (4, 4) float64, takes (column, row, slice, 1) to LPS mm;
+    it is None where the file states no place (``is_placed``). The source grid is what
+    `restore_grid`, `voxel_for_voxel` and `apart_mm` need.
+
+    name: of the file, for messages. has_spacing: whether it states a voxel size. others: other
+    places that it states, (4, 4), (column, row, slice, 1) as stored to LPS mm. nifti: its header's
+    fields, kept for masks.
+
+    A lean of the axes that moves no voxel by half its size is straightened, and said; ScanError
+    for more.
     """
     import SimpleITK as sitk
 
@@ -27,6 +57,8 @@ def to_patient_axes(image) -> tuple[np.ndarray, np.ndarray, dict]:
     }
     if image.GetDimension() == 2:
         parts = [sitk.JoinSeries(image)]
+    parts = _straightened(parts, name)
+    stored = _affine(parts[0])
     cosines = parts[0].GetDirection()
     code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(cosines)
     thin = [letter for letter, count in zip(code, parts[0].GetSize(), strict=True) if count == 1]
@@ -36,28 +68,76 @@ def to_patient_axes(image) -> tuple[np.ndarray, np.ndarray, dict]:
     pixels = np.stack([sitk.GetArrayViewFromImage(part) for part in parts], axis=-1)
     if pixels.ndim == 5:  # a vector image: its components are the channels
         pixels = pixels[..., 0]
-    affine = np.eye(4)
-    direction = np.reshape(parts[0].GetDirection(), (3, 3))
-    affine[:3, :3] = direction * parts[0].GetSpacing()
-    affine[:3, 3] = parts[0].GetOrigin()
-    return pixels, affine, {**grid, "orientation": code, "view": view}
+    affine = _affine(parts[0])
+    grid |= {
+        "orientation": code,
+        "view": view,
+        "spacing_mm": parts[0].GetSpacing()[::-1] if has_spacing else None,
+        "others": [other @ np.linalg.inv(stored) @ affine for other in others],
+        "nifti": nifti,
+    }
+    if not is_placed:
+        runs = ", ".join(_RUNS[letter] for letter in code)
+        note(
+            f"{name} does not state how it lies in the patient: its axes are taken to run {runs}. "
+            "If the pictures are turned or mirrored, state that in its header."
+        )
+    return pixels, affine if is_placed else None, grid
 
 
 def restore_grid(mask: np.ndarray, grid: dict):
     """SimpleITK image, uint8, of a (slices, height, width) mask on the grid it was read from."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    # Exact axes, not the true direction: at 45 degrees rounding could pick another permutation.
-    cosines = sitk.DICOMOrientImageFilter.GetDirectionCosinesFromOrientation(grid["view"])
-    image.SetDirection(cosines)
-    image = sitk.DICOMOrient(image, grid["orientation"])
+    image = _as_stored(mask.astype(np.uint8), grid)
     if len(grid["size"]) == 2:
         image = image[:, :, 0]
     image.SetSpacing(grid["spacing"])
     image.SetOrigin(grid["origin"])
     image.SetDirection(grid["direction"])
     return image
+
+
+def voxel_for_voxel(scan: Scan, reference: Scan) -> Scan:
+    """A scan as it lies on a reference where one of the two does not state how it lies in the
+    patient: stored voxel on stored voxel, and said. Others are given back as they are."""
+    import SimpleITK as sitk
+
+    one, other = scan.geometry, reference.geometry
+    if not (one and other) or (scan.affine is not None and reference.affine is not None):
+        return scan
+    if one["size"] != other["size"]:
+        return scan
+    if (scan.affine is None) != (reference.affine is None):
+        unplaced, placed = (scan, reference) if scan.affine is None else (reference, scan)
+        note(
+            f"{unplaced.source} does not state how it lies in the patient: it is laid voxel for "
+            f"voxel on {placed.source}. If the two do not fit, state its place in its header."
+        )
+    if (one["orientation"], one["view"]) == (other["orientation"], other["view"]):
+        return replace(scan, affine=reference.affine)
+    planes = []
+    for channel in np.moveaxis(scan.pixels, -1, 0):
+        numbers = channel.astype(np.uint8) if channel.dtype == bool else channel
+        image = _as_stored(np.ascontiguousarray(numbers), one)
+        image.SetDirection(_cosines(other["orientation"]))
+        planes.append(sitk.GetArrayFromImage(sitk.DICOMOrient(image, other["view"])))
+    pixels = np.stack(planes, -1).astype(scan.pixels.dtype)
+    return replace(scan, pixels=pixels, affine=reference.affine, geometry=other)
+
+
+def _as_stored(pixels: np.ndarray, grid: dict):
+    """SimpleITK image, its axes as the file has them, of (slices, height, width) read from it."""
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(pixels)
+    # Exact axes, not the true direction: at 45 degrees rounding could pick another permutation.
+    image.SetDirection(_cosines(grid["view"]))
+    return sitk.DICOMOrient(image, grid["orientation"])
+
+
+def _cosines(orientation: str) -> tuple[float, ...]:
+    import SimpleITK as sitk
+
+    return sitk.DICOMOrientImageFilter.GetDirectionCosinesFromOrientation(orientation)
 
 
 def as_image(pixels: np.ndarray, affine: np.ndarray):
@@ -80,3 +160,70 @@ def distance_mm(one: np.ndarray, other: np.ndarray, shape: tuple) -> float:
     last = np.array(shape[::-1]) - 1
     corners = np.array([[*(np.array(corner) * last), 1] for corner in np.ndindex(2, 2, 2)])
     return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
+
+
+def apart_mm(one: Scan, other: Scan) -> float:
+    """Largest distance between the corners of two scans of one size that state their place, by
+    whichever of the places that each states fit best."""
+    shape = one.pixels.shape[:3]
+    return min(distance_mm(a, b, shape) for a in _places(one) for b in _places(other))
+
+
+def nearest_right_angles(affine: np.ndarray, size: tuple) -> tuple[np.ndarray, float]:
+    """The nearest affine with right angles, voxel size and middle kept, and by how many voxels it
+    moves a corner at most. size: (columns, rows, slices)."""
+    sides = np.linalg.norm(affine[:3, :3], axis=0)
+    left, _, right = np.linalg.svd(affine[:3, :3] / sides)
+    straight = np.eye(4)
+    straight[:3, :3] = left @ right * sides
+    middle = (np.array(size) - 1) / 2
+    straight[:3, 3] = affine[:3, 3] + (affine[:3, :3] - straight[:3, :3]) @ middle
+    corners = np.array(list(np.ndindex(2, 2, 2))) * 2 * middle - middle
+    moved_mm = (straight[:3, :3] - affine[:3, :3]) @ corners.T
+    return straight, float(np.abs(np.linalg.solve(affine[:3, :3], moved_mm)).max())
+
+
+def pixel_sides(spacing_mm: tuple[float, float, float] | None) -> tuple[float, float]:
+    """Height and width of a slice's pixels, in any unit: (1, 1) where they are square within 2 %
+    or not known."""
+    if spacing_mm is None:
+        return 1.0, 1.0
+    height, width = spacing_mm[1:]
+    is_known = np.isfinite([height, width]).all() and min(height, width) > 0
+    if not is_known or max(height, width) < (1 + _NEARLY_SQUARE) * min(height, width):
+        return 1.0, 1.0
+    return height, width
+
+
+def _places(scan: Scan) -> list[np.ndarray]:
+    return [scan.affine, *(scan.geometry or {}).get("others", ())]
+
+
+def _affine(image) -> np.ndarray:
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    return affine
+
+
+def _straightened(parts: list, name: str) -> list:
+    """3-D images on the nearest grid with right angles, said where that moves voxels."""
+    straight, moved = nearest_right_angles(_affine(parts[0]), parts[0].GetSize())
+    if moved < 0.01:  # rounding of the file's own numbers
+        return parts
+    if moved >= 0.5:
+        raise ScanError(
+            f"{name} has a sheared voxel grid, expected right angles. "
+            "Resample it to a regular grid."
+        )
+    note(
+        f"{name} has axes that are not quite at right angles: it is read on the nearest grid that "
+        f"has them, which moves no voxel by more than {moved:.2g} of its size. If that matters, "
+        "resample it to a regular grid."
+    )
+    sides = np.linalg.norm(straight[:3, :3], axis=0)
+    for part in parts:
+        part.SetSpacing(sides.tolist())
+        part.SetDirection((straight[:3, :3] / sides).ravel().tolist())
+        part.SetOrigin(straight[:3, 3].tolist())
+    return parts

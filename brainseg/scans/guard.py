@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from brainseg.scans.geometry import pixel_sides
+from brainseg.scans.preprocessing import Spacing, shown_size, stretch
 from brainseg.scans.scan import Scan
 
 _SIDE = 128  # slices are looked at in this size
@@ -34,7 +36,7 @@ def inspect(scan: Scan) -> list[Finding]:
     height, width = scan.pixels.shape[1:3]
     if min(height, width) < _SMALLEST:
         return [_too_small(height, width)]
-    planes = [_plane(scan.pixels[index]) for index in _chosen(len(scan.pixels))]
+    planes = [_plane(scan.pixels[index], scan.spacing_mm) for index in _chosen(len(scan.pixels))]
     if all(np.ptp(plane) < 8 for plane in planes):
         return [_BLANK]
     if _half(planes, _is_inverted):
@@ -111,19 +113,21 @@ def _chosen(count: int) -> list[int]:
     return sorted({round(x) for x in np.linspace(first, last, _SLICES)})
 
 
-def _plane(image: np.ndarray) -> np.ndarray:
-    """The brightest channel of a slice as uint8 (_SIDE, _SIDE), its own shape kept by padding."""
+def _plane(image: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
+    """The brightest channel of a slice as uint8 (_SIDE, _SIDE), in its true proportions."""
     values = image.astype(np.float32).max(axis=-1)
     low, high = values.min(), np.percentile(values, 99.5)
     if not high > low:
         return np.zeros((_SIDE, _SIDE), np.uint8)
     scaled = ((values - low) * (255 / (high - low))).clip(0, 255)
-    factor = _SIDE / max(scaled.shape)
-    size = (max(1, round(scaled.shape[1] * factor)), max(1, round(scaled.shape[0] * factor)))
-    small = cv2.resize(scaled, size, interpolation=cv2.INTER_AREA)
+    high, wide = shown_size(*scaled.shape, _SIDE, spacing_mm)
+    if pixel_sides(spacing_mm) == (1, 1):
+        small = cv2.resize(scaled, (wide, high), interpolation=cv2.INTER_AREA)
+    else:
+        small = stretch(scaled, high, wide)
     plane = np.full((_SIDE, _SIDE), float(np.median(_border(small))), np.float32)
-    top, left = (_SIDE - size[1]) // 2, (_SIDE - size[0]) // 2
-    plane[top : top + size[1], left : left + size[0]] = small
+    top, left = (_SIDE - high) // 2, (_SIDE - wide) // 2
+    plane[top : top + high, left : left + wide] = small
     return plane.astype(np.uint8)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from brainseg.scans.formats.nifti import write_like
 from brainseg.scans.formats.sniffing import PICTURES
 from brainseg.scans.geometry import as_image, restore_grid
 from brainseg.scans.scan import Scan, ScanError
@@ -37,7 +38,8 @@ def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
     mask: bool (slices, height, width), on the grid of `scan.pixels`. The suffix of `path` sets
     the format: .png (one slice), .tif or .tiff (a page per slice) with 0 and 255; .npy (slices,
     height, width), .nii, .nii.gz, .mha or .nrrd with 0 and 1, uint8. Medical formats get the
-    source's own size, orientation, spacing and origin. The file appears whole or not at all.
+    source's own size, orientation, spacing and origin; a NIfTI mask of a NIfTI scan both its forms,
+    sform and qform, as they are. The file appears whole or not at all.
 
     Raises ScanError for another shape, dtype or suffix, and when the file cannot be written.
     """
@@ -105,4 +107,8 @@ def _write(mask: np.ndarray, scan: Scan, path: Path, suffix: str) -> None:
         else:
             affine = np.eye(4) if scan.affine is None else scan.affine
             image = as_image(mask.astype(np.uint8), affine)
-        sitk.WriteImage(image, str(path), useCompression=True)
+        source = (scan.geometry or {}).get("nifti")
+        if source and suffix.startswith(".nii"):
+            write_like(sitk.GetArrayViewFromImage(image), source, path)
+        else:
+            sitk.WriteImage(image, str(path), useCompression=True)

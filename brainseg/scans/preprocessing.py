@@ -2,8 +2,8 @@
 
 Two steps, both numpy:
 
-1. ``prepare`` pads each slice to a square, resizes it and stores it as uint8. This is what the
-   training cache holds.
+1. ``prepare`` gives each slice square pixels, pads it to a square, resizes it and stores it as
+   uint8. This is what the training cache holds.
 2. ``normalise`` subtracts a mean and divides by a standard deviation per channel, taken over the
    head (not the background) of the whole volume, or of each slice alone. A picture uploaded alone
    is a volume of one slice, for which the two are the same.
@@ -19,9 +19,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from brainseg.scans.geometry import pixel_sides
+
 VERSION = "1"  # part of the cache key: raise it when prepared pixels or statistics change
+VOLUME_VERSION = "2"  # the same for volumes, which depend on their geometry too
 SIZE = 192
 CLIP = 5.0  # z-scores beyond this are artefacts; clipping keeps them from ruling a convolution
+Spacing = tuple[float, float, float] | None  # as in `Scan.spacing_mm`
 _BACKGROUND_MARGIN = 12  # grey levels of 255 that separate the head from the background
 _DARK = 64  # brightest grey level below which a picture is dark, and the two limits shrink with it
 _MIN_STD = 8.0  # a nearly empty slice must not have its noise blown up to tissue
@@ -41,17 +45,21 @@ class Prepared:
     slice_statistics: np.ndarray
 
 
-def prepare(pixels: np.ndarray, size: int = SIZE, *, slicewise: bool = False) -> Prepared:
+def prepare(
+    pixels: np.ndarray, size: int = SIZE, spacing_mm: Spacing = None, *, slicewise: bool = False
+) -> Prepared:
     """Pad, resize and quantise ``pixels`` (slices, height, width, 1 or 3), any real dtype.
 
+    ``spacing_mm``, (slice, row, column), says how large a pixel is: where its sides differ by 2 %
+    or more, slices are stretched to their true proportions. None stands for square pixels.
     ``slicewise`` treats every slice as if it had been uploaded alone.
     """
     if slicewise and len(pixels) > 1:
-        alone = [prepare(pixels[i : i + 1], size) for i in range(len(pixels))]
+        alone = [prepare(pixels[i : i + 1], size, spacing_mm) for i in range(len(pixels))]
         parts = [(one.images, one.statistics, one.slice_statistics) for one in alone]
         return Prepared(*(np.concatenate(part) for part in zip(*parts, strict=True)))
     stored = _to_bytes(pixels)
-    images = np.stack([_resize(_pad_square(image), size) for image in stored])
+    images = np.stack([_fit(image, size, spacing_mm) for image in stored])
     histograms = np.stack([_histograms(image) for image in images])
     borders = np.stack([_histograms(_border(image)) for image in images])
     volume = _statistics(histograms.sum(0), borders.sum(0))
@@ -72,18 +80,47 @@ def z_scores(planes, statistics):
     return ((planes - mean) / std).clip(-CLIP, CLIP)
 
 
-def prepare_mask(mask: np.ndarray, size: int = SIZE) -> np.ndarray:
+def prepare_mask(mask: np.ndarray, size: int = SIZE, spacing_mm: Spacing = None) -> np.ndarray:
     """bool (slices, height, width) to uint8 0/1 (slices, size, size), as ``prepare``."""
-    resized = [_resize(_pad_square(m.astype(np.uint8) * 255), size) for m in mask]
+    resized = [_fit(m.astype(np.uint8) * 255, size, spacing_mm) for m in mask]
     return (np.stack(resized) > 127).astype(np.uint8)
 
 
-def restore(probabilities: np.ndarray, height: int, width: int) -> np.ndarray:
+def restore(
+    probabilities: np.ndarray, height: int, width: int, spacing_mm: Spacing = None
+) -> np.ndarray:
     """Undo padding and resizing: float32 (slices, size, size) to (slices, height, width)."""
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    square = np.stack([_resize(p, side) for p in probabilities.astype(np.float32)])
-    return np.ascontiguousarray(square[:, top : top + height, left : left + width])
+    maps = probabilities.astype(np.float32)
+    if pixel_sides(spacing_mm) == (1, 1):
+        square = np.stack([_resize(p, max(height, width)) for p in maps])
+        return np.ascontiguousarray(_middle(square, height, width))
+    inner = _middle(maps, *shown_size(height, width, maps.shape[1], spacing_mm))
+    return np.stack([stretch(np.ascontiguousarray(p), height, width) for p in inner])
+
+
+def shown_size(height: int, width: int, side: int, spacing_mm: Spacing) -> tuple[int, int]:
+    """Height and width in square pixels of a slice, its longer side as given."""
+    high, wide = pixel_sides(spacing_mm)
+    high, wide = height * high, width * wide
+    factor = side / max(high, wide)
+    return max(1, round(high * factor)), max(1, round(wide * factor))
+
+
+def stretch(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(height, width) or (height, width, c), resized along each axis on its own: averaged where
+    that shrinks it, interpolated where it grows."""
+    for size in ((image.shape[1], height), (width, height)):
+        shrinks = size[0] < image.shape[1] or size[1] < image.shape[0]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        image = cv2.resize(image, size, interpolation=how)
+    return image
+
+
+def _fit(image: np.ndarray, size: int, spacing_mm: Spacing) -> np.ndarray:
+    """A slice in its true proportions, padded with 0 to a square of this size."""
+    if pixel_sides(spacing_mm) == (1, 1):
+        return _resize(_pad_square(image), size)
+    return _pad_square(stretch(image, *shown_size(*image.shape[:2], size, spacing_mm)))
 
 
 def _to_bytes(pixels: np.ndarray) -> np.ndarray:
@@ -117,6 +154,13 @@ def _pad_square(image: np.ndarray) -> np.ndarray:
     padded = np.zeros((side, side, *image.shape[2:]), image.dtype)
     padded[top : top + height, left : left + width] = image
     return padded
+
+
+def _middle(squares: np.ndarray, height: int, width: int) -> np.ndarray:
+    """What `_pad_square` had put into (n, side, side)."""
+    side = squares.shape[1]
+    top, left = (side - height) // 2, (side - width) // 2
+    return squares[:, top : top + height, left : left + width]
 
 
 def _resize(image: np.ndarray, size: int) -> np.ndarray:

@@ -77,11 +77,6 @@ def decoding(path: Path):
     except PermissionError as error:
         raise ScanError(f"{name} may not be read by this user. Check its rights.") from error
     except Exception as error:  # Pillow, SimpleITK, zlib and numpy raise nearly every type
-        if "ortho" in str(error):
-            raise ScanError(
-                f"{name} has a sheared voxel grid, expected right angles. "
-                "Resample it to a regular grid."
-            ) from error
         raise ScanError(
             f"{name} cannot be decoded: it is truncated, damaged or of a variant that "
             "is not supported. Copy, download or export it again."
@@ -134,9 +129,7 @@ def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
         check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
     pixels = _in_single_precision(pixels, name)
     dtype = np.uint8 if pixels.dtype == bool else pixels.dtype.newbyteorder("=")
-    spacing_mm = None
-    if affine is not None:
-        spacing_mm = tuple(np.linalg.norm(affine[:3, :3], axis=0)[::-1].tolist())
+    spacing_mm = None if geometry is None else geometry["spacing_mm"]
     return Scan(np.ascontiguousarray(pixels, dtype), spacing_mm, affine, name, kind, geometry)
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from brainseg.scans.geometry import pixel_sides
+from brainseg.scans.preprocessing import Spacing, stretch
 from brainseg.scans.scan import Scan
 
 MASK_COLOUR = (213, 94, 0)  # vermilion
 TRUTH_COLOUR = (86, 180, 233)  # sky blue
 _FLAIR = 1
+_MAX_SIDE = 4096
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -77,6 +80,16 @@ def enlarge(plane: np.ndarray, side: int = 256) -> np.ndarray:
     if plane.dtype == bool:
         return plane.repeat(factor, axis=0).repeat(factor, axis=1)
     return cv2.resize(plane, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+
+
+def in_proportion(picture: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
+    """A picture of one slice, uint8 (height, width, ...), enlarged along one axis so that its
+    pixels are square; as it is where they are."""
+    sides = np.array(pixel_sides(spacing_mm))
+    if sides[0] == sides[1]:
+        return picture
+    high, wide = (picture.shape[:2] * sides / sides.min()).clip(1, _MAX_SIDE).round().astype(int)
+    return stretch(picture, int(high), int(wide))
 
 
 def largest_slice(mask: np.ndarray) -> int:

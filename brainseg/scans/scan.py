@@ -24,7 +24,8 @@ class Scan:
     pixels: (slices, height, width, channels), 1 or 3 channels, numeric dtype of the source (bool
         becomes uint8), finite, C-contiguous.
     spacing_mm: (slice, row, column) in mm, or None where the file states none.
-    affine: (4, 4) float64, index (column, row, slice, 1) of `pixels` to LPS position in mm.
+    affine: (4, 4) float64, index (column, row, slice, 1) of `pixels` to LPS position in mm; None
+        where the file states no place.
     source: file name, for messages.
     format: kind of the source: "png", "jpeg", "tiff", "bmp", "webp", "npy", "nifti", "dicom",
         "mha" or "nrrd".

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.scans.channels import filled
-from brainseg.scans.geometry import as_image, distance_mm
+from brainseg.scans.geometry import apart_mm, as_image, voxel_for_voxel
 from brainseg.scans.notes import note
 from brainseg.scans.reading import read_stored
 from brainseg.scans.roles import TITLES, role_of
@@ -79,6 +79,7 @@ def _few_values(pixels: np.ndarray) -> int:
 
 def _on_grid(scan: Scan, reference: Scan) -> np.ndarray:
     """The single channel (slices, height, width) of a scan on the reference's grid."""
+    scan = voxel_for_voxel(scan, reference)
     plane = scan.pixels[..., 0]
     if (scan.pixels != plane[..., None]).any():
         raise ScanError(
@@ -94,14 +95,16 @@ def _on_grid(scan: Scan, reference: Scan) -> np.ndarray:
                 "volumes that state their geometry."
             )
         return plane
+    how = f"size {shape} and not {expected}"
     if shape == expected:
-        apart_mm = distance_mm(scan.affine, reference.affine, expected)
-        if apart_mm < 0.1 * min(reference.spacing_mm):
+        distance = apart_mm(scan, reference)
+        if distance < 0.1 * min(reference.spacing_mm):
             return plane
-    return _resample(scan, plane, reference)
+        how = f"up to {distance:.3g} mm away"
+    return _resample(scan, plane, reference, how)
 
 
-def _resample(scan: Scan, plane: np.ndarray, reference: Scan) -> np.ndarray:
+def _resample(scan: Scan, plane: np.ndarray, reference: Scan, how: str) -> np.ndarray:
     import SimpleITK as sitk
 
     moving = as_image(plane.astype(np.float32), scan.affine)
@@ -116,4 +119,9 @@ def _resample(scan: Scan, plane: np.ndarray, reference: Scan) -> np.ndarray:
             "Give sequences of one examination with their original headers."
         )
     moved[outside] = plane.min()
+    note(
+        f"{scan.source} lies on another grid than {reference.source} ({how}) and was resampled "
+        f"onto it, {outside.mean():.0%} of which it does not cover. If they are not of one "
+        "examination, or the patient moved between them, register them first."
+    )
     return moved

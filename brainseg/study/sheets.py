@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from brainseg.data.case import CaseRef
 from brainseg.inference.predictor import Predictor, predict_all
-from brainseg.scans.rendering import display_volume, largest_slice, overlay
+from brainseg.scans.rendering import display_volume, in_proportion, largest_slice, overlay
 
 
 def chosen_patients(rows: Sequence[dict], name: str) -> list[dict]:
@@ -46,7 +46,8 @@ def contact_sheet(
             *_, result = predict_all(case.scan, {label: predictor_of(row)}, fusions=False)
             index = largest_slice(case.mask if case.mask.any() else result.mask)
             image = display_volume(case.scan)[index]
-            axes.imshow(overlay(image, result.mask[index], case.mask[index]))
+            picture = overlay(image, result.mask[index], case.mask[index])
+            axes.imshow(in_proportion(picture, case.scan.spacing_mm))
             axes.set_title(f"{row['patient']}: Dice {row['dice']:.2f}", fontsize=8)
         line[0].text(-0.04, 0.5, label, rotation=90, ha="right", va="center", fontsize=9,
                      transform=line[0].transAxes)  # fmt: skip

@@ -89,7 +89,7 @@ def seen_by_network(scan: Scan, size: int = 192) -> tuple[np.ndarray, int]:
     """What a network reads of the middle slice: T1, FLAIR and T1c side by side after resizing and
     normalisation, uint8 (size, 3 * size); and which slice that is."""
     index = len(scan.pixels) // 2
-    prepared = prepare(scan.pixels[index : index + 1], size)
+    prepared = prepare(scan.pixels[index : index + 1], size, scan.spacing_mm)
     planes = normalise(prepared.images, prepared.statistics)[0]
     return ((np.hstack(planes) + CLIP) * (255 / (2 * CLIP))).astype(np.uint8), index
 

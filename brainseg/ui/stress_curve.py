@@ -27,11 +27,13 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One slice, (height, width, channels), its truth or None, and what it is called."""
+    """One slice, (height, width, channels), its truth or None, what it is called, and how large
+    its voxels are, where that is known."""
 
     pixels: np.ndarray
     truth: np.ndarray | None
     name: str
+    spacing_mm: tuple[float, float, float] | None = None
 
 
 def subject(source: str, compared: View | None) -> Subject:
@@ -40,10 +42,13 @@ def subject(source: str, compared: View | None) -> Subject:
     if source == COMPARED:
         if compared is None or compared.sample is None:
             raise ScanError("There is no finished comparison yet: compare a scan first.")
-        return Subject(compared.sample, compared.truth_plane(compared.start), compared.scan.source)
+        scan = compared.scan
+        truth = compared.truth_plane(compared.start)
+        return Subject(compared.sample, truth, scan.source, scan.spacing_mm)
     inputs = read_example(source)
     index = rendering.largest_slice(inputs.truth)
-    return Subject(inputs.scan.pixels[index], inputs.truth[index], inputs.scan.source)
+    scan = inputs.scan
+    return Subject(scan.pixels[index], inputs.truth[index], scan.source, scan.spacing_mm)
 
 
 def run(chosen: Subject, corruption: str, checkpoints: str | Path) -> Iterator[Step]:
@@ -51,7 +56,7 @@ def run(chosen: Subject, corruption: str, checkpoints: str | Path) -> Iterator[S
     require_checkpoints(checkpoints)
     predictors, skipped = load_usable(checkpoints)
     pixels, truth = corruptions.series(chosen.pixels, chosen.truth, corruption)
-    scan = Scan(pixels, source=f"{corruption} on {chosen.name}")
+    scan = Scan(pixels, chosen.spacing_mm, source=f"{corruption} on {chosen.name}")
     order = [(name, kind) for name, kind in expected_results(predictors) if name != _STAPLE]
     names = tuple(f"{severity:.0%}" for severity in corruptions.severities())
     found = view.begin(scan, truth, order, skipped=tuple(skipped), slice_names=names)

@@ -76,6 +76,7 @@ def test_shipped_checkpoints_are_read_as_they_were_trained(path):
         for key, value in told["run"].items() if key not in said_otherwise
     })  # fmt: skip
     assert (settings.run.left_out, settings.run.watch, settings.fold) == ((0, 1), True, 0)
+    told["preprocessing"].setdefault("square_pixels", True)  # it was not said yet
     again = json.loads(json.dumps(settings.to_json()))
     rewritten = {"run", "run_hash", "precision", "fold"}
     assert {k: v for k, v in again.items() if k not in rewritten} == {
@@ -98,6 +99,10 @@ def test_shipped_checkpoints_are_read_as_they_were_trained(path):
         ({"run": {"dataset": 3}}, "dataset is 3"),
         ({"run": {"shares": ["half"]}}, "shares is 'half'"),
         ({"run": {"shares": 0.5}}, "run"),
+        (
+            {"preprocessing": {**FULL.preprocessing, "square_pixels": False}},
+            "was trained on slices as they are stored",
+        ),
     ],
 )
 def test_odd_ones_are_told_with_the_part_and_the_file(tmp_path, change, said):

@@ -232,7 +232,7 @@ def test_sequences_become_the_channels_of_one_scan(predict, out, tmp_path, phant
     assert predict(*(part for key, file in files.items() for part in (f"--{key}", file))) == 0
     (folder,) = out.iterdir()
     found = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "unet-bce.nii.gz"))) > 0
-    whole = Scan(phantom_case.scan.pixels[::-1])
+    whole = Scan(phantom_case.scan.pixels[::-1], (4.0, 1.1, 0.9))
     expected = load("unet-bce", random_checkpoints).predict(whole).mask[::-1]
     np.testing.assert_array_equal(found, expected)
     assert found.any()

@@ -31,13 +31,13 @@ def unreadable(refs):
     return [replace(ref, read=refuse) for ref in refs]
 
 
-def small(patient, slices=2, value=50, height=10, width=8):
+def small(patient, slices=2, value=50, height=10, width=8, spacing_mm=None):
     """A reference to a made-up case: a bright square, tumour in the last slice only."""
     pixels = np.zeros((slices, height, width, 3), np.uint8)
     pixels[:, 2:8, 2:6] = value
     mask = np.zeros((slices, height, width), bool)
     mask[-1, 4:6, 3:5] = True
-    case = Case(patient, "made up", Scan(pixels), mask)
+    case = Case(patient, "made up", Scan(pixels, spacing_mm), mask)
     return CaseRef(patient, patient, (), lambda: case, version=f"{value}")
 
 
@@ -53,7 +53,8 @@ def entries(cache):
 
 def test_it_holds_every_slice_as_prepared(tmp_path, phantom_case):
     phantom = CaseRef("phantom", "phantom", (), lambda: replace(phantom_case, patient_id="phantom"))
-    refs = [small("a", slices=3, height=50, width=70), phantom, small("z")]
+    thick = small("a", slices=3, height=50, width=70, spacing_mm=(6.0, 1.0, 4.0))
+    refs = [thick, phantom, small("z")]
     found = prepared_set(refs, 32, tmp_path)
     assert found.images.shape == (11, 32, 32, 3) and found.masks.shape == (11, 32, 32)
     assert found.statistics.shape == found.slice_statistics.shape == (11, 3, 2)
@@ -61,11 +62,11 @@ def test_it_holds_every_slice_as_prepared(tmp_path, phantom_case):
         rows = found.rows([ref.patient_id])
         assert rows.tolist() == list(range(11))[place]
         case = ref.read()
-        expected = preprocessing.prepare(case.scan.pixels, 32)
+        expected = preprocessing.prepare(case.scan.pixels, 32, case.scan.spacing_mm)
         np.testing.assert_array_equal(found.images[rows], expected.images)
         np.testing.assert_array_equal(found.statistics[rows], expected.statistics)
         np.testing.assert_array_equal(found.slice_statistics[rows], expected.slice_statistics)
-        masks = preprocessing.prepare_mask(case.mask, 32)
+        masks = preprocessing.prepare_mask(case.mask, 32, case.scan.spacing_mm)
         np.testing.assert_array_equal(found.masks[rows], masks)
         np.testing.assert_array_equal(found.tumour[rows], masks.any((1, 2)))
     assert found.tumour.any() and not found.tumour.all()

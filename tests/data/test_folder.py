@@ -214,3 +214,12 @@ def test_rows_that_disagree(tmp_path):
 def test_no_images(tmp_path):
     with pytest.raises(DataError, match=r"images.*no files"):
         load_dataset("folder", tmp_path)
+
+
+def test_only_volumes_are_prepared_anew_when_their_geometry_counts(tmp_path):
+    pair(tmp_path, "a")
+    volume = sitk.GetImageFromArray(np.zeros((2, 6, 8), np.uint8))
+    for kind in ("images", "masks"):
+        sitk.WriteImage(volume, str(tmp_path / kind / "b.nii.gz"))
+    versions = {ref.name: ref.version for ref in load_dataset("folder", tmp_path)}
+    assert versions["a"] == "" and versions["b"] != ""

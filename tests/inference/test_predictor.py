@@ -82,6 +82,15 @@ def test_a_prediction_is_the_network_on_prepared_slices(random_checkpoints, phan
     assert found.mask.any() and not found.mask.all()
 
 
+def test_thick_slices_from_the_side_are_seen_in_proportion(random_checkpoints, phantom_case):
+    thick = Scan(phantom_case.scan.pixels[:, ::4], (6.0, 4.0, 1.0))
+    found = load("unet-bce", random_checkpoints).predict(thick)
+    prepared = prepare(thick.pixels, 64, thick.spacing_mm)
+    module = load_module(read_checkpoint(random_checkpoints / "unet-bce"))
+    expected = sigmoid(module, normalise(prepared.images, prepared.statistics))
+    close(found.probabilities, restore(expected, *thick.pixels.shape[1:3], thick.spacing_mm))
+
+
 def test_the_threshold_is_the_checkpoint_s_own(random_checkpoints, phantom_case, tmp_path):
     folder = shutil.copytree(random_checkpoints / "unet-bce", tmp_path / "unet-bce")
     config = json.loads((folder / "config.json").read_text())

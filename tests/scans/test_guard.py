@@ -68,3 +68,12 @@ def test_strong_colours_are_noticed(volume):
 @pytest.mark.parametrize("dtype, scale", [(np.int16, 16), (np.float32, 1e-3)])
 def test_the_scale_of_the_values_does_not_matter(volume, dtype, scale):
     assert guard.inspect(Scan((volume.pixels.astype(float) * scale).astype(dtype))) == []
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_head_in_thick_slices_from_the_side_passes(volume, axis):
+    """One pixel of 5 mm for five of 1 mm: a head only to whoever knows."""
+    thick = np.take(volume.pixels, np.arange(2, 128, 5), axis)
+    spacing_mm = (5.0, 5.0, 1.0) if axis == 1 else (5.0, 1.0, 5.0)
+    assert guard.inspect(Scan(thick, spacing_mm)) == []
+    assert guard.inspect(Scan(thick))[0].code == "not a brain MRI"

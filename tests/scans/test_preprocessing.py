@@ -1,5 +1,6 @@
 """From pixels to what a network reads, and back to the scan's own grid."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -285,3 +286,76 @@ def test_at_its_own_size_nothing_changes():
     np.testing.assert_array_equal(prepare(pixels, 64).images, pixels)
     mask = blob(64, 64)
     np.testing.assert_array_equal(restore(prepare_mask(mask, 64), 64, 64) > 0.5, mask)
+
+
+# ---------------------------------------------------------------- proportions
+
+
+def ellipse(row_mm, column_mm, height_mm=200, width_mm=160):
+    """uint8 (2, rows, columns, 1): an ellipse with a spot, as pixels of this size see it."""
+    y = (np.arange(round(height_mm / row_mm)) + 0.5) * row_mm
+    x = (np.arange(round(width_mm / column_mm)) + 0.5) * column_mm
+    y, x = np.meshgrid(y, x, indexing="ij")
+    head = np.hypot((y - 100) / 80, (x - 80) / 60) < 1
+    spot = np.hypot(y - 70, x - 95) < 20
+    return np.repeat((head * 100 + spot * 80).astype(np.uint8)[None, ..., None], 2, 0), spot[None]
+
+
+def as_before(image, size):
+    """What a slice of square pixels has always been made into."""
+    (height, width), side = image.shape[:2], max(image.shape[:2])
+    top, left = (side - height) // 2, (side - width) // 2
+    beside = ((top, side - height - top), (left, side - width - left), (0, 0))
+    how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    padded = np.pad(image, beside)
+    return padded if side == size else cv2.resize(padded, (size, size), interpolation=how)
+
+
+@pytest.mark.parametrize(
+    "spacing_mm", [None, (5, 1, 1), (1, 0.5, 0.509), (1, 0, 3), (1, np.nan, 3)]
+)
+@pytest.mark.parametrize("shape", [(60, 90), (128, 128), (40, 33), (64, 64)])
+def test_square_pixels_are_prepared_as_ever(shape, spacing_mm):
+    pixels = head(*shape, slices=2)
+    prepared, plain = prepare(pixels, 64, spacing_mm), prepare(pixels, 64)
+    assert np.array_equal(prepared.images, [as_before(image, 64) for image in pixels])
+    assert np.array_equal(prepared.statistics, plain.statistics)
+    mask = blob(*shape)
+    assert np.array_equal(prepare_mask(mask, 64, spacing_mm), prepare_mask(mask, 64))
+    maps = np.random.default_rng(0).random((2, 64, 64))
+    assert np.array_equal(restore(maps, *shape, spacing_mm), restore(maps, *shape))
+
+
+@pytest.mark.parametrize("row_mm, column_mm", [(5, 1), (1, 5), (4, 1.5), (0.5, 2), (1, 1.1)])
+@pytest.mark.parametrize("slicewise", [False, True])
+def test_a_network_sees_true_proportions(row_mm, column_mm, slicewise):
+    square, square_spot = ellipse(1, 1)
+    flat, spot = ellipse(row_mm, column_mm)
+    spacing_mm = (6.0, row_mm, column_mm)
+    expected = prepare(square, 96, slicewise=slicewise)
+    found = prepare(flat, 96, spacing_mm, slicewise=slicewise)
+    stretched = prepare(flat, 96, slicewise=slicewise)
+    apart = [np.abs(p.images.astype(int) - expected.images).mean() for p in (found, stretched)]
+    assert apart[0] < 4 and apart[0] < 0.5 * apart[1]
+    np.testing.assert_allclose(found.statistics, expected.statistics, rtol=0.1)
+    seen, true = prepare_mask(spot, 96, spacing_mm) > 0, prepare_mask(square_spot, 96) > 0
+    assert dice(seen, true) > 0.9
+    back = restore(seen.astype(np.float32), *spot.shape[1:], spacing_mm)
+    assert back.shape == spot.shape and back.dtype == np.float32 and back.flags.c_contiguous
+    assert dice(back > 0.5, spot) > 0.9
+
+
+def test_proportions_by_hand():
+    """3 rows of 4 mm and 8 columns of 1 mm are 12 by 8 mm: in 24 pixels, 24 by 16."""
+    image = prepare(np.full((1, 3, 8, 1), 200, np.uint8), 24, (1, 4, 1)).images[0, ..., 0]
+    assert image[:, 4:20].min() == 200 and image.sum() == 200 * 24 * 16
+    maps = np.zeros((1, 24, 24), np.float32)
+    maps[:, 8:16, 6:8] = 1  # the second row, the second column
+    assert np.argwhere(restore(maps, 3, 8, (1, 4, 1))[0] > 0.5).tolist() == [[1, 1]]
+
+
+def test_absurd_proportions_stay_small():
+    pixels = head(40, 40, slices=1)
+    for spacing_mm in ((1, 1e-6, 1e6), (1, 1e9, 1)):
+        assert prepare(pixels, 32, spacing_mm).images.shape == (1, 32, 32, 3)
+        assert restore(np.zeros((1, 32, 32)), 40, 40, spacing_mm).shape == (1, 40, 40)

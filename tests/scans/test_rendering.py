@@ -102,3 +102,12 @@ def test_png_keeps_every_pixel_and_its_colours():
     picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
     file = np.frombuffer(rendering.png(picture), np.uint8)
     assert (cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1] == picture).all()
+
+
+def test_pictures_in_proportion():
+    picture = np.repeat(np.array([[0, 90], [90, 0]], np.uint8), 3).reshape(2, 2, 3)
+    for spacing_mm in (None, (5, 1, 1), (5, 1, 1.01)):
+        assert rendering.in_proportion(picture, spacing_mm) is picture
+    assert rendering.in_proportion(picture, (1, 5, 1)).shape == (10, 2, 3)
+    wide = rendering.in_proportion(picture, (1, 2, 8))
+    assert wide.shape == (2, 8, 3) and wide[0, 0, 0] == 0 and wide[0, -1, 0] == 90

@@ -6,6 +6,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from brainseg.scans.masks import write_mask
+from brainseg.scans.notes import noting
 from brainseg.scans.scan import ScanError
 from brainseg.scans.sequences import read_sequences
 from tests.scans.scan_files import noise, volume
@@ -65,3 +66,23 @@ def test_sequences_far_apart(tmp_path):
     volume(tmp_path / "t1.nii", noise(3, 4, 5), origin=(500.0, 0.0, 0.0))
     with pytest.raises(ScanError, match=r"t1\.nii and flair\.nii do not overlap"):
         read_sequences(flair=tmp_path / "flair.nii", t1=tmp_path / "t1.nii")
+
+
+def test_what_is_resampled_is_said(tmp_path):
+    volume(tmp_path / "flair.nii", noise(4, 5, 6))
+    for name, more, told in [
+        ("near.nii", {"origin": (0.05, 0.0, 0.0)}, None),
+        ("moved.nii", {"origin": (0.0, 2.0, 0.0)}, "up to 2 mm away"),
+        ("wide.nii", {"spacing": (1.0, 1.0, 1.5)}, "up to 1.5 mm away"),
+        ("long.nii", {}, "size (8, 5, 6) and not (4, 5, 6)"),
+    ]:
+        volume(tmp_path / name, 255 - noise(8 if name == "long.nii" else 4, 5, 6), **more)
+        with noting() as notes:
+            read_sequences(flair=tmp_path / "flair.nii", t1=tmp_path / name)
+        if told is None:
+            assert notes == []
+            continue
+        (said,) = notes
+        assert f"{name} lies on another grid than flair.nii ({told})" in said
+        assert "resampled" in said and "register" in said
+        assert ("40% of which it does not cover" in said) == (name == "moved.nii")

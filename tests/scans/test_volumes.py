@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from brainseg.scans.masks import mask_suffix, read_mask, write_mask
+from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from tests.scans.scan_files import VOLUME_SUFFIXES, direction_of, noise, refused, volume
 
@@ -175,3 +176,116 @@ def test_sheared_nifti(tmp_path):
     data[280:328] = struct.pack("<12f", 1, 0.5, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
     path.write_bytes(data)
     refused(path, "sheared", "Resample")
+
+
+# ---------------------------------------------------------------- headers that are text
+
+ARRAY = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
+
+
+def nrrd(path, lines):
+    head = "NRRD0005\ntype: short\ndimension: 3\nsizes: 4 3 2\nencoding: raw\nendian: little\n"
+    path.write_bytes("\n".join([head[:-1], *lines, "", ""]).encode() + ARRAY.tobytes())
+    with noting() as notes:
+        return read_scan(path), notes
+
+
+def mha(path, lines):
+    head = ["ObjectType = Image", "NDims = 3", "DimSize = 4 3 2", "ElementType = MET_SHORT"]
+    text = "\n".join([*head, *lines, "ElementDataFile = LOCAL", ""])
+    path.write_bytes(text.encode() + ARRAY.tobytes())
+    with noting() as notes:
+        return read_scan(path), notes
+
+
+def placed(first):
+    affine = np.diag([1.0, 2, 3, 1])
+    affine[:3, 3] = first
+    return affine
+
+
+@pytest.mark.parametrize(
+    "space, first, flips",
+    [
+        ("left-posterior-superior", (5, 6, 7), (1, 1)),
+        ("LPS", (5, 6, 7), (1, 1)),
+        ("right-anterior-superior", (-8, -10, 7), (-1, -1)),
+        ("RAS", (-8, -10, 7), (-1, -1)),
+        ("left-anterior-superior", (5, -10, 7), (-1, 1)),
+    ],
+)
+def test_spaces_of_nrrd(tmp_path, space, first, flips):
+    lines = [f"space: {space}", "space directions: (1,0,0) (0,2,0) (0,0,3)"]
+    lines += ["space origin: (5,6,7)", "measurement frame: (0,1,0) (1,0,0) (0,0,1)"]
+    scan, notes = nrrd(tmp_path / "a.nrrd", lines)
+    assert not notes and scan.spacing_mm == (3, 2, 1)
+    assert np.allclose(scan.affine, placed(first))
+    assert np.array_equal(scan.pixels[..., 0], ARRAY[:, :: flips[0], :: flips[1]])
+    mask = sitk.ReadImage(str(write_mask(scan.pixels[..., 0] > 9, scan, tmp_path / "m.nrrd")))
+    assert np.array_equal(sitk.GetArrayFromImage(mask), ARRAY > 9)
+    source = sitk.ReadImage(str(tmp_path / "a.nrrd"))
+    assert mask.GetOrigin() == source.GetOrigin() and mask.GetDirection() == source.GetDirection()
+
+
+@pytest.mark.parametrize("lines, spacing_mm", [([], None), (["spacings: 1 2 3"], (3, 2, 1))])
+def test_nrrd_without_a_place(tmp_path, lines, spacing_mm):
+    scan, (said,) = nrrd(tmp_path / "a.nrrd", lines)
+    assert "does not state how it lies" in said
+    assert scan.affine is None and scan.spacing_mm == spacing_mm
+    assert np.array_equal(scan.pixels[..., 0], ARRAY)
+    volume(tmp_path / "m.nii", (ARRAY > 9).astype(np.uint8), "RAS", origin=(50.0, 60.0, 70.0))
+    assert np.array_equal(read_mask(tmp_path / "m.nii", scan), ARRAY > 9)
+
+
+@pytest.mark.parametrize("space", ["scanner-xyz", "3D-left-handed", None])
+def test_nrrd_in_no_anatomical_space(tmp_path, space):
+    lines = [f"space: {space}" if space else "space dimension: 3"]
+    scan, (said,) = nrrd(tmp_path / "a.nrrd", [*lines, "space directions: (1,0,0) (0,2,0) (0,0,3)"])
+    assert "does not tell left from right" in said and (space or "no space") in said
+    assert scan.affine is not None and np.array_equal(scan.pixels[..., 0], ARRAY)
+
+
+def test_nrrd_in_metres_and_left_handed(tmp_path):
+    lines = ["space: LPS", "space directions: (-.001,0,0) (0,.002,0) (0,0,.003)"]
+    scan, _ = nrrd(tmp_path / "a.nrrd", [*lines, 'space units: "m" "m" "m"'])
+    assert scan.spacing_mm == pytest.approx((3, 2, 1))
+    assert np.array_equal(scan.pixels[..., 0], ARRAY[:, :, ::-1])
+    assert scan.affine[0, 3] == pytest.approx(-3)
+
+
+def test_mha_with_and_without_a_place(tmp_path):
+    scan, (said,) = mha(tmp_path / "a.mha", ["ElementSpacing = 1 2 3"])
+    assert "does not state how it lies" in said and scan.affine is None
+    assert scan.spacing_mm == (3, 2, 1) and np.array_equal(scan.pixels[..., 0], ARRAY)
+    assert mha(tmp_path / "b.mha", [])[0].spacing_mm is None
+    lines = ["TransformMatrix = -1 0 0 0 1 0 0 0 1", "Offset = 5 6 7"]
+    scan, notes = mha(tmp_path / "c.mha", lines)
+    assert not notes and scan.spacing_mm == (1, 1, 1) and scan.affine[0, 3] == 2
+    assert np.array_equal(scan.pixels[..., 0], ARRAY[:, :, ::-1])
+    for line, words in [
+        ("ElementSpacing = 1 2 0", "voxel size of 0"),
+        ("TransformMatrix = 1 0 0 0 1 0 0 0 0", "axes that fall together"),
+    ]:
+        refused(tmp_path / "d.mha", words, read=lambda path, line=line: mha(path, [line]))
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_a_lean_in_other_formats(tmp_path, suffix):
+    path, array = tmp_path / f"a{suffix}", noise(20, 20, 20)
+    for lean in (0.02, 0.3):
+        matrix = np.eye(3)
+        matrix[0, 1] = lean
+        volume(path, array, direction=matrix.ravel().tolist(), origin=(1.0, 2.0, 3.0))
+        if lean > 0.1:
+            refused(path, "sheared", "Resample")
+            continue
+        with noting() as notes:
+            scan = read_scan(path)
+        assert "not quite at right angles" in notes[0]
+        assert np.array_equal(scan.pixels[..., 0], array)
+        written = write_mask(array > 99, scan, tmp_path / f"m{suffix}")
+        mask, source = sitk.ReadImage(str(written)), sitk.ReadImage(str(path))
+        assert mask.GetDirection() == pytest.approx(source.GetDirection(), abs=1e-6)
+        assert mask.GetOrigin() == pytest.approx(source.GetOrigin())
+        assert np.array_equal(sitk.GetArrayFromImage(mask), array > 99)
+        read_scan(write_mask(array > 99, scan, tmp_path / "m.nii"))

@@ -214,6 +214,13 @@ def test_what_the_network_sees_is_three_squares(scan_png):
     assert (picture[:, :48] == picture[:, 48:96]).all()
 
 
+def test_what_the_network_sees_has_true_proportions():
+    scan = Scan(np.full((1, 12, 24, 1), 90, np.uint8), (5.0, 6.0, 1.0))  # 72 by 24 mm
+    picture, _ = seen_by_network(scan, 48)
+    assert (np.ptp(picture[:, :48], axis=0) == 0).all()  # from top to bottom
+    assert (picture[0, :16] != picture[0, 24]).all() and (picture[0, 16:32] == picture[0, 24]).all()
+
+
 def test_the_table_has_words_where_a_figure_is_not_defined():
     headings, rows = words.table(comparison({"model_a": 0}, truth=0).to_json())
     assert "Volume (ml)" not in headings
@@ -376,6 +383,7 @@ def test_the_scan_in_compare_can_be_stressed(random_checkpoints, scan_png, truth
     subject = stress_curve.subject(stress_curve.COMPARED, last)
     assert (subject.pixels == read_scan(scan_png).pixels[0]).all()
     assert (subject.truth == last.truth_plane(0)).all() and subject.name == "scan.png"
+    assert subject.spacing_mm is None
 
 
 def test_a_newer_run_takes_the_place_of_an_older_one():

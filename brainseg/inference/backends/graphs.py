@@ -144,6 +144,7 @@ def describe(checkpoint: Checkpoint) -> dict:
         "reads": [*reads, "image"] if settings.reads_image else reads,
         "preprocessing": {
             **settings.preprocessing,
+            "proportions": "square pixels first, where the voxels' sides differ by 2 % or more",
             "padding": "to a square, centred, with 0",
             "resize": "to size x size: area average to shrink, bilinear to enlarge",
             "grey_levels": "0 to 255",

@@ -81,10 +81,10 @@ def describe(file: Path) -> tuple[str, str]:
     if head.startswith(b"\x1f\x8b"):
         with gzip.open(file) as stream:
             return _packed(stream.read(512))
-    if known := _known(head):
-        return known
     if raw := _RAW.get(file.suffix.lower()):
         return raw, "Convert it, together with its header, to NIfTI (.nii.gz)."
+    if known := _known(head):
+        return known
     if _is_text(head):
         return "holds plain text", _GIVE
     return f"holds unknown data (it begins with {head[:4].hex(' ')})", _GIVE
@@ -92,6 +92,8 @@ def describe(file: Path) -> tuple[str, str]:
 
 def _packed(head: bytes) -> tuple[str, str]:
     """As `describe`, of what gzip packs."""
+    if head.startswith(b"\x1f\x8b"):
+        return "holds gzip data within gzip data", _UNPACK
     if kind := kind_of(head):
         label = kind if kind == "npy" else kind.upper()
         return f"is a {label} file packed by gzip", _UNPACK

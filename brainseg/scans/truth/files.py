@@ -59,10 +59,8 @@ def _read_file(file: Path, name: str, scan: Scan) -> Scan:
         return _read_volume([file], name, kind, scan)
     if kind == "zip":
         raise ScanError(f"{name} is an archive within another. Unpack it first.")
-    raise ScanError(
-        f"{name} {describe(file)}, expected {READABLE}. Give the mask itself, "
-        "exported in one of these formats."
-    )
+    what, remedy = describe(file)
+    raise ScanError(f"{name} {what}, expected {READABLE}. {remedy}")
 
 
 def _read_folder(folder: Path, name: str, scan: Scan) -> Scan:
@@ -117,14 +115,15 @@ def _layouts(stored: np.ndarray, size: tuple) -> list[np.ndarray]:
 
 def _read_volume(files: list[Path], name: str, kind: str, scan: Scan) -> Scan:
     if kind == "dicom" and len(files) == 1 and is_segmentation(files[0], name):
-        image = read_segmentation(files[0], name)
+        image, stated = read_segmentation(files[0], name), {"name": name}
     else:
-        image = read_image(files, name, kind, most=None)
+        image, stated = read_image(files, name, kind, most=None)
         keys = [f"Segment{number}_Name" for number in range(256)]  # as 3D Slicer writes them
         names = [image.GetMetaData(key) for key in keys if image.HasMetaDataKey(key)]
         note_segments(names, name)
-    pixels, affine, grid = to_patient_axes(_channels_last(image, name, scan))
-    spacing_mm = tuple(np.linalg.norm(affine[:3, :3], axis=0)[::-1].tolist())
+    if len(image.GetSize()) == 4:
+        image, stated = _channels_last(image, stated, scan)
+    pixels, affine, grid = to_patient_axes(image, **stated)
     try:
         tumour = tumour_of_channels(_numbers(pixels, name), name)
     except ScanError as error:
@@ -135,20 +134,19 @@ def _read_volume(files: list[Path], name: str, kind: str, scan: Scan) -> Scan:
             f"{error} Its size is {found} (slices, height, width), that of the scan "
             f"{scan.source} {expected}."
         ) from error
-    return Scan(tumour, spacing_mm, affine, name, kind, grid)
+    return Scan(tumour, grid["spacing_mm"], affine, name, kind, grid)
 
 
-def _channels_last(image, name: str, scan: Scan):
-    """The image with its channels as fourth axis or vector, where they came first too."""
+def _channels_last(image, stated: dict, scan: Scan) -> tuple:
+    """An image of four axes with its channels as the last or in a vector, where they came first
+    too, and what it states of its place then."""
     import SimpleITK as sitk
 
-    size, grid = image.GetSize(), scan.geometry or {}
-    if len(size) < 4:
-        return image
+    size, grid, name = image.GetSize(), scan.geometry or {}, stated["name"]
     is_first = size[1:] == grid.get("size") != size[:3] and size[0] <= MOST_CHANNELS
     if not is_first:
         if size[3] <= MOST_CHANNELS:
-            return image
+            return image, stated
         raise ScanError(
             f"{name} has size {size}, expected one volume, or up to {MOST_CHANNELS} channels as "
             "its last axis. Save one volume with tumour 1 and the rest 0."
@@ -161,7 +159,7 @@ def _channels_last(image, name: str, scan: Scan):
     volume.SetSpacing(grid["spacing"])
     volume.SetOrigin(grid["origin"])
     volume.SetDirection(grid["direction"])
-    return volume
+    return volume, {"name": name, "is_placed": scan.affine is not None}
 
 
 def _numbers(pixels: np.ndarray, name: str) -> np.ndarray:

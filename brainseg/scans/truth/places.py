@@ -1,9 +1,11 @@
 """Where a mask lies: put on its scan's grid, and whether a tumour could look like that."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from brainseg.scans.formats.sniffing import PICTURES
-from brainseg.scans.geometry import as_image, distance_mm
+from brainseg.scans.geometry import apart_mm, as_image, voxel_for_voxel
 from brainseg.scans.notes import note
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.scans.truth.values import border_of
@@ -20,6 +22,8 @@ def placed(mask: Scan, scan: Scan) -> np.ndarray:
     geometries of one size differ by more than a voxel's longest side, when sizes differ and not
     both state a place, and when more than a tenth of the tumour lies outside the scan.
     """
+    mask = voxel_for_voxel(replace(mask, pixels=mask.pixels[..., None]), scan)
+    mask = replace(mask, pixels=mask.pixels[..., 0])
     _note_unknown_orientation(mask, scan)
     found, expected = mask.pixels.shape, scan.pixels.shape[:3]
     both_placed = mask.affine is not None and scan.affine is not None
@@ -30,16 +34,16 @@ def placed(mask: Scan, scan: Scan) -> np.ndarray:
             raise wrong_size(mask, scan)
         return _by_geometry(mask, scan)
     if both_placed:
-        apart_mm = distance_mm(mask.affine, scan.affine, expected)
-        if apart_mm > max(scan.spacing_mm):
+        distance = apart_mm(mask, scan)
+        if distance > max(scan.spacing_mm):
             raise ScanError(
-                f"{mask.source} lies up to {apart_mm:.1f} mm away from the scan "
+                f"{mask.source} lies up to {distance:.1f} mm away from the scan "
                 f"{scan.source}. Resample the mask onto the scan, or copy the scan's "
                 "geometry into its header if it was drawn on its voxels."
             )
-        if apart_mm > 0.1 * min(scan.spacing_mm):
+        if distance > 0.1 * min(scan.spacing_mm):
             note(
-                f"{mask.source} lies {apart_mm:.2g} mm away from the scan {scan.source} of the "
+                f"{mask.source} lies {distance:.2g} mm away from the scan {scan.source} of the "
                 "same size, and is taken voxel by voxel. If it was not drawn on this scan's "
                 "voxels, resample it."
             )
@@ -175,7 +179,7 @@ def _note_unknown_orientation(mask: Scan, scan: Scan) -> None:
     for knows, other in ((scan, mask), (mask, scan)):
         grid = knows.geometry or {}
         turned = grid.get("orientation") != grid.get("view")
-        if other.affine is None and turned and mask.pixels.any():
+        if other.geometry is None and turned and mask.pixels.any():
             note(
                 f"{other.source} states no orientation, {knows.source} does "
                 f"({grid['orientation']}): {other.source} is taken to be in the order that "

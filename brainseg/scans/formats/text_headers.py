@@ -1,0 +1,46 @@
+"""What the headers of MHA and NRRD, which are text, state of where their voxels lie."""
+
+import re
+from pathlib import Path
+
+from brainseg.scans.notes import note
+
+_MM = {"m": 1000.0, "cm": 10.0, "um": 0.001, "µm": 0.001, "μm": 0.001}
+
+
+def stated_place(file: Path, name: str, kind: str) -> dict:
+    """What an "mha" or "nrrd" header states, for ``to_patient_axes``, and ``unit_mm``, the
+    millimetres in its unit of length. Says what had to be assumed."""
+    with file.open("rb") as stream:
+        head = stream.read(2**20)
+    end = rb"ElementDataFile" if kind == "mha" else rb"\r?\n\r?\n"
+    text = re.split(end, head, maxsplit=1)[0].decode("utf-8", "replace")
+    lines = re.findall(r"^\s*([^#:=\n]+?)\s*[:=]=?\s*(.*?)\s*$", text, re.MULTILINE)
+    stated = {key.lower(): value for key, value in lines}
+    return _mha(stated, name) if kind == "mha" else _nrrd(stated, name)
+
+
+def _mha(stated: dict, name: str) -> dict:
+    keys = ("offset", "position", "origin", "transformmatrix", "orientation", "rotation")
+    is_placed = any(key in stated for key in keys)
+    has_spacing = is_placed or "elementspacing" in stated or "elementsize" in stated
+    return {"name": name, "is_placed": is_placed, "has_spacing": has_spacing}
+
+
+def _nrrd(stated: dict, name: str) -> dict:
+    space = stated.get("space", "")
+    is_placed = "space directions" in stated
+    if is_placed and not re.match("LPS|RAS|LAS|left-|right-", space, re.IGNORECASE):
+        found = f"the space {space!r}" if space else "no space"
+        note(
+            f"{name} states {found}, which does not tell left from right: its axes are taken as "
+            "left, posterior, superior. If the pictures are turned or mirrored, state its "
+            "anatomical space and save it again."
+        )
+    units = set(re.findall(r'"([^"]*)"', stated.get("space units", "")))
+    return {
+        "name": name,
+        "is_placed": is_placed,
+        "has_spacing": is_placed or "nan" not in stated.get("spacings", "nan").lower(),
+        "unit_mm": _MM.get(units.pop(), 1.0) if len(units) == 1 else 1.0,
+    }
