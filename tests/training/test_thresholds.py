@@ -152,7 +152,7 @@ def test_runs_whose_siblings_found_nobody_keep_the_stand_in(tmp_path):
     for fold in (0, 1, 3, 4):
         with open(runs_of(tmp_path)[f"without{fold}-seed0"] / COUNTS, "wb") as stream:
             np.savez(
-                stream, counts=np.zeros((0, 2, 100), int), datasets=np.array([], str), folds=[]
+                stream, counts=np.zeros((0, 2, BINS), int), datasets=np.array([], str), folds=[]
             )
     before = read_checkpoint(folder)
     assert folder not in [c.folder for c in settle([before.settings.run], tmp_path / "runs")]
