@@ -6,7 +6,7 @@ import numpy as np
 
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.notes import note
-from brainseg.scans.scan import ScanError, check_finite
+from brainseg.scans.scan import ScanError, check_values
 from brainseg.scans.truth.values import (
     MOST_LABELS,
     border_of,
@@ -27,8 +27,7 @@ def tumour_of_picture(file: Path, name: str, kind: str) -> np.ndarray:
     whatever else there is, and as `read_picture` does.
     """
     pixels = read_picture(file, name, kind)
-    if pixels.dtype.kind == "f":
-        check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
+    check_values(pixels, name)
     # Opening a TIFF twice costs more than all else here; plain grey that varies has no palette.
     if kind != "tiff" or pixels.shape[-1] > 1 or pixels.min() == pixels.max():
         tumour = _of_palette(file, name, kind)
