@@ -13,9 +13,8 @@ from brainseg.scans.channels import channel_names, roles_of_channels
 from brainseg.scans.formats.sniffing import VOLUMES, sniff
 from brainseg.scans.listing import folders_in, scan_files, stem_of
 from brainseg.scans.notes import note
-from brainseg.scans.picture_stack import names_a_mask
 from brainseg.scans.reading import read_scan
-from brainseg.scans.roles import TITLES, by_role, patients, roles_in
+from brainseg.scans.roles import TITLES, by_role, names_a_mask, patients, roles_in
 from brainseg.scans.scan import Scan, ScanError, natural_key
 from brainseg.scans.sequences import read_sequences
 

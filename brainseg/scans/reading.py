@@ -13,12 +13,12 @@ from brainseg.scans.channels import arranged
 from brainseg.scans.formats.arrays import read_npy
 from brainseg.scans.formats.dicom import files_below, has_image
 from brainseg.scans.formats.foreign import not_read
+from brainseg.scans.formats.picture_stack import read_stack
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, sniff
 from brainseg.scans.formats.volumes import read_volume
 from brainseg.scans.listing import inmost, scan_files
 from brainseg.scans.notes import note
-from brainseg.scans.picture_stack import read_stack
 from brainseg.scans.roles import roles_in
 from brainseg.scans.scan import Scan, ScanError, check_values, decoding
 

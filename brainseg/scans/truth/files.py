@@ -18,7 +18,7 @@ from brainseg.scans.formats.volumes import read_image
 from brainseg.scans.geometry import to_patient_axes
 from brainseg.scans.listing import inmost, scan_files
 from brainseg.scans.notes import note
-from brainseg.scans.picture_stack import names_a_mask
+from brainseg.scans.roles import names_a_mask
 from brainseg.scans.scan import Scan, ScanError, check_values, decoding
 from brainseg.scans.truth.pictures import tumour_of_picture
 from brainseg.scans.truth.places import wrong_size
