@@ -12,7 +12,7 @@ from pathlib import Path
 from brainseg.scans.channels import channel_names, roles_of_channels
 from brainseg.scans.formats.sniffing import VOLUMES, sniff
 from brainseg.scans.listing import folders_in, scan_files, stem_of
-from brainseg.scans.notes import note
+from brainseg.scans.notes import listed, note
 from brainseg.scans.reading import read_scan
 from brainseg.scans.roles import TITLES, by_role, names_a_mask, patients, roles_in
 from brainseg.scans.scan import Scan, ScanError, natural_key
@@ -71,8 +71,8 @@ def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Source]:
             continue
         found = _in_folder(path, as_volume, ())
         if not found:
-            masks = [file.name for file in scan_files(path) if _kind(file)]
-            only = f" besides masks ({', '.join(masks[:8])})" if masks else ""
+            masks = [file for file in scan_files(path) if _kind(file)]
+            only = f" besides masks ({_names(masks)})" if masks else ""
             raise ScanError(
                 f"{path} holds no scans{only}. Give files, or a folder that holds them."
             )
@@ -105,7 +105,7 @@ def _without_masks(folder: Path, pictures: list[Path]) -> list[Path]:
     found = [file for file in named if not names_a_mask(file.name)] or named
     if rest := [file for file in named if file not in found]:
         note(
-            f"{folder}: left out as masks by their names: {_listed(rest)}. Give them by name to "
+            f"{folder}: left out as masks by their names: {_names(rest)}. Give them by name to "
             "segment them."
         )
     return found
@@ -116,7 +116,7 @@ def _of_volumes(folder: Path, files: list[Path], above: tuple[str, ...]) -> list
     masks = [f for f in files if roles[f] in ("label", "mask") or _MASK.search(f.name)]
     if masks and len(masks) < len(files):
         truth = " To score with one, give it as --truth." if "label" in roles.values() else ""
-        note(f"{folder}: left out as masks by their names: {_listed(masks)}.{truth}")
+        note(f"{folder}: left out as masks by their names: {_names(masks)}.{truth}")
     files = [file for file in files if file not in masks]
     names = channel_names(folder)
     if len(names) > 1 and any(_CHANNEL.fullmatch(stem_of(file)) for file in files):
@@ -145,7 +145,7 @@ def _patient(folder: Path, files: list[Path], name: str) -> Source:
     used = {role: found[role] for role in _USED if role in found}
     rest = [file for file in files if file not in used.values()]
     if rest:
-        note(f"{folder}: left out as none of FLAIR, T1 and T1 after contrast: {_listed(rest)}.")
+        note(f"{folder}: left out as none of FLAIR, T1 and T1 after contrast: {_names(rest)}.")
     if len(used) == 1:
         (path,) = used.values()
         return Source(path, name)
@@ -195,7 +195,7 @@ def _tell_nnunet(folder: Path, files: list[Path]) -> None:
     if cases and whole and len(counts) == 1 and counts <= {2, 3, 4, 5}:
         first = [file for file in files if _CHANNEL.fullmatch(stem_of(file))][: counts.pop()]
         note(
-            f"{folder}: each file is read as a scan of its own, though {_listed(first)} may be "
+            f"{folder}: each file is read as a scan of its own, though {_names(first)} may be "
             "channels of one case. If they are, put its dataset.json there, or give them as "
             "--flair, --t1 and --t1c."
         )
@@ -208,8 +208,8 @@ def _file(path: Path, above: tuple[str, ...] = ()) -> Source:
     return Source(path, stem)
 
 
-def _listed(files: list[Path]) -> str:
-    return ", ".join(file.name for file in files[:8]) + (", ..." if len(files) > 8 else "")
+def _names(files: list[Path]) -> str:
+    return listed(file.name for file in files)
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -217,7 +217,7 @@ def _folders(folder: Path) -> list[Path]:
     found = folders_in(folder)
     masks = [inner for inner in found if _MASKS.fullmatch(inner.name)]
     if masks:
-        note(f"{folder}: folders left out as masks by their names: {_listed(masks)}.")
+        note(f"{folder}: folders left out as masks by their names: {_names(masks)}.")
     return [inner for inner in found if inner not in masks]
 
 

@@ -15,7 +15,7 @@ from brainseg.data.case import Case, CaseRef, DataError, naming, usable
 from brainseg.data.examinations import Examination, examinations
 from brainseg.scans.listing import file_of, unpack_hint, volume_entries, walk
 from brainseg.scans.masks import read_mask
-from brainseg.scans.notes import note
+from brainseg.scans.notes import listed, note
 from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.roles import by_role, patients, roles_in
 from brainseg.scans.scan import ScanError
@@ -51,7 +51,7 @@ def _reference(exam: Examination) -> CaseRef:
     roles = roles_in(entries)
     if unknown := [f.name for f in entries if not roles[f] and f not in files.values()]:
         note(f"{folder}: left out, as their names say no sequence or mask: {', '.join(unknown)}.")
-    names = ", ".join(file.name for file in entries[:8]) + (", ..." if len(entries) > 8 else "")
+    names = listed(file.name for file in entries)
     if "label" not in files:
         files = _with_label_of_others(exam, files)
     files = {role: _present(file) for role, file in files.items()}

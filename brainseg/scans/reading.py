@@ -18,7 +18,7 @@ from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, sniff
 from brainseg.scans.formats.volumes import read_volume
 from brainseg.scans.listing import inmost, scan_files
-from brainseg.scans.notes import note
+from brainseg.scans.notes import listed, note
 from brainseg.scans.roles import roles_in
 from brainseg.scans.scan import Scan, ScanError, check_values, decoding
 
@@ -148,9 +148,9 @@ def _read_folder(folder: Path, name: str) -> Scan:
         inner = f"{name}/{scans[0].name}"
         return replace(_read_file(scans[0], inner, kinds[scans[0]]), source=name)
     if len(pictures) < len(scans):
-        listed = ", ".join(file.name for file in scans[:8]) + (", ..." if len(scans) > 8 else "")
+        names = listed(file.name for file in scans)
         raise ScanError(
-            f"{name} holds {len(scans)} scans, expected one: {listed}. Give one of them, or the "
+            f"{name} holds {len(scans)} scans, expected one: {names}. Give one of them, or the "
             "sequences of one patient each in its place (FLAIR, T1, T1c; --flair, --t1, --t1c)."
         )
     return _checked(read_stack(pictures, kinds, name), name, kinds[pictures[0]])

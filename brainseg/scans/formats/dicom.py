@@ -18,7 +18,7 @@ from brainseg.scans.formats.dicom_objects import (
 )
 from brainseg.scans.formats.dicom_stack import DIFFERENCES, Grid, Slice, stack
 from brainseg.scans.formats.sniffing import sniff
-from brainseg.scans.notes import note
+from brainseg.scans.notes import listed, note
 from brainseg.scans.scan import ScanError, check_size, natural_key
 
 _MAX_FILES = 50_000  # that are looked at below a folder
@@ -71,8 +71,8 @@ def series_slices(files: list[Path], name: str) -> tuple[list[Slice], Grid]:
         f"{others[file]}, {file.name}" for file in files if others[file] not in ("", DIRECTORY)
     ]
     if left_out:
-        listed = "; ".join(left_out[:4]) + ("; ..." if len(left_out) > 4 else "")
-        note(f"{name} also holds what is no slice of the scan and was left out: {listed}.")
+        what = listed(left_out, 4, "; ")
+        note(f"{name} also holds what is no slice of the scan and was left out: {what}.")
     for file in images:
         check_image(headers[file], _told(file, files, name))
     check_size(sum(_samples(headers[file]) for file in images), name)
@@ -201,14 +201,13 @@ def _refuse_others(found: list[str], name: str) -> None:
 
 def _refuse_several(series: list[list[Path]], headers: dict, name: str) -> None:
     spread = len({file.parent for group in series for file in group}) > 1
-    listed = []
+    told = []
     for group in series:
         count = sum(count_of(headers[file], "frame_count") for file in group)
-        told = headers[group[0]].get("description") or "no description"
+        what = headers[group[0]].get("description") or "no description"
         where = f" in {group[0].parent.name}" if spread else ""
-        listed.append(f"{told} ({count} slice{'s' if count > 1 else ''}{where})")
-    found = "; ".join(sorted(listed)[:12]) + ("; ..." if len(listed) > 12 else "")
+        told.append(f"{what} ({count} slice{'s' if count > 1 else ''}{where})")
     raise ScanError(
-        f"{name} holds {len(series)} DICOM series, expected one: {found}. "
+        f"{name} holds {len(series)} DICOM series, expected one: {listed(sorted(told), 12, '; ')}. "
         "Give the files of one series only."
     )
