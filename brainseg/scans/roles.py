@@ -24,7 +24,9 @@ TITLES = {
     "mask": "mask of something else than the tumour",
     "other": "neither FLAIR nor T1",
 }
-SEQUENCES = ("flair", "t1", "t1c", "t2")
+USED = ("flair", "t1", "t1c")
+"""The sequences that models read; the first there is stands for those that are missing."""
+SEQUENCES = (*USED, "t2")
 
 _FLAIR = {"flair", "flr", "darkfluid"}
 _T1 = {"t1", "mprage", "mp2rage", "spgr", "fspgr", "bravo"}
