@@ -21,9 +21,9 @@ def note(text: str) -> None:
         notes.append(text)
 
 
-def listed(names: Iterable[str], most: int = 8, between: str = ", ") -> str:
+def listed(names: Iterable[object], most: int = 8, between: str = ", ") -> str:
     """Names within a sentence: the first few, and dots where there are more."""
-    names = list(names)
+    names = [str(name) for name in names]
     return between.join([*names[:most], *(["..."] if len(names) > most else [])])
 
 

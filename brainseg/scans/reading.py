@@ -28,8 +28,8 @@ def read_scan(path, channels=None) -> Scan:
 
     `path` is a PNG, JPEG, TIFF (pages are slices), BMP, WebP, NIfTI, DICOM, MHA, NRRD or .npy
     file; a folder or .zip holding one DICOM series, in folders below it too; one such file; or
-    pictures that are the slices of one volume in natural order (masks aside: `*_mask*`, `*_seg*`,
-    `*_label*`).
+    pictures that are the slices of one volume in natural order (those aside that are masks by
+    their names, such as `*_mask*`).
 
     An array (.npy) is (height, width), (slices, height, width), (slices, height, width,
     channels), or, when it has three axes of which the last is 1, 3 or 4, (height, width, channels);
@@ -38,8 +38,8 @@ def read_scan(path, channels=None) -> Scan:
 
     `channels` names the stored channels in their order, "flair,t1,t1c,t2" or a list of such, "-"
     for one that is not used; without it a dataset.json beside the file does (Medical Segmentation
-    Decathlon, nnU-Net). Three without names are taken for T1, FLAIR, T1c, with a note; four must
-    have them.
+    Decathlon, nnU-Net). Three without names are taken for T1, FLAIR, T1c, with a note; two and
+    four must have them.
 
     Raises ScanError for whatever cannot be read whole and trusted: missing, empty, truncated or
     foreign files, more than MAX_PIXELS samples, NaN or Inf, several series or time points, and

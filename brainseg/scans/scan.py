@@ -23,8 +23,8 @@ class ScanError(ValueError):
 class Scan:
     """A scan in memory; a 2-D image is a scan of one slice.
 
-    pixels: (slices, height, width, channels), 1 or 3 channels, numeric dtype of the source (bool
-        becomes uint8), finite, C-contiguous.
+    pixels: (slices, height, width, channels), 1 or 3 channels (up to 4 as a file stores them),
+        numeric dtype of the source (bool becomes uint8), finite, C-contiguous.
     spacing_mm: (slice, row, column) in mm, or None where the file states none.
     affine: (4, 4) float64, index (column, row, slice, 1) of `pixels` to LPS position in mm; None
         where the file states no place.
