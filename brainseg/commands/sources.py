@@ -124,7 +124,8 @@ def _of_volumes(folder: Path, files: list[Path], above: tuple[str, ...]) -> list
     sources = []
     for group in groups:
         there = {roles[file] for file in group}
-        if len(there & {*SEQUENCES}) < 2 and not ("other" in there and there & {*USED}):
+        are_of_one_scan = len(there & {*SEQUENCES}) > 1 or ("other" in there and there & {*USED})
+        if not are_of_one_scan:
             sources += [_file(file, above) for file in group]
             continue
         name = "_".join(above) or folder.resolve().name

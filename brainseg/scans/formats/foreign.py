@@ -82,6 +82,14 @@ def not_read(file: Path, name: str, kind: str) -> ScanError:
     return ScanError(f"{name} {what}, expected {READABLE}. {remedy}")
 
 
+def detached(name: str) -> ScanError:
+    """The error to raise for a header whose voxels are in another file: a stranger's header must
+    not pull in another file of this machine."""
+    return ScanError(
+        f"{name} keeps its voxels in another file. Save it as one file (.nii.gz or .mha)."
+    )
+
+
 def _described(file: Path) -> tuple[str, str]:
     """What a file holds that `sniff` does not know, after its name; and the remedy, a sentence."""
     head = read_head(file)
