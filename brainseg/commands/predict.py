@@ -45,11 +45,13 @@ def run(args: argparse.Namespace) -> int:
     from brainseg.commands.sources import Source, expand
     from brainseg.inference.predictor import WORTH_TUNING
     from brainseg.scans import guard
+    from brainseg.scans.listing import stem_of
     from brainseg.scans.masks import read_mask
     from brainseg.scans.notes import noting
+    from brainseg.scans.roles import USED
     from brainseg.scans.scan import ScanError
 
-    sequences = {k: getattr(args, k) for k in ("flair", "t1", "t1c") if getattr(args, k)}
+    sequences = {role: getattr(args, role) for role in USED if getattr(args, role)}
     if bool(args.scans) == bool(sequences):
         raise ValueError("Give either SCAN files or --flair, --t1, --t1c of one scan.")
     if sequences and args.channels:
@@ -57,8 +59,7 @@ def run(args: argparse.Namespace) -> int:
     with noting() as notes:
         if sequences:
             first = next(iter(sequences.values()))  # the results are named after it
-            name = Path(first.name.removesuffix(".gz")).stem
-            sources = [Source(first, name, sequences)]
+            sources = [Source(first, stem_of(first), sequences)]
         else:
             sources = expand(args.scans, as_volume=args.as_volume)
     if args.truth and len(sources) > 1:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from brainseg.scans.channels import channel_names, roles_of_channels
-from brainseg.scans.formats.sniffing import VOLUMES, sniff
+from brainseg.scans.formats.sniffing import VOLUMES, sniff_or_damaged
 from brainseg.scans.listing import folders_in, scan_files, stem_of
-from brainseg.scans.notes import note
-from brainseg.scans.picture_stack import names_a_mask
+from brainseg.scans.notes import listed, note
 from brainseg.scans.reading import read_scan
-from brainseg.scans.roles import TITLES, by_role, patients, roles_in
+from brainseg.scans.roles import SEQUENCES, TITLES, USED, by_role, names_a_mask, patients, roles_in
 from brainseg.scans.scan import Scan, ScanError, natural_key
 from brainseg.scans.sequences import read_sequences
 
-_USED = ("flair", "t1", "t1c")
 _DEEPEST = 4  # folders within folders
 _MASK = re.compile(r"_mask(?!ed)")
 _MASKS = re.compile(
@@ -72,8 +69,8 @@ def expand(paths: Sequence[Path], *, as_volume: bool = False) -> list[Source]:
             continue
         found = _in_folder(path, as_volume, ())
         if not found:
-            masks = [file.name for file in scan_files(path) if _kind(file)]
-            only = f" besides masks ({', '.join(masks[:8])})" if masks else ""
+            masks = [file for file in scan_files(path) if sniff_or_damaged(file)]
+            only = f" besides masks ({_names(masks)})" if masks else ""
             raise ScanError(
                 f"{path} holds no scans{only}. Give files, or a folder that holds them."
             )
@@ -85,7 +82,7 @@ def _in_folder(folder: Path, as_volume: bool, above: tuple[str, ...]) -> list[So
     """above: the names of the folders from the one that was given to this one, without it."""
     name = "_".join(above) or folder.resolve().name
     files = scan_files(folder)
-    kinds = {file: kind for file in files if (kind := _kind(file))}
+    kinds = {file: kind for file in files if (kind := sniff_or_damaged(file))}
     if not kinds and (folders := _folders(folder)) and len(above) < _DEEPEST:
         return [
             source
@@ -106,7 +103,7 @@ def _without_masks(folder: Path, pictures: list[Path]) -> list[Path]:
     found = [file for file in named if not names_a_mask(file.name)] or named
     if rest := [file for file in named if file not in found]:
         note(
-            f"{folder}: left out as masks by their names: {_listed(rest)}. Give them by name to "
+            f"{folder}: left out as masks by their names: {_names(rest)}. Give them by name to "
             "segment them."
         )
     return found
@@ -117,7 +114,7 @@ def _of_volumes(folder: Path, files: list[Path], above: tuple[str, ...]) -> list
     masks = [f for f in files if roles[f] in ("label", "mask") or _MASK.search(f.name)]
     if masks and len(masks) < len(files):
         truth = " To score with one, give it as --truth." if "label" in roles.values() else ""
-        note(f"{folder}: left out as masks by their names: {_listed(masks)}.{truth}")
+        note(f"{folder}: left out as masks by their names: {_names(masks)}.{truth}")
     files = [file for file in files if file not in masks]
     names = channel_names(folder)
     if len(names) > 1 and any(_CHANNEL.fullmatch(stem_of(file)) for file in files):
@@ -127,12 +124,13 @@ def _of_volumes(folder: Path, files: list[Path], above: tuple[str, ...]) -> list
     sources = []
     for group in groups:
         there = {roles[file] for file in group}
-        if len(there & {*_USED, "t2"}) < 2 and not ("other" in there and there & {*_USED}):
+        are_of_one_scan = len(there & {*SEQUENCES}) > 1 or ("other" in there and there & {*USED})
+        if not are_of_one_scan:
             sources += [_file(file, above) for file in group]
             continue
         name = "_".join(above) or folder.resolve().name
         if len(groups) > 1:
-            first = min(group, key=lambda file: (*_USED, "t2", "other", "").index(roles[file]))
+            first = min(group, key=lambda file: (*SEQUENCES, "other", "").index(roles[file]))
             name = _file(first, above).name
         sources.append(_patient(folder, group, name))
     return sources
@@ -143,10 +141,10 @@ def _patient(folder: Path, files: list[Path], name: str) -> Source:
         found = by_role(files)
     except ScanError as error:
         return Source(folder, name, problem=str(error))
-    used = {role: found[role] for role in _USED if role in found}
+    used = {role: found[role] for role in USED if role in found}
     rest = [file for file in files if file not in used.values()]
     if rest:
-        note(f"{folder}: left out as none of FLAIR, T1 and T1 after contrast: {_listed(rest)}.")
+        note(f"{folder}: left out as none of FLAIR, T1 and T1 after contrast: {_names(rest)}.")
     if len(used) == 1:
         (path,) = used.values()
         return Source(path, name)
@@ -160,7 +158,7 @@ def _of_nnunet(
     told = ", ".join(names)
     note(f"{folder}: dataset.json names the channels 0000 and so on {told}; they are read as such.")
     roles = roles_of_channels(names)
-    wanted = {role: number for number, role in enumerate(roles) if role in _USED}
+    wanted = {role: number for number, role in enumerate(roles) if role in USED}
     cases, sources = defaultdict(dict), []
     for file in files:
         match = _CHANNEL.fullmatch(stem_of(file))
@@ -181,7 +179,7 @@ def _of_nnunet(
                 f"{folder} lacks {', '.join(missing)}, which dataset.json names. Add it, or give "
                 "what there is as --flair, --t1 and --t1c."
             )
-        used = {} if problem else {role: channels[wanted[role]] for role in _USED if role in wanted}
+        used = {} if problem else {role: channels[wanted[role]] for role in USED if role in wanted}
         sources.append(Source(folder, "_".join((*above, case)), used, problem))
     return sources
 
@@ -196,7 +194,7 @@ def _tell_nnunet(folder: Path, files: list[Path]) -> None:
     if cases and whole and len(counts) == 1 and counts <= {2, 3, 4, 5}:
         first = [file for file in files if _CHANNEL.fullmatch(stem_of(file))][: counts.pop()]
         note(
-            f"{folder}: each file is read as a scan of its own, though {_listed(first)} may be "
+            f"{folder}: each file is read as a scan of its own, though {_names(first)} may be "
             "channels of one case. If they are, put its dataset.json there, or give them as "
             "--flair, --t1 and --t1c."
         )
@@ -209,8 +207,8 @@ def _file(path: Path, above: tuple[str, ...] = ()) -> Source:
     return Source(path, stem)
 
 
-def _listed(files: list[Path]) -> str:
-    return ", ".join(file.name for file in files[:8]) + (", ..." if len(files) > 8 else "")
+def _names(files: list[Path]) -> str:
+    return listed(file.name for file in files)
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -218,16 +216,9 @@ def _folders(folder: Path) -> list[Path]:
     found = folders_in(folder)
     masks = [inner for inner in found if _MASKS.fullmatch(inner.name)]
     if masks:
-        note(f"{folder}: folders left out as masks by their names: {_listed(masks)}.")
+        note(f"{folder}: folders left out as masks by their names: {_names(masks)}.")
     return [inner for inner in found if inner not in masks]
 
 
 def _is_volume(file: Path, kind: str) -> bool:
     return kind in (*VOLUMES, "npy") or (kind == "damaged" and ".nii" in file.name)
-
-
-def _kind(file: Path) -> str:
-    try:
-        return sniff(file) if file.stat().st_size else "damaged"
-    except (OSError, EOFError, zlib.error):
-        return "damaged"  # reading it will say what is wrong

@@ -15,9 +15,9 @@ from brainseg.data.case import Case, CaseRef, DataError, naming, usable
 from brainseg.data.examinations import Examination, examinations
 from brainseg.scans.listing import file_of, unpack_hint, volume_entries, walk
 from brainseg.scans.masks import read_mask
-from brainseg.scans.notes import note
+from brainseg.scans.notes import listed, note
 from brainseg.scans.preprocessing import VOLUME_VERSION
-from brainseg.scans.roles import by_role, patients, roles_in
+from brainseg.scans.roles import USED, by_role, patients, roles_in
 from brainseg.scans.scan import ScanError
 from brainseg.scans.sequences import read_sequences
 
@@ -51,7 +51,7 @@ def _reference(exam: Examination) -> CaseRef:
     roles = roles_in(entries)
     if unknown := [f.name for f in entries if not roles[f] and f not in files.values()]:
         note(f"{folder}: left out, as their names say no sequence or mask: {', '.join(unknown)}.")
-    names = ", ".join(file.name for file in entries[:8]) + (", ..." if len(entries) > 8 else "")
+    names = listed(file.name for file in entries)
     if "label" not in files:
         files = _with_label_of_others(exam, files)
     files = {role: _present(file) for role, file in files.items()}
@@ -60,7 +60,7 @@ def _reference(exam: Examination) -> CaseRef:
         raise DataError(
             f"{folder} has no mask among {names}: expected a file such as {folder.name}_seg.nii.gz."
         )
-    sequences = {role: files[role] for role in ("flair", "t1", "t1c") if role in files}
+    sequences = {role: files[role] for role in USED if role in files}
     if not sequences:
         raise DataError(
             f"{folder} has no flair, t1 or t1ce volume among {names}: expected at least one of "
@@ -89,7 +89,7 @@ def _with_label_of_others(exam: Examination, files: dict[str, Path]) -> dict[str
         labels = " and ".join(str(own["label"]) for own in found[:2])
         raise DataError(f"{exam.name} has several masks, {labels}: expected one. Keep one of them.")
     (own,) = found
-    return own if own.keys() & {"flair", "t1", "t1c"} else {**files, "label": own["label"]}
+    return own if own.keys() & {*USED} else {**files, "label": own["label"]}
 
 
 def _check_one(folder: Path, entries: list[Path]) -> None:

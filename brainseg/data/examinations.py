@@ -6,14 +6,13 @@ for each time point (``P1/2001-02-03``), time points in the name (``BraTS-GLI-00
 
 from __future__ import annotations
 
-import filecmp
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from brainseg.scans.listing import entries, file_of
+from brainseg.data.copies import without_copies
 from brainseg.scans.notes import note
 
 _SUBJECT = re.compile(r"sub-[^_]+(_ses-[^_]+)?")
@@ -78,7 +77,8 @@ def examinations(root: Path, folders: Iterable[Path]) -> list[Examination]:
     for place in places:
         by_name[place.where, place.patient, place.name].append(place)
     found = {key: _gather(own) for key, own in by_name.items()}
-    found = dict(_without_copies(found))
+    kept = set(without_copies((key[1:], exam.folder) for key, exam in found.items()))
+    found = {key: exam for key, exam in found.items() if exam.folder in kept}
     _tell_dated({patient for _, patient, _ in found})
     return _told_apart(found)
 
@@ -123,37 +123,6 @@ def _gather(own: list[_Place]) -> Examination:
     own = [place for place in own if place.rank < 9] or own
     first, *others = (place.folder for place in own)
     return Examination(own[0].patient, own[0].name, first, tuple(others))
-
-
-def _without_copies(found: dict[tuple, Examination]) -> Iterator[tuple[tuple, Examination]]:
-    """Without examinations of which one of the same name and content lies elsewhere."""
-    kept: dict[tuple, list[Path]] = defaultdict(list)
-    copies = []
-    for key, exam in found.items():
-        same = next((f for f in kept[key[1:]] if is_copy(exam.folder, f)), None)
-        if same:
-            copies.append((exam.folder, same))
-        else:
-            kept[key[1:]].append(exam.folder)
-            yield key, exam
-    tell_copies(copies)
-
-
-def is_copy(folder: Path, other: Path) -> bool:
-    """Whether two folders hold the same scans, byte for byte."""
-    own, others = entries(folder), entries(other)
-    if [path.name for path in own] != [path.name for path in others]:
-        return False
-    pairs = [(file_of(a), file_of(b)) for a, b in zip(own, others, strict=True)]
-    return all(a.is_file() and b.is_file() and filecmp.cmp(a, b, shallow=False) for a, b in pairs)
-
-
-def tell_copies(copies: list[tuple[Path, Path]]) -> None:
-    """Note that the first of each pair is left out, since it is the second once more."""
-    if copies:
-        copy, kept = copies[0]
-        more = f" ({len(copies) - 1} more such copies)" if len(copies) > 1 else ""
-        note(f"{copy} is a copy of {kept}{more}: it is used once.")
 
 
 def _told_apart(found: dict[tuple, Examination]) -> list[Examination]:

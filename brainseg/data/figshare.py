@@ -7,7 +7,6 @@ the patient id is ``<type>-<N // 20>``, an approximation: say so beside every sc
 
 from __future__ import annotations
 
-import filecmp
 import re
 from collections import defaultdict
 from functools import partial
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.data.case import Case, CaseRef, DataError, leave_out, naming
-from brainseg.data.examinations import tell_copies
+from brainseg.data.copies import without_copies
 from brainseg.data.slices import slices_ref
 from brainseg.data.tables import matched, one_of_each, read_table, tell_alike, tell_matched
 from brainseg.scans.listing import scan_files, unpack_hint, walk
@@ -107,22 +106,16 @@ def _types(table: Path, images: dict[str, Path]) -> dict[str, str]:
 
 
 def _load_mats(files: list[Path]) -> list[CaseRef]:
-    groups, faults, copies = defaultdict(list), [], []
-    by_name: dict[str, list[Path]] = defaultdict(list)
+    groups, faults = defaultdict(list), []
+    files = without_copies((file.name, file) for file in files)
     for file in files:
-        others = by_name[file.name]
-        if same := next((f for f in others if filecmp.cmp(file, f, shallow=False)), None):
-            copies.append((file, same))
-            continue
-        others.append(file)
         try:
             with _open(file) as mat:
                 pid = "".join(chr(int(code)) for code in np.ravel(mat["cjdata/PID"]))
                 groups[pid, mat["cjdata/image"].shape].append(file)
         except DataError as error:
             faults.append((file.name, str(error)))
-    tell_copies(copies)
-    leave_out(faults, len(files) - len(copies) - len(faults), "files")
+    leave_out(faults, len(files) - len(faults), "files")
     refs = []
     for (pid, shape), members in groups.items():
         name = f"{pid} {shape[1]}x{shape[0]}"

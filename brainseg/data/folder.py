@@ -15,7 +15,7 @@ from brainseg.data.case import Case, CaseRef, DataError, naming, usable
 from brainseg.data.tables import matched, one_of_each, read_table, tell_alike, tell_matched
 from brainseg.scans.listing import inmost, is_clutter, scan_files, stem_of, unpack_hint
 from brainseg.scans.masks import read_mask
-from brainseg.scans.notes import note
+from brainseg.scans.notes import listed, note
 from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.reading import read_scan
 
@@ -72,8 +72,8 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     ]  # fmt: skip
     if inner:
         note(
-            f"{folder} holds folders, which are not read: {', '.join(inner[:4])}"
-            f"{', ...' if len(inner) > 4 else ''}. Put the scans themselves into {folder.name}/."
+            f"{folder} holds folders, which are not read: {listed(inner, 4)}. Put the scans "
+            f"themselves into {folder.name}/."
         )
     return found
 

@@ -7,11 +7,11 @@ pre-contrast, FLAIR, post-contrast, and ``..._<slice>_mask.tif`` beside it.
 from __future__ import annotations
 
 import filecmp
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 
 from brainseg.data.case import CaseRef, DataError, usable
-from brainseg.data.examinations import is_copy, tell_copies
+from brainseg.data.copies import without_copies
 from brainseg.data.slices import slices_ref
 from brainseg.scans.listing import inmost, scan_files, unpack_hint, walk
 from brainseg.scans.notes import note
@@ -51,15 +51,7 @@ def _folders(path: Path) -> list[Path]:
         if folders := sorted(f for f in root.glob("TCGA_*") if f.is_dir()):
             return folders
     found = [f for f, _ in walk(path) if _is_patient(f) and not _is_patient(f.parent)]
-    kept: dict[str, list[Path]] = defaultdict(list)
-    copies = []
-    for folder in found:
-        if same := next((f for f in kept[folder.name] if is_copy(inmost(folder), inmost(f))), None):
-            copies.append((folder, same))
-        else:
-            kept[folder.name].append(folder)
-    tell_copies(copies)
-    return sorted(folder for own in kept.values() for folder in own)
+    return sorted(without_copies((folder.name, folder) for folder in found))
 
 
 def _is_patient(folder: Path) -> bool:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from brainseg.data.case import Case, CaseRef, DataError, naming, usable
 from brainseg.scans.channels import channel_names, roles_of_channels
-from brainseg.scans.listing import volume_entries
+from brainseg.scans.listing import stem_of, volume_entries
 from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import note
 from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.reading import read_scan
+from brainseg.scans.roles import USED
 from brainseg.scans.sequences import read_sequences
 
 IMAGES, LABELS = "imagesTr", "labelsTr"
@@ -36,7 +37,7 @@ def load_layout(images: Path, dataset: str) -> list[CaseRef]:
     root = images.parent
     names = channel_names(images)
     roles = roles_of_channels(names)
-    if not {"flair", "t1", "t1c"} & {*roles}:
+    if not {*USED} & {*roles}:
         found = f"names the channels {', '.join(names)}" if names else "is missing or names none"
         raise DataError(
             f"{root / 'dataset.json'} {found}: expected flair, t1 or t1c among its channel_names "
@@ -52,7 +53,8 @@ def load_layout(images: Path, dataset: str) -> list[CaseRef]:
 
 
 def _reference(images: Path, label: Path, roles: list[str], dataset: str) -> CaseRef:
-    case, suffix = label.name.split(".nii")[0], label.name[label.name.index(".nii") :]
+    case = stem_of(label)
+    suffix = label.name.removeprefix(case)
     whole = images / label.name
     if whole.is_file():
         read = partial(_read_whole, case, dataset, whole, label, roles)
@@ -60,7 +62,7 @@ def _reference(images: Path, label: Path, roles: list[str], dataset: str) -> Cas
     files = {
         role: images / f"{case}_{number:04}{suffix}"
         for number, role in enumerate(roles)
-        if role in ("flair", "t1", "t1c")
+        if role in USED
     }
     for file in files.values():
         if not file.is_file():

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from brainseg.scans.listing import is_clutter
+from brainseg.scans.notes import listed
 from brainseg.scans.scan import MAX_PIXELS, ScanError, natural_key
 
 MAX_UNPACKED_BYTES = 8 * MAX_PIXELS
@@ -33,10 +34,9 @@ def unpacked(path: Path, name: str):
         _check_kind({entry.filename for entry in entries}, name)
         arrays = [e.filename.removesuffix(".npy") for e in entries if e.filename.endswith(".npy")]
         if len(arrays) > 1:
-            listed = ", ".join(arrays[:8]) + (", ..." if len(arrays) > 8 else "")
             raise ScanError(
-                f"{name} is a .npz archive of {len(arrays)} arrays ({listed}), expected one. "
-                "Save the scan's pixels alone, with numpy.save as .npy."
+                f"{name} is a .npz archive of {len(arrays)} arrays ({listed(arrays)}), expected "
+                "one. Save the scan's pixels alone, with numpy.save as .npy."
             )
         left = MAX_UNPACKED_BYTES
         entries.sort(key=lambda entry: natural_key(entry.filename))

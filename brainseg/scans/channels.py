@@ -15,7 +15,7 @@ import numpy as np
 
 from brainseg.scans.formats.sniffing import PICTURES
 from brainseg.scans.notes import note
-from brainseg.scans.roles import SEQUENCES, TITLES, role_of
+from brainseg.scans.roles import SEQUENCES, TITLES, USED, role_of
 from brainseg.scans.scan import Scan, ScanError
 
 ORDER = ("t1", "flair", "t1c")
@@ -53,7 +53,7 @@ def arranged(scan: Scan, channels: str | Sequence[str] | None, path: Path) -> Sc
             f"{', '.join(beside)}: they were read as {told}. If that is wrong, {HOW_TO_NAME}."
         )
         return _ordered(scan, roles)
-    if has_alpha(scan):
+    if _has_alpha(scan):
         note(
             f"{scan.source} is an array of one picture with four channels: the first three were "
             "read as T1, FLAIR and T1 after contrast, the fourth left out as transparency. If "
@@ -67,13 +67,6 @@ def arranged(scan: Scan, channels: str | Sequence[str] | None, path: Path) -> Sc
         )
     _tell_assumed(scan)
     return scan
-
-
-def has_alpha(scan: Scan) -> bool:
-    """Whether the last of four channels is a picture's transparency: one slice of bytes."""
-    return scan.format == "npy" and scan.pixels.dtype == np.uint8 and (
-        len(scan.pixels) == 1 and scan.pixels.shape[-1] == 4
-    )  # fmt: skip
 
 
 def channel_names(path: Path) -> list[str]:
@@ -107,8 +100,14 @@ def filled(planes: dict[str, np.ndarray]) -> np.ndarray:
 
     A missing one is replaced by FLAIR, or by the first there is of (FLAIR, T1, T1c).
     """
-    first = next(planes[role] for role in SEQUENCES if role in planes)
+    first = next(planes[role] for role in USED if role in planes)
     return np.stack([planes.get(role, first) for role in ORDER], axis=-1)
+
+
+def _has_alpha(scan: Scan) -> bool:
+    """Whether the last of four channels is a picture's transparency: one slice of bytes."""
+    is_picture = len(scan.pixels) == 1 and scan.pixels.shape[-1] == 4
+    return scan.format == "npy" and scan.pixels.dtype == np.uint8 and is_picture
 
 
 def _named(channels: str | Sequence[str], scan: Scan) -> list[str]:

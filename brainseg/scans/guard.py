@@ -53,15 +53,6 @@ def inspect(scan: Scan) -> list[Finding]:
     return findings
 
 
-def _too_small(height: int, width: int) -> Finding:
-    return Finding(
-        "too small",
-        True,
-        f"This picture has {width} x {height} pixels: a head cannot be seen in fewer than "
-        f"{_SMALLEST} x {_SMALLEST}. Give the scan in its full size.",
-    )
-
-
 def findings(scan: Scan, notes: Sequence[str]) -> tuple[Finding, ...]:
     """What ``inspect`` finds and what reading the scan assumed, which speaks of colours itself."""
     seen = [finding for finding in inspect(scan) if finding.code != "colour"]
@@ -104,6 +95,15 @@ _ONE_SEQUENCE = Finding(
     "One sequence stands for all three that the models were trained on (T1, FLAIR, T1c). Expect "
     "less, least of all from anything but FLAIR.",
 )
+
+
+def _too_small(height: int, width: int) -> Finding:
+    return Finding(
+        "too small",
+        True,
+        f"This picture has {width} x {height} pixels: a head cannot be seen in fewer than "
+        f"{_SMALLEST} x {_SMALLEST}. Give the scan in its full size.",
+    )
 
 
 def _chosen(count: int) -> list[int]:

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from brainseg.scans.notes import note
+from brainseg.scans.notes import listed, note
 from brainseg.scans.scan import natural_key
 
-VOLUME_SUFFIXES = (".nii", ".nii.gz")
-ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
-_FILE_SUFFIXES = (*VOLUME_SUFFIXES, ".mha", ".nrrd", ".npy", ".tif", ".tiff", ".png", ".jpg")
+_VOLUME_SUFFIXES = (".nii", ".nii.gz")
+_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
+_FILE_SUFFIXES = (*_VOLUME_SUFFIXES, ".mha", ".nrrd", ".npy", ".tif", ".tiff", ".png", ".jpg")
 _LEFT_BY_SYSTEMS = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin",
     "system volume information", "lost+found",
@@ -39,7 +39,7 @@ def is_clutter(name: str) -> bool:
 def entries(folder: Path) -> list[Path]:
     """What lies directly in a folder and may be a scan, in natural order: files, and folders that
     are named like a file and hold it (``x_flair.nii/0000.nii``), which ``file_of`` resolves."""
-    return [path for path in _children(folder) if not path.is_dir() or is_like_file(path)]
+    return [path for path in _children(folder) if not path.is_dir() or _is_like_file(path)]
 
 
 def scan_files(folder: Path) -> list[Path]:
@@ -50,13 +50,13 @@ def scan_files(folder: Path) -> list[Path]:
 
 def folders_in(folder: Path) -> list[Path]:
     """The folders directly in one, but for those among its ``entries``, in natural order."""
-    return [path for path in _children(folder) if path.is_dir() and not is_like_file(path)]
+    return [path for path in _children(folder) if path.is_dir() and not _is_like_file(path)]
 
 
 def volume_entries(folder: Path) -> list[Path]:
     """Those of ``entries`` that are named like NIfTI, sorted by their whole names."""
     found = entries(folder)
-    return sorted(path for path in found if path.name.lower().endswith(VOLUME_SUFFIXES))
+    return sorted(path for path in found if path.name.lower().endswith(_VOLUME_SUFFIXES))
 
 
 def inmost(folder: Path) -> Path:
@@ -66,7 +66,7 @@ def inmost(folder: Path) -> Path:
     return folder
 
 
-def is_like_file(folder: Path) -> bool:
+def _is_like_file(folder: Path) -> bool:
     """Whether a folder is named like a file and holds one file and nothing else."""
     if not (folder.name.lower().endswith(_FILE_SUFFIXES) and folder.is_dir()):
         return False
@@ -111,14 +111,14 @@ def stem_of(path: Path) -> str:
 
 def unpack_hint(root: Path) -> str:
     """`` Unpack a.zip first.`` where a folder without scans holds archives, else ``""``."""
-    found = [file.name for _, files in walk(root) for file in files if _is_archive(file.name)]
+    found = [file.name for _, files in walk(root) for file in files if _is_archive(file)]
     if not found:
         return ""
-    return f" Unpack {', '.join(found[:4])}{', ...' if len(found) > 4 else ''} first."
+    return f" Unpack {listed(found, 4)} first."
 
 
-def _is_archive(name: str) -> bool:
-    return name.lower().endswith(ARCHIVES)
+def _is_archive(path: Path) -> bool:
+    return path.name.lower().endswith(_ARCHIVES)
 
 
 def _children(folder: Path) -> list[Path]:

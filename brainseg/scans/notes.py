@@ -5,7 +5,7 @@ with ``noting``. Elsewhere, in a script or a training, they are warnings of the 
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -19,6 +19,12 @@ def note(text: str) -> None:
         logging.getLogger("brainseg").warning(text)
     elif text not in notes:
         notes.append(text)
+
+
+def listed(names: Iterable[object], most: int = 8, between: str = ", ") -> str:
+    """Names within a sentence: the first few, and dots where there are more."""
+    names = [str(name) for name in names]
+    return between.join([*names[:most], *(["..."] if len(names) > most else [])])
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 A file is known by its content; its suffix only matters where the content says nothing.
 """
 
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +12,15 @@ from brainseg.scans.archives import unpacked
 from brainseg.scans.channels import arranged
 from brainseg.scans.formats.arrays import read_npy
 from brainseg.scans.formats.dicom import files_below, has_image
-from brainseg.scans.formats.foreign import describe
+from brainseg.scans.formats.foreign import not_read
+from brainseg.scans.formats.picture_stack import read_stack
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, sniff
 from brainseg.scans.formats.volumes import read_volume
 from brainseg.scans.listing import inmost, scan_files
-from brainseg.scans.notes import note
-from brainseg.scans.picture_stack import read_stack
+from brainseg.scans.notes import listed, note
 from brainseg.scans.roles import roles_in
-from brainseg.scans.scan import Scan, ScanError, check_finite
+from brainseg.scans.scan import Scan, ScanError, check_values, decoding
 
 
 def read_scan(path, channels=None) -> Scan:
@@ -29,8 +28,8 @@ def read_scan(path, channels=None) -> Scan:
 
     `path` is a PNG, JPEG, TIFF (pages are slices), BMP, WebP, NIfTI, DICOM, MHA, NRRD or .npy
     file; a folder or .zip holding one DICOM series, in folders below it too; one such file; or
-    pictures that are the slices of one volume in natural order (masks aside: `*_mask*`, `*_seg*`,
-    `*_label*`).
+    pictures that are the slices of one volume in natural order (those aside that are masks by
+    their names, such as `*_mask*`).
 
     An array (.npy) is (height, width), (slices, height, width), (slices, height, width,
     channels), or, when it has three axes of which the last is 1, 3 or 4, (height, width, channels);
@@ -39,8 +38,8 @@ def read_scan(path, channels=None) -> Scan:
 
     `channels` names the stored channels in their order, "flair,t1,t1c,t2" or a list of such, "-"
     for one that is not used; without it a dataset.json beside the file does (Medical Segmentation
-    Decathlon, nnU-Net). Three without names are taken for T1, FLAIR, T1c, with a note; four must
-    have them.
+    Decathlon, nnU-Net). Three without names are taken for T1, FLAIR, T1c, with a note; two and
+    four must have them.
 
     Raises ScanError for whatever cannot be read whole and trusted: missing, empty, truncated or
     foreign files, more than MAX_PIXELS samples, NaN or Inf, several series or time points, and
@@ -64,25 +63,6 @@ def picture_size(path) -> tuple[int, int]:
         return picture.size
 
 
-@contextmanager
-def decoding(path: Path):
-    """Turn whatever a decoder raises on damaged input into a ScanError."""
-    name = path.name
-    try:
-        yield
-    except ScanError:
-        raise
-    except FileNotFoundError as error:
-        raise ScanError(f"{path} does not exist. Check the path.") from error
-    except PermissionError as error:
-        raise ScanError(f"{name} may not be read by this user. Check its rights.") from error
-    except Exception as error:  # Pillow, SimpleITK, zlib and numpy raise nearly every type
-        raise ScanError(
-            f"{name} cannot be decoded: it is truncated, damaged or of a variant that "
-            "is not supported. Copy, download or export it again."
-        ) from error
-
-
 def _read(path: Path, name: str) -> Scan:
     if path.is_dir():
         return _read_folder(path, name)
@@ -100,10 +80,7 @@ def _read_file(path: Path, name: str, kind: str) -> Scan:
         return _checked(*_volume_parts([path], name, kind))
     if kind == "npy":
         return _checked(read_npy(path, name), name, kind)
-    if kind == "zip":
-        raise ScanError(f"{name} is an archive within another. Unpack it first.")
-    what, remedy = describe(path)
-    raise ScanError(f"{name} {what}, expected {READABLE}. {remedy}")
+    raise not_read(path, name, kind)
 
 
 def _volume_parts(files: list[Path], name: str, kind: str) -> tuple:
@@ -113,20 +90,12 @@ def _volume_parts(files: list[Path], name: str, kind: str) -> tuple:
 
 def _checked(pixels, name: str, kind: str, affine=None, geometry=None) -> Scan:
     """The Scan of decoded pixels, or the ScanError that says why they are no scan."""
-    if pixels.dtype.kind not in "biuf":
-        raise ScanError(
-            f"{name} holds values of type {pixels.dtype}, expected real numbers. "
-            "Save its magnitude as integers or floats."
-        )
-    if pixels.size == 0:
-        raise ScanError(f"{name} has no pixels (size {pixels.shape}). Export it again.")
+    check_values(pixels, name)
     if pixels.shape[-1] not in (1, 2, 3, 4):
         raise ScanError(
             f"{name} has {pixels.shape[-1]} channels, expected at most 4. "
             "Save one sequence per file."
         )
-    if pixels.dtype.kind == "f":
-        check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
     pixels = _in_single_precision(pixels, name)
     dtype = np.uint8 if pixels.dtype == bool else pixels.dtype.newbyteorder("=")
     spacing_mm = None if geometry is None else geometry["spacing_mm"]
@@ -179,9 +148,9 @@ def _read_folder(folder: Path, name: str) -> Scan:
         inner = f"{name}/{scans[0].name}"
         return replace(_read_file(scans[0], inner, kinds[scans[0]]), source=name)
     if len(pictures) < len(scans):
-        listed = ", ".join(file.name for file in scans[:8]) + (", ..." if len(scans) > 8 else "")
+        names = listed(file.name for file in scans)
         raise ScanError(
-            f"{name} holds {len(scans)} scans, expected one: {listed}. Give one of them, or the "
+            f"{name} holds {len(scans)} scans, expected one: {names}. Give one of them, or the "
             "sequences of one patient each in its place (FLAIR, T1, T1c; --flair, --t1, --t1c)."
         )
     return _checked(read_stack(pictures, kinds, name), name, kinds[pictures[0]])

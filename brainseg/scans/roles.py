@@ -24,25 +24,15 @@ TITLES = {
     "mask": "mask of something else than the tumour",
     "other": "neither FLAIR nor T1",
 }
-SEQUENCES = ("flair", "t1", "t1c", "t2")
+USED = ("flair", "t1", "t1c")
+"""The sequences that models read; the first there is stands for those that are missing."""
+SEQUENCES = (*USED, "t2")
 
 _FLAIR = {"flair", "flr", "darkfluid"}
 _T1 = {"t1", "mprage", "mp2rage", "spgr", "fspgr", "bravo"}
 _T2 = {"t2"}
-_AGENT = {
-    "contrast",
-    "contraste",
-    "contrasto",
-    "kontrast",
-    "gadol",
-    "gd",
-    "gad",
-    "gado",
-    "gadolinium",
-    "gadovist",
-    "dotarem",
-    "km",
-}
+_AGENT = {"contrast", "contraste", "contrasto", "kontrast", "gadol", "gd", "gad", "gado",
+          "gadolinium", "gadovist", "dotarem", "km"}  # fmt: skip
 _CONTRAST = {*_AGENT, "ce", "enhanced"}
 _NOT = {"pre", "non", "no", "without", "ohne", "before"}
 _NATIVE = {"native", "nativ", "unenhanced"}
@@ -73,6 +63,7 @@ _ROLE_WORDS = _FLAIR | _T1 | _T2 | _CONTRAST | _MARK | _OTHER | _NOT | _NATIVE |
 _ENTITY = re.compile(
     r"(?:^|(?<=_))(sub|ses|space|from|to|run|dir|rec|echo|res|den|hemi|task)-([^\W_]+)", re.I
 )
+_PICTURED_MASK = re.compile(r"_mask|(?<![a-z])(masks?|seg|segmentation|labels?|gt|truth)(?![a-z])")
 _SUFFIX = re.compile(r"\.(nii|nii\.gz|mha|mhd|nrrd|npy|dcm|tiff?|png|jpe?g)$", re.IGNORECASE)
 
 
@@ -84,6 +75,14 @@ def role_of(name: str, folder: str = "") -> str:
     """
     fitting = _fitting(_words(name), _words(folder))
     return next(iter(fitting)) if len(fitting) == 1 else ""
+
+
+def names_a_mask(stem: str) -> bool:
+    """Whether the name of a picture says that it is a mask: `*_mask*`, or a word such as `seg`.
+
+    Fewer words do than in ``role_of``: a slice may be called `tumor_3` or `roi_3` itself.
+    """
+    return bool(_PICTURED_MASK.search(stem.lower()))
 
 
 def roles_in(files: Sequence[Path]) -> dict[Path, str]:

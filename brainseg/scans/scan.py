@@ -5,7 +5,9 @@ left, slices from the feet to the head. A picture is a scan of one slice, as sto
 """
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -21,8 +23,8 @@ class ScanError(ValueError):
 class Scan:
     """A scan in memory; a 2-D image is a scan of one slice.
 
-    pixels: (slices, height, width, channels), 1 or 3 channels, numeric dtype of the source (bool
-        becomes uint8), finite, C-contiguous.
+    pixels: (slices, height, width, channels), 1 or 3 channels (up to 4 as a file stores them),
+        numeric dtype of the source (bool becomes uint8), finite, C-contiguous.
     spacing_mm: (slice, row, column) in mm, or None where the file states none.
     affine: (4, 4) float64, index (column, row, slice, 1) of `pixels` to LPS position in mm; None
         where the file states no place.
@@ -57,10 +59,37 @@ def check_size(samples: int, name: str) -> None:
         )
 
 
-def check_finite(bad: int, name: str) -> None:
-    """Raise ScanError when some values of a source are NaN or infinite."""
+def check_values(pixels: np.ndarray, name: str) -> None:
+    """Raise ScanError for pixels that are no real numbers, for none at all, and for NaN or Inf."""
+    if pixels.dtype.kind not in "biuf":
+        raise ScanError(
+            f"{name} holds values of type {pixels.dtype}, expected real numbers. "
+            "Save its magnitude as integers or floats."
+        )
+    if pixels.size == 0:
+        raise ScanError(f"{name} has no pixels (size {pixels.shape}). Export it again.")
+    bad = pixels.size - np.count_nonzero(np.isfinite(pixels)) if pixels.dtype.kind == "f" else 0
     if bad:
         raise ScanError(
             f"{name} holds {bad} values that are NaN or infinite. Replace them, for "
             "example by 0, and save it again."
         )
+
+
+@contextmanager
+def decoding(path: Path):
+    """Turn whatever a decoder raises on damaged input into a ScanError."""
+    name = path.name
+    try:
+        yield
+    except ScanError:
+        raise
+    except FileNotFoundError as error:
+        raise ScanError(f"{path} does not exist. Check the path.") from error
+    except PermissionError as error:
+        raise ScanError(f"{name} may not be read by this user. Check its rights.") from error
+    except Exception as error:  # Pillow, SimpleITK, zlib and numpy raise nearly every type
+        raise ScanError(
+            f"{name} cannot be decoded: it is truncated, damaged or of a variant that "
+            "is not supported. Copy, download or export it again."
+        ) from error

@@ -15,6 +15,7 @@ from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import noting
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
 from brainseg.scans.reading import read_scan
+from brainseg.scans.roles import USED
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.scans.sequences import read_sequences
 from brainseg.ui import receipt
@@ -50,7 +51,7 @@ def read_files(paths: Mapping[str, str | None]) -> Inputs:
     """
     given = {role: path for role, path in paths.items() if path}
     channels = str(given.pop("channels", "")).strip()
-    sequences = {role: given[role] for role in ("flair", "t1", "t1c") if role in given}
+    sequences = {role: given[role] for role in USED if role in given}
     if "scan" in given and sequences:
         raise ScanError(
             "There are both one scan and separate sequences: remove the scan, or the sequences."

@@ -244,3 +244,12 @@ def test_nnunet_has_a_file_for_each_channel(tmp_path, caplog):
     describe_channels(tmp_path, ["CT", "T2", "a", "b"])
     with pytest.raises(DataError, match=r"dataset\.json.*CT, T2, a, b.*flair"):
         load_dataset("brats", tmp_path)
+
+
+def test_nnunet_with_suffixes_in_capitals(tmp_path):
+    for folder, name in (("imagesTr", "case_1_0000"), ("labelsTr", "case_1")):
+        save(tmp_path / folder / f"{name}.nii.gz", VALUES["flair"])
+        (tmp_path / folder / f"{name}.nii.gz").rename(tmp_path / folder / f"{name}.NII.GZ")
+    describe_channels(tmp_path, ["FLAIR"])
+    (ref,) = load_dataset("brats", tmp_path)
+    assert ref.patient_id == "case_1" and ref.files[0].name == "case_1_0000.NII.GZ"

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from brainseg.scans.notes import noting
-from brainseg.scans.preprocessing import prepare
 from brainseg.scans.reading import read_scan
 from tests.scans.scan_files import noise, refused
 
@@ -82,66 +81,3 @@ def test_a_single_channel_before_the_rows_leaves_no_doubt(tmp_path, shape):
 def test_shapes_that_are_no_scan(tmp_path, shape, words):
     np.save(tmp_path / "a.npy", np.ones(shape))
     refused(tmp_path / "a.npy", words)
-
-
-def test_how_an_array_is_stored_does_not_matter(tmp_path):
-    array = noise(5, 20, 24, dtype=np.int16) - 100
-    for stored in (np.asfortranarray(array), array.astype(">i2"), array[::-1][::-1]):
-        pixels, _ = read(tmp_path, stored)
-        assert pixels.dtype == np.int16 and pixels.flags.c_contiguous
-        assert np.array_equal(pixels[..., 0], array)
-
-
-def test_types_that_are_no_numbers(tmp_path):
-    fields = np.zeros((20, 24), [("t1", "f4"), ("flair", "f4")])
-    for array, words in [
-        (fields, "flair"),
-        (np.zeros((20, 24), complex), "magnitude"),
-        (np.zeros((20, 24), "M8[s]"), "datetime64"),
-        (np.array([[{}]], object), "Python objects"),
-    ]:
-        np.save(tmp_path / "a.npy", array, allow_pickle=True)
-        refused(tmp_path / "a.npy", words)
-
-
-def test_half_precision_reaches_the_network_as_the_same_picture(tmp_path):
-    array = noise(5, 20, 24)
-    half, notes = read(tmp_path, (array / 250).astype(np.float16))
-    whole = prepare(array[..., None].astype(np.float32) / 250, 20).images
-    assert notes == [] and np.abs(prepare(half, 20).images.astype(int) - whole).max() <= 1
-
-
-@pytest.mark.parametrize("dtype", ["int64", "uint64", "uint32", "float64"])
-def test_small_differences_of_large_values_survive(tmp_path, dtype):
-    array = noise(5, 20, 24).astype(dtype)
-    base = 2**31 if dtype == "uint32" else 2**50
-    pixels, notes = read(tmp_path, array + np.array(base, dtype))
-    assert np.array_equal(pixels[..., 0], array - array.min())
-    assert "smallest" in notes[0] and str(base) in notes[0].replace(",", "")
-
-
-def test_large_values_that_differ_widely_stay(tmp_path):
-    array = noise(5, 20, 24).astype(np.int64) * 2**40 - 2**41
-    pixels, notes = read(tmp_path, array)
-    assert np.array_equal(pixels[..., 0], array) and notes == []
-
-
-def test_values_beyond_single_precision(tmp_path):
-    np.save(tmp_path / "a.npy", noise(20, 24) * 1e300)
-    refused(tmp_path / "a.npy", "e+302", "Divide")
-
-
-def test_standardised_values_keep_their_sign(tmp_path):
-    array = np.random.default_rng(0).normal(size=(5, 20, 24)).astype(np.float32)
-    pixels, notes = read(tmp_path, array)
-    assert np.array_equal(pixels[..., 0], array) and notes == []
-
-
-def test_an_archive_of_one_array(tmp_path):
-    array = noise(5, 20, 24, dtype=np.int16)
-    for save in (np.savez, np.savez_compressed):
-        save(tmp_path / "a.npz", volume=array)
-        scan = read_scan(tmp_path / "a.npz")
-        assert np.array_equal(scan.pixels[..., 0], array) and scan.source == "a.npz"
-    np.savez(tmp_path / "b.npz", image=array, mask=array > 9)
-    refused(tmp_path / "b.npz", "image", "mask", "numpy.save")

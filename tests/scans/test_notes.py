@@ -1,6 +1,8 @@
+"""Sentences on what was assumed: where they go, and how they name several things."""
+
 import threading
 
-from brainseg.scans.notes import note, noting
+from brainseg.scans.notes import listed, note, noting
 
 
 def test_notes_are_collected_once_and_in_order():
@@ -23,3 +25,8 @@ def test_notes_of_another_thread_stay_there(caplog):
 def test_without_a_collector_a_note_is_a_warning(caplog):
     note("three channels, read as T1, FLAIR and T1c")
     assert caplog.messages == ["three channels, read as T1, FLAIR and T1c"]
+
+
+def test_a_sentence_names_the_first_few():
+    assert listed("abc") == "a, b, c" and listed(iter("abc"), 2, "; ") == "a; b; ..."
+    assert listed([]) == ""

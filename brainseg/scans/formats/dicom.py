@@ -1,7 +1,6 @@
 """DICOM: which of some files are the slices of one series, and their pixels in true values."""
 
 import math
-import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -17,15 +16,16 @@ from brainseg.scans.formats.dicom_objects import (
     other_object,
 )
 from brainseg.scans.formats.dicom_stack import DIFFERENCES, Grid, Slice, stack
-from brainseg.scans.formats.sniffing import sniff
-from brainseg.scans.notes import note
+from brainseg.scans.formats.sniffing import sniff_or_damaged
+from brainseg.scans.listing import is_clutter
+from brainseg.scans.notes import listed, note
 from brainseg.scans.scan import ScanError, check_size, natural_key
 
 _MAX_FILES = 50_000  # that are looked at below a folder
 
 
 def files_below(folder: Path) -> list[Path]:
-    """DICOM files in the folders below a folder, in natural order; hidden ones are left out.
+    """DICOM files in the folders below a folder, in natural order, without clutter.
 
     Raises ScanError where there are too many files to look at.
     """
@@ -37,8 +37,8 @@ def files_below(folder: Path) -> list[Path]:
                 "below. Give the folder of one series."
             )
         inner = file.relative_to(folder).parts
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in inner)
-        if len(inner) > 1 and not hidden and _is_dicom(file):
+        is_below = len(inner) > 1 and file.is_file() and not any(map(is_clutter, inner))
+        if is_below and sniff_or_damaged(file) == "dicom":
             found.append(file)
     return sorted(found, key=lambda file: natural_key(file.relative_to(folder)))
 
@@ -71,8 +71,8 @@ def series_slices(files: list[Path], name: str) -> tuple[list[Slice], Grid]:
         f"{others[file]}, {file.name}" for file in files if others[file] not in ("", DIRECTORY)
     ]
     if left_out:
-        listed = "; ".join(left_out[:4]) + ("; ..." if len(left_out) > 4 else "")
-        note(f"{name} also holds what is no slice of the scan and was left out: {listed}.")
+        what = listed(left_out, 4, "; ")
+        note(f"{name} also holds what is no slice of the scan and was left out: {what}.")
     for file in images:
         check_image(headers[file], _told(file, files, name))
     check_size(sum(_samples(headers[file]) for file in images), name)
@@ -120,13 +120,6 @@ def read_series(slices: list[Slice], grid: Grid, name: str):
 
 def _samples(header: dict) -> int:
     return math.prod(count_of(header, key) for key in ("rows", "columns", "samples", "frame_count"))
-
-
-def _is_dicom(file: Path) -> bool:
-    try:
-        return file.is_file() and sniff(file) == "dicom"
-    except (OSError, EOFError, zlib.error):  # damaged gzip, or not for this user to read
-        return False
 
 
 def _told(file: Path, files: list[Path], name: str) -> str:
@@ -201,14 +194,13 @@ def _refuse_others(found: list[str], name: str) -> None:
 
 def _refuse_several(series: list[list[Path]], headers: dict, name: str) -> None:
     spread = len({file.parent for group in series for file in group}) > 1
-    listed = []
+    told = []
     for group in series:
         count = sum(count_of(headers[file], "frame_count") for file in group)
-        told = headers[group[0]].get("description") or "no description"
+        what = headers[group[0]].get("description") or "no description"
         where = f" in {group[0].parent.name}" if spread else ""
-        listed.append(f"{told} ({count} slice{'s' if count > 1 else ''}{where})")
-    found = "; ".join(sorted(listed)[:12]) + ("; ..." if len(listed) > 12 else "")
+        told.append(f"{what} ({count} slice{'s' if count > 1 else ''}{where})")
     raise ScanError(
-        f"{name} holds {len(series)} DICOM series, expected one: {found}. "
+        f"{name} holds {len(series)} DICOM series, expected one: {listed(sorted(told), 12, '; ')}. "
         "Give the files of one series only."
     )

@@ -6,7 +6,8 @@ import re
 import struct
 from pathlib import Path
 
-from brainseg.scans.formats.sniffing import kind_of, read_head
+from brainseg.scans.formats.sniffing import READABLE, kind_of, read_head
+from brainseg.scans.scan import ScanError
 
 _GIVE = "Give the scan itself, exported in one of these formats."
 _AS_PICTURE = "Save it as PNG."
@@ -73,7 +74,23 @@ _RAW = {
 }
 
 
-def describe(file: Path) -> tuple[str, str]:
+def not_read(file: Path, name: str, kind: str) -> ScanError:
+    """The error to raise for a file of no kind that is read by itself."""
+    if kind == "zip":
+        return ScanError(f"{name} is an archive within another. Unpack it first.")
+    what, remedy = _described(file)
+    return ScanError(f"{name} {what}, expected {READABLE}. {remedy}")
+
+
+def detached(name: str) -> ScanError:
+    """The error to raise for a header whose voxels are in another file: a stranger's header must
+    not pull in another file of this machine."""
+    return ScanError(
+        f"{name} keeps its voxels in another file. Save it as one file (.nii.gz or .mha)."
+    )
+
+
+def _described(file: Path) -> tuple[str, str]:
     """What a file holds that `sniff` does not know, after its name; and the remedy, a sentence."""
     head = read_head(file)
     if not head:
@@ -91,7 +108,7 @@ def describe(file: Path) -> tuple[str, str]:
 
 
 def _packed(head: bytes) -> tuple[str, str]:
-    """As `describe`, of what gzip packs."""
+    """As `_described`, of what gzip packs."""
     if head.startswith(b"\x1f\x8b"):
         return "holds gzip data within gzip data", _UNPACK
     if kind := kind_of(head):

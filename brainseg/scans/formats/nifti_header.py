@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 
-from brainseg.scans.formats.detached import detached
+from brainseg.scans.formats.foreign import detached
 from brainseg.scans.geometry import distance_mm, nearest_right_angles
 from brainseg.scans.notes import note
 

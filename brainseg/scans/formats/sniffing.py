@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from pathlib import Path
 
 PICTURES = ("png", "jpeg", "tiff", "bmp", "webp")
@@ -39,8 +40,16 @@ def sniff(file: Path) -> str:
     return kind_of(head)
 
 
+def sniff_or_damaged(file: Path) -> str:
+    """The same; "damaged" for an empty file and one that can't be opened: reading it says why."""
+    try:
+        return sniff(file) if file.stat().st_size else "damaged"
+    except (OSError, EOFError, zlib.error):
+        return "damaged"
+
+
 def kind_of(head: bytes) -> str:
-    """The same, from these first bytes."""
+    """The kind of a file, but for NIfTI in gzip, from its first bytes."""
     if _is_nifti(head):
         return "nifti"
     if head[128:132] == b"DICM":

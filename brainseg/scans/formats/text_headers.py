@@ -1,8 +1,9 @@
-"""What the headers of MHA and NRRD, which are text, state of where their voxels lie."""
+"""The headers of MHA and NRRD, which are text: are their voxels there, and where do they lie?"""
 
 import re
 from pathlib import Path
 
+from brainseg.scans.formats.foreign import detached
 from brainseg.scans.notes import note
 
 _MM = {"m": 1000.0, "cm": 10.0, "um": 0.001, "µm": 0.001, "μm": 0.001}
@@ -10,11 +11,22 @@ _MM = {"m": 1000.0, "cm": 10.0, "um": 0.001, "µm": 0.001, "μm": 0.001}
 
 def stated_place(file: Path, name: str, kind: str) -> dict:
     """What an "mha" or "nrrd" header states, for ``to_patient_axes``, and ``unit_mm``, the
-    millimetres in its unit of length. Says what had to be assumed."""
+    millimetres in its unit of length. Says what had to be assumed.
+
+    Raises ScanError when the voxels are in another file.
+    """
     with file.open("rb") as stream:
         head = stream.read(2**20)
-    end = rb"ElementDataFile" if kind == "mha" else rb"\r?\n\r?\n"
-    text = re.split(end, head, maxsplit=1)[0].decode("utf-8", "replace")
+    if kind == "mha":
+        files = set(re.findall(rb"ElementDataFile\s*[=:]?\s*(\S+)", head))
+        head = head.partition(b"ElementDataFile")[0]
+        is_attached = files == {b"LOCAL"}
+    else:
+        head, *voxels = re.split(rb"\r?\n\r?\n", head, maxsplit=1)
+        is_attached = voxels and not re.search(rb"data ?file", head, re.IGNORECASE)
+    if not is_attached:
+        raise detached(name)
+    text = head.decode("utf-8", "replace")
     lines = re.findall(r"^\s*([^#:=\n]+?)\s*[:=]=?\s*(.*?)\s*$", text, re.MULTILINE)
     stated = {key.lower(): value for key, value in lines}
     return _mha(stated, name) if kind == "mha" else _nrrd(stated, name)

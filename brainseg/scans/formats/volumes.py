@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.scans.formats.detached import check_attached
 from brainseg.scans.formats.dicom import read_series, series_slices
 from brainseg.scans.formats.nifti import read_nifti
 from brainseg.scans.formats.sniffing import VOLUMES
@@ -51,7 +50,6 @@ def read_image(files: list[Path], name: str, kind: str, most: int | None = 4) ->
     reader.SetFileName(str(files[0]))
     reader.ReadImageInformation()
     _check_header(reader, name, most)
-    check_attached(files[0], name, kind)
     stated = stated_place(files[0], name, kind)
     image = reader.Execute()
     unit_mm = stated.pop("unit_mm", 1.0)

@@ -7,20 +7,19 @@ import numpy as np
 
 from brainseg.scans.archives import unpacked
 from brainseg.scans.formats.arrays import read_array
-from brainseg.scans.formats.foreign import describe
+from brainseg.scans.formats.foreign import not_read
 from brainseg.scans.formats.segmentations import (
     is_segmentation,
     note_segments,
     read_segmentation,
 )
-from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, sniff
+from brainseg.scans.formats.sniffing import PICTURES, VOLUMES, sniff
 from brainseg.scans.formats.volumes import read_image
 from brainseg.scans.geometry import to_patient_axes
 from brainseg.scans.listing import inmost, scan_files
 from brainseg.scans.notes import note
-from brainseg.scans.picture_stack import names_a_mask
-from brainseg.scans.reading import decoding
-from brainseg.scans.scan import Scan, ScanError, check_finite
+from brainseg.scans.roles import names_a_mask
+from brainseg.scans.scan import Scan, ScanError, check_values, decoding
 from brainseg.scans.truth.pictures import tumour_of_picture
 from brainseg.scans.truth.places import wrong_size
 from brainseg.scans.truth.values import tumour_of_channels
@@ -57,10 +56,7 @@ def _read_file(file: Path, name: str, scan: Scan) -> Scan:
         return _read_array(file, name, scan)
     if kind in VOLUMES:
         return _read_volume([file], name, kind, scan)
-    if kind == "zip":
-        raise ScanError(f"{name} is an archive within another. Unpack it first.")
-    what, remedy = describe(file)
-    raise ScanError(f"{name} {what}, expected {READABLE}. {remedy}")
+    raise not_read(file, name, kind)
 
 
 def _read_folder(folder: Path, name: str, scan: Scan) -> Scan:
@@ -164,17 +160,10 @@ def _channels_last(image, stated: dict, scan: Scan) -> tuple:
 
 def _numbers(pixels: np.ndarray, name: str) -> np.ndarray:
     """The pixels, or the ScanError that says why they are no mask."""
-    if pixels.dtype.kind not in "biuf":
-        raise ScanError(
-            f"{name} holds values of type {pixels.dtype}, expected numbers. Save it as integers."
-        )
-    if pixels.size == 0:
-        raise ScanError(f"{name} has no pixels (size {pixels.shape}). Export it again.")
+    check_values(pixels, name)
     if pixels.shape[-1] > MOST_CHANNELS:
         raise ScanError(
             f"{name} has {pixels.shape[-1]} channels, expected up to {MOST_CHANNELS}. Save one "
             "volume with tumour 1 and the rest 0."
         )
-    if pixels.dtype.kind == "f":
-        check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
     return pixels

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.scans.formats.pictures import read_picture
-from brainseg.scans.notes import note
-from brainseg.scans.scan import ScanError, check_finite
+from brainseg.scans.notes import listed, note
+from brainseg.scans.scan import ScanError, check_values
 from brainseg.scans.truth.values import (
     MOST_LABELS,
     border_of,
@@ -27,8 +27,7 @@ def tumour_of_picture(file: Path, name: str, kind: str) -> np.ndarray:
     whatever else there is, and as `read_picture` does.
     """
     pixels = read_picture(file, name, kind)
-    if pixels.dtype.kind == "f":
-        check_finite(pixels.size - int(np.isfinite(pixels).sum()), name)
+    check_values(pixels, name)
     # Opening a TIFF twice costs more than all else here; plain grey that varies has no palette.
     if kind != "tiff" or pixels.shape[-1] > 1 or pixels.min() == pixels.max():
         tumour = _of_palette(file, name, kind)
@@ -75,7 +74,7 @@ def _of_palette(file: Path, name: str, kind: str) -> np.ndarray | None:
     if len(labels) > 1 or not are_distinct or palette[ground].any():
         note(
             f"{name} has a palette: its index {ground} is taken for background, and "
-            f"{_listed(labels)} for tumour. If that is wrong, save it with tumour white and the "
+            f"{listed(labels)} for tumour. If that is wrong, save it with tumour white and the "
             "rest black."
         )
     return indices != ground
@@ -94,7 +93,7 @@ def _of_grey(values: np.ndarray, name: str, is_lossy: bool) -> np.ndarray:
     if not is_lossy and top <= MOST_LABELS:
         if len(levels) > 2:
             note(
-                f"{name} holds the labels {_listed(levels[levels > 0])}, which are all taken for "
+                f"{name} holds the labels {listed(levels[levels > 0])}, which are all taken for "
                 "tumour. If only some are, save those white and the rest black."
             )
         return values > 0
@@ -156,8 +155,3 @@ def _note_soft(name: str) -> None:
         f"{name} holds greys between black and white, as compression and smoothing leave them: "
         "what is brighter than half is taken for tumour. Save masks as PNG in black and white."
     )
-
-
-def _listed(labels) -> str:
-    labels = [str(label) for label in labels]
-    return ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")

@@ -1,15 +1,17 @@
-"""TIFF: which pages are slices, in which order, and layouts that decoders misread."""
+"""TIFF: depths, which pages are slices, in which order, and layouts that decoders misread."""
 
 import json
+import struct
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from brainseg.scans.masks import mask_suffix
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from tests.scans.scan_files import noise, refused
-from tests.scans.test_pictures import tiff
 
 DTYPES = [np.uint8, np.uint16, np.float32]
 
@@ -30,6 +32,75 @@ def write(path, pages, description="", tags=(), **options):
             Image.fromarray(page).save(out, format="TIFF", tiffinfo=info, **options)
             out.newFrame()
     return path
+
+
+def tiff(path, array, photometric, planar=1, kind=1):
+    """A minimal uncompressed little-endian TIFF, for layouts that no library here writes."""
+    height, width, channels = array.shape
+    bits = array.dtype.itemsize * 8
+    data = np.moveaxis(array, -1, 0).tobytes() if planar == 2 else array.tobytes()
+    strips = channels if planar == 2 else 1
+    start, tail = 8 + 2 + 12 * 11 + 4, b""
+    shorts, strip = 2 * channels if channels > 2 else 0, len(data) // strips
+    first = start + 2 * shorts + (8 * strips if strips > 1 else 0)
+    out = b""
+    for tag, code, values in [
+        (256, 4, [width]),
+        (257, 4, [height]),
+        (258, 3, [bits] * channels),
+        (259, 3, [1]),
+        (262, 3, [photometric]),
+        (273, 4, [first + i * strip for i in range(strips)]),
+        (277, 3, [channels]),
+        (278, 4, [height]),
+        (279, 4, [strip] * strips),
+        (284, 3, [planar]),
+        (339, 3, [kind] * channels),
+    ]:
+        packed = struct.pack(f"<{len(values)}{'H' if code == 3 else 'I'}", *values)
+        if len(packed) > 4:
+            tail, packed = tail + packed, struct.pack("<I", start + len(tail))
+        out += struct.pack("<HHI", tag, code, len(values)) + packed.ljust(4, b"\0")
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, 11) + out + bytes(4) + tail + data)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint32", "float32", "float64"])
+def test_tiff_depths(tmp_path, dtype):
+    array = noise(5, 7, dtype=dtype, high=100) - np.dtype(dtype).type("u" not in dtype) * 50
+    cv2.imwrite(str(tmp_path / "a.tif"), array.astype(dtype))
+    scan = read_scan(tmp_path / "a.tif")
+    assert scan.pixels.dtype == dtype and np.array_equal(scan.pixels[0, ..., 0], array)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tiff_pages_are_slices(tmp_path, dtype):
+    pages = noise(12, 5, 7, dtype=dtype)
+    cv2.imwritemulti(str(tmp_path / "a.tif"), list(pages))
+    scan = read_scan(tmp_path / "a.tif")
+    assert np.array_equal(scan.pixels[..., 0], pages) and scan.pixels.dtype == dtype
+    assert mask_suffix(scan) == ".tif"
+
+
+def test_tiff_where_white_is_zero_is_inverted(tmp_path):
+    deep = noise(4, 6, 1, dtype=np.uint16, high=60000)
+    assert np.array_equal(read_scan(tiff(tmp_path / "a.tif", deep, 0)).pixels[0], 65535 - deep)
+    flat = noise(4, 6, 1)
+    assert np.array_equal(read_scan(tiff(tmp_path / "b.tif", flat, 0)).pixels[0], 255 - flat)
+
+
+def test_tiff_separate_planes(tmp_path):
+    rgb = noise(4, 6, 3)
+    assert np.array_equal(read_scan(tiff(tmp_path / "a.tif", rgb, 2, planar=2)).pixels[0], rgb)
+    refused(tiff(tmp_path / "b.tif", rgb.astype(np.uint16), 2, planar=2), "layout", "Save it")
+
+
+def test_tiff_pages_of_two_sizes(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.fromarray(noise(4, 4)).save(
+        path, save_all=True, append_images=[Image.fromarray(noise(2, 2))]
+    )
+    refused(path, "different shapes", "same size")
 
 
 # ---------------------------------------------------------------- smaller copies

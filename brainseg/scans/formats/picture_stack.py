@@ -9,15 +9,10 @@ import numpy as np
 
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.notes import note
+from brainseg.scans.roles import names_a_mask
 from brainseg.scans.scan import ScanError, check_size
 
-_MASK = re.compile(r"_mask|(?<![a-z])(masks?|seg|segmentation|labels?|gt|truth)(?![a-z])")
 _SEQUENCE = re.compile(r"(?<![a-z0-9])(flair|t1(?:n|w|c|ce|gd)?|t2(?:f|w)?)(?![a-z0-9])")
-
-
-def names_a_mask(stem: str) -> bool:
-    """Whether a file's name says that it holds a mask: `*_mask*`, or a word such as `seg`."""
-    return bool(_MASK.search(stem.lower()))
 
 
 def read_stack(pictures: list[Path], kinds: dict[Path, str], name: str) -> np.ndarray:
