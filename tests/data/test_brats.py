@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from brainseg.data import load_dataset
 from brainseg.data.case import DataError
+from brainseg.scans.notes import noting
 
 OLD = {"flair": "flair", "t1": "t1", "t1c": "t1ce", "t2": "t2", "label": "seg"}
 NEW = {"flair": "t2f", "t1": "t1n", "t1c": "t1c", "t2": "t2w", "label": "seg"}
@@ -175,6 +176,25 @@ def test_a_name_that_says_nothing_is_left_out_and_told(tmp_path, caplog):
     assert [file.name for file in ref.files] == ["P_flair.nii.gz", "P_seg.nii.gz"]
     (told,) = caplog.messages
     assert "P_xyz.nii.gz" in told and "P_t2" not in told and "brain_mask" not in told
+
+
+def test_steps_of_processing_and_unknown_names_of_many_patients_are_told_once(tmp_path):
+    for patient in (f"UCSF-PDGM-000{n}" for n in range(5)):
+        folder = tmp_path / f"{patient}_nifti"
+        for number, word in enumerate(("T1", "FLAIR", "T1c"), 1):
+            save(folder / f"{patient}_{word}.nii.gz", 1)
+            save(folder / f"{patient}_{word}_bias.nii.gz", 10 * number)
+        for word in ("ADC", "DTI_eddy_L1", "DWI_bias", "xyz", "brain_segmentation"):
+            save(folder / f"{patient}_{word}.nii.gz", 99)
+        save(folder / f"{patient}_tumor_segmentation.nii.gz", 1, values=label())
+    with noting() as notes:
+        refs = load_dataset("brats", tmp_path)
+    assert [ref.patient_id for ref in refs] == [f"UCSF-PDGM-000{n}_nifti" for n in range(5)]
+    for ref in refs:
+        assert ref.read().scan.pixels[0, 0, 0].tolist() == [10, 20, 30]
+    steps, unknown = sorted(notes, key=lambda text: "xyz" in text)
+    assert "FLAIR_bias" in steps and "xyz" in unknown
+    assert all("4 more" in text for text in notes)
 
 
 def test_a_patient_of_bids_is_the_subject(tmp_path):
