@@ -15,7 +15,7 @@ from brainseg.data.case import Case, CaseRef, DataError, naming, usable
 from brainseg.data.examinations import Examination, examinations
 from brainseg.scans.listing import file_of, unpack_hint, volume_entries, walk
 from brainseg.scans.masks import read_mask
-from brainseg.scans.notes import note, told_together
+from brainseg.scans.notes import note
 from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.roles import by_role, patients, roles_in
 from brainseg.scans.scan import ScanError
@@ -40,8 +40,7 @@ def load(path: Path) -> list[CaseRef]:
             f"{path} holds no NIfTI files: expected a folder per patient, as published at {HOME}."
             + unpack_hint(path)
         )
-    with told_together():
-        return usable(examinations(path, sorted(folders)), _reference, lambda exam: exam.name)
+    return usable(examinations(path, sorted(folders)), _reference, lambda exam: exam.name)
 
 
 def _reference(exam: Examination) -> CaseRef:
