@@ -197,6 +197,28 @@ def test_steps_of_processing_and_unknown_names_of_many_patients_are_told_once(tm
     assert all("4 more" in text for text in notes)
 
 
+def test_masks_of_all_patients_in_a_folder_of_their_own(tmp_path):
+    for number in (1, 2, 11):
+        patient = f"UPENN-GBM-{number:05}_1"
+        for word, value in (("T1", 10), ("FLAIR", 20), ("T1GD", 30), ("T2", 40)):
+            save(tmp_path / "images" / patient / f"{patient}_{word}.nii.gz", value)
+        mask = label() * (label() == (4 if number == 2 else 2))
+        save(tmp_path / "segm" / f"{patient}_segm.nii.gz", 1, values=mask)
+    save(tmp_path / "segm" / "UPENN-GBM-00012_1_segm.nii.gz", 1)  # of nobody here
+    refs = load_dataset("brats", tmp_path)
+    assert len(refs) == 3
+    for ref, value in zip(refs, (2, 4, 2), strict=True):
+        case = ref.read()
+        assert ref.files[-1].name == f"{ref.files[0].parent.name}_segm.nii.gz"
+        assert case.scan.pixels[0, 0, 0].tolist() == [10, 20, 30]
+        np.testing.assert_array_equal(case.mask, label() == value)
+    save(tmp_path / "automated" / "UPENN-GBM-00001_1_segm.nii.gz", 1, values=label())
+    save(tmp_path / "automated" / "UPENN-GBM-00011_1_segm.nii.gz", 1, values=label())
+    with noting() as notes:
+        (ref,) = load_dataset("brats", tmp_path)
+    assert "several masks" in notes[0] and "automated" in notes[0] and "00002" in ref.name
+
+
 def test_a_patient_of_bids_is_the_subject(tmp_path):
     for subject, sessions in (("sub-01", ("ses-1", "ses-2")), ("sub-02", ("ses-1",))):
         for session in sessions:
