@@ -190,6 +190,11 @@ def nrrd(path, lines):
         return read_scan(path), notes
 
 
+def test_an_nrrd_header_whose_voxels_are_missing(tmp_path):
+    with pytest.raises(ScanError, match="keeps its voxels in another file"):
+        nrrd(tmp_path / "a.nhdr", ["data file: a.raw"])
+
+
 def mha(path, lines):
     head = ["ObjectType = Image", "NDims = 3", "DimSize = 4 3 2", "ElementType = MET_SHORT"]
     text = "\n".join([*head, *lines, "ElementDataFile = LOCAL", ""])
