@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from brainseg.scans.masks import mask_suffix, read_mask, write_mask
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import ScanError
 from tests.scans.scan_files import VOLUME_SUFFIXES, direction_of, noise, refused, volume
 
 ORIENTATIONS = ["LPS", "RAS", "LAS", "PIR", "ASL", "SRA", "IPL", "RSP"]
