@@ -106,8 +106,12 @@ def _with_label_of_others(
 ) -> dict[str, Path]:
     """With the label from another folder of the examination, and the sequences that lie beside it,
     which are on its grid, if there are any; or the one that lies ``apart``."""
+    drawn = [file for file in apart if "automated" not in file.name.lower()] or apart
+    for file in apart:
+        if file not in drawn:
+            note(f"{file} is left out, since {drawn[0]} is another mask of that examination.")
     others = (_by_role(folder, volume_entries(folder)) for folder in exam.others)
-    found = [own for own in others if "label" in own] + [{"label": file} for file in apart]
+    found = [own for own in others if "label" in own] + [{"label": file} for file in drawn]
     if not found:
         return files
     if len(found) > 1:

@@ -212,11 +212,18 @@ def test_masks_of_all_patients_in_a_folder_of_their_own(tmp_path):
         assert ref.files[-1].name == f"{ref.files[0].parent.name}_segm.nii.gz"
         assert case.scan.pixels[0, 0, 0].tolist() == [10, 20, 30]
         np.testing.assert_array_equal(case.mask, label() == value)
+    for number in (1, 11):
+        name = f"UPENN-GBM-{number:05}_1_automated_approx_segm.nii.gz"
+        save(tmp_path / "approx" / name, 1, values=label())
+    with noting() as notes:
+        assert [ref.files for ref in load_dataset("brats", tmp_path)] == [r.files for r in refs]
+    assert "UPENN-GBM-00001_1_automated_approx_segm.nii.gz is left out" in notes[0]
     save(tmp_path / "automated" / "UPENN-GBM-00001_1_segm.nii.gz", 1, values=label())
     save(tmp_path / "automated" / "UPENN-GBM-00011_1_segm.nii.gz", 1, values=label())
     with noting() as notes:
         (ref,) = load_dataset("brats", tmp_path)
-    assert "several masks" in notes[0] and "automated" in notes[0] and "00002" in ref.name
+    told = " ".join(notes)
+    assert "several masks" in told and "automated" in told and "00002" in ref.name
 
 
 def test_a_patient_of_bids_is_the_subject(tmp_path):
