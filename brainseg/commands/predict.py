@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from brainseg.commands.checkpoints_flag import add_checkpoints, load_predictors
 if TYPE_CHECKING:
     from brainseg.scans.guard import Finding
     from brainseg.scans.scan import ScanError
+
+_IN_FULL = 2  # as many notes of one kind are printed whole
+_BEGINNING = 80  # characters of the rest
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from brainseg.scans import guard
     from brainseg.scans.listing import stem_of
     from brainseg.scans.masks import read_mask
-    from brainseg.scans.notes import noting
+    from brainseg.scans.notes import noting, summed_up
     from brainseg.scans.roles import USED
     from brainseg.scans.scan import ScanError
 
@@ -65,9 +69,9 @@ def run(args: argparse.Namespace) -> int:
     if args.truth and len(sources) > 1:
         raise ValueError(f"--truth goes with one scan, and {len(sources)} were given.")
     predictors = load_predictors(args.checkpoints)
-    for text in notes:
+    for text in summed_up(notes):
         print(f"note: {text}")
-    failed, slices, given = 0, 0, set()
+    failed, slices, given, told = 0, 0, set(), Counter()
     for source in sources:
         try:
             with noting() as notes:
@@ -89,9 +93,19 @@ def run(args: argparse.Namespace) -> int:
         comparison = predict_to_folder(
             scan, truth, predictors, out, flips=args.flips, findings=said
         )
-        told = [f"  note: {text}" for text in said]
-        print("\n".join([f"{source}:", *told, *describe(comparison)]))
+        listed = [f"  note: {_again(text, told)}" for text in said]
+        print("\n".join([f"{source}:", *listed, *describe(comparison)]))
     return 1 if failed else 0
+
+
+def _again(text: str, told: Counter) -> str:
+    """A note, and only how it begins once the like has been told of several scans."""
+    from brainseg.scans.notes import kind_of
+
+    told[kind_of(text)] += 1
+    if told[kind_of(text)] <= _IN_FULL or len(text) <= _BEGINNING:
+        return text
+    return f"{text[:_BEGINNING].rsplit(' ', 1)[0]} ... (as above)"
 
 
 def _stopped(path: Path, findings: Sequence[Finding]) -> ScanError:

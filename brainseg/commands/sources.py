@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from brainseg.data.examinations import NOT_ANATOMY
 from brainseg.scans.channels import channel_names, roles_of_channels
 from brainseg.scans.formats.sniffing import VOLUMES, sniff_or_damaged
 from brainseg.scans.listing import folders_in, scan_files, stem_of
@@ -122,6 +123,11 @@ def _of_volumes(folder: Path, files: list[Path], above: tuple[str, ...]) -> list
     _tell_nnunet(folder, files)
     groups = patients(files)
     sources = []
+    if any(role in USED for role in roles.values()):
+        maps = [group for group in groups if {roles[file] for file in group} == {"other"}]
+        if maps:
+            _tell_others(folder, [file for group in maps for file in group])
+        groups = [group for group in groups if group not in maps]
     for group in groups:
         there = {roles[file] for file in group}
         are_of_one_scan = len(there & {*SEQUENCES}) > 1 or ("other" in there and there & {*USED})
@@ -143,12 +149,17 @@ def _patient(folder: Path, files: list[Path], name: str) -> Source:
         return Source(folder, name, problem=str(error))
     used = {role: found[role] for role in USED if role in found}
     rest = [file for file in files if file not in used.values()]
-    if rest:
-        note(f"{folder}: left out as none of FLAIR, T1 and T1 after contrast: {_names(rest)}.")
+    roles = roles_in(files)
+    if rest := [file for file in rest if roles[file] not in used]:  # those are told already
+        _tell_others(folder, rest)
     if len(used) == 1:
         (path,) = used.values()
         return Source(path, name)
     return Source(folder, name, used)
+
+
+def _tell_others(folder: Path, files: list[Path]) -> None:
+    note(f"{folder}: left out as none of FLAIR, T1 and T1 after contrast: {_names(files)}.")
 
 
 def _of_nnunet(
@@ -212,12 +223,18 @@ def _names(files: list[Path]) -> str:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Folders within one that may hold scans; those of masks are left out, which is noted."""
+    """Folders within one that may hold scans; those of masks, and beside the ``anat`` of BIDS those
+    of other kinds of images, are left out, which is noted."""
     found = folders_in(folder)
     masks = [inner for inner in found if _MASKS.fullmatch(inner.name)]
     if masks:
         note(f"{folder}: folders left out as masks by their names: {_names(masks)}.")
-    return [inner for inner in found if inner not in masks]
+    found = [inner for inner in found if inner not in masks]
+    if "anat" not in (inner.name for inner in found):
+        return found
+    if others := [inner for inner in found if inner.name in NOT_ANATOMY]:
+        note(f"{folder}: folders left out as none of anatomy by their names: {_names(others)}.")
+    return [inner for inner in found if inner not in others]
 
 
 def _is_volume(file: Path, kind: str) -> bool:

@@ -13,6 +13,7 @@ from types import ModuleType
 
 from brainseg.data import brats, figshare, folder, lgg, phantom
 from brainseg.data.case import Case, CaseRef, DataError
+from brainseg.scans.notes import told_together
 
 DATASETS = {
     "lgg": lgg,
@@ -75,7 +76,9 @@ def load_dataset(name: str, path: str | Path | None = None) -> list[CaseRef]:
             "it and give its folder by --data or $BRAINSEG_DATA. To try brainseg offline: "
             "--dataset phantom --encoder-weights none"
         )
-    return sorted(dataset.load(path), key=lambda ref: (ref.patient_id, ref.name))
+    with told_together():
+        refs = dataset.load(path)
+    return sorted(refs, key=lambda ref: (ref.patient_id, ref.name))
 
 
 def _module(name: str) -> ModuleType:

@@ -7,6 +7,8 @@ above 0 are tumour.
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from brainseg.scans.listing import file_of, unpack_hint, volume_entries, walk
 from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import listed, note
 from brainseg.scans.preprocessing import VOLUME_VERSION
-from brainseg.scans.roles import USED, by_role, patients, roles_in
+from brainseg.scans.roles import USED, by_role, patients, role_of, roles_in
 from brainseg.scans.scan import ScanError
 from brainseg.scans.sequences import read_sequences
 
@@ -40,10 +42,31 @@ def load(path: Path) -> list[CaseRef]:
             f"{path} holds no NIfTI files: expected a folder per patient, as published at {HOME}."
             + unpack_hint(path)
         )
-    return usable(examinations(path, sorted(folders)), _reference, lambda exam: exam.name)
+    apart = _labels_apart(folders)
+    folders = sorted({*folders} - {label.parent for own in apart.values() for label in own})
+    refer = partial(_reference, apart)
+    return usable(examinations(path, folders), refer, lambda exam: exam.name)
 
 
-def _reference(exam: Examination) -> CaseRef:
+def _labels_apart(folders: list[Path]) -> dict[str, list[Path]]:
+    """Labels in folders that hold those of several patients and nothing else, by the name of the
+    folder with which theirs begins: ``segm/P1_segm.nii.gz`` is of ``images/P1``."""
+    names = {folder.name for folder in folders}
+    found = defaultdict(list)
+    for folder in folders:
+        owners = {}
+        for file in volume_entries(folder):
+            beginnings = {file.name[: match.start()] for match in re.finditer("[-_.]", file.name)}
+            owners[file] = max(names & beginnings, key=len, default="")
+        are_labels = all(role_of(file.name, owner) == "label" for file, owner in owners.items())
+        known = {file: owner for file, owner in owners.items() if owner}
+        if are_labels and len({*known.values()}) == len(known) > 1:
+            for file, owner in known.items():
+                found[owner].append(file)
+    return found
+
+
+def _reference(apart: dict[str, list[Path]], exam: Examination) -> CaseRef:
     folder = exam.folder
     entries = volume_entries(folder)
     _check_one(folder, entries)
@@ -53,7 +76,7 @@ def _reference(exam: Examination) -> CaseRef:
         note(f"{folder}: left out, as their names say no sequence or mask: {', '.join(unknown)}.")
     names = listed(file.name for file in entries)
     if "label" not in files:
-        files = _with_label_of_others(exam, files)
+        files = _with_label_of_others(exam, files, apart.get(folder.name, []))
     files = {role: _present(file) for role, file in files.items()}
     label = files.pop("label", None)
     if label is None:
@@ -78,11 +101,17 @@ def _by_role(folder: Path, entries: list[Path]) -> dict[str, Path]:
         raise DataError(f"{folder}: {error}") from error
 
 
-def _with_label_of_others(exam: Examination, files: dict[str, Path]) -> dict[str, Path]:
+def _with_label_of_others(
+    exam: Examination, files: dict[str, Path], apart: list[Path]
+) -> dict[str, Path]:
     """With the label from another folder of the examination, and the sequences that lie beside it,
-    which are on its grid, if there are any."""
+    which are on its grid, if there are any; or the one that lies ``apart``."""
+    drawn = [file for file in apart if "automated" not in file.name.lower()] or apart
+    for file in apart:
+        if file not in drawn:
+            note(f"{file} is left out, since {drawn[0]} is another mask of that examination.")
     others = (_by_role(folder, volume_entries(folder)) for folder in exam.others)
-    found = [own for own in others if "label" in own]
+    found = [own for own in others if "label" in own] + [{"label": file} for file in drawn]
     if not found:
         return files
     if len(found) > 1:

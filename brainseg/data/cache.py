@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from brainseg.data.case import CaseRef, DataError, leave_out
 from brainseg.scans import preprocessing
+from brainseg.scans.notes import told_together
 
 _FORMAT = "3"  # raise it when what is stored here changes
 _ABANDONED_S = 7 * 86400
@@ -107,6 +108,7 @@ def _build(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+@told_together()
 def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
     patients: list[str] = []
     datasets: list[str] = []

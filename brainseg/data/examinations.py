@@ -28,7 +28,7 @@ _CONTENT = {
     "anat", "nifti", "nii", "mri", "mr", "image", "images", "scans", "seg", "segmentation",
     "segmentations", "label", "labels", "mask", "masks", "roi",
 }  # fmt: skip
-_NOT_ANATOMY = {"dwi", "func", "fmap", "perf", "swi", "pet", "eeg", "meg", "beh"}  # of BIDS
+NOT_ANATOMY = {"dwi", "func", "fmap", "perf", "swi", "pet", "eeg", "meg", "beh"}  # of BIDS
 # Time points in the names of published sets; what was a patient's id there stays it.
 _TIME_POINTS = (
     (re.compile(r"(BraTS-\w+-\d+)-\d+"), r"\1"),
@@ -112,7 +112,7 @@ def _place(root: Path, folder: Path) -> _Place:
         where = where[: derived[0]]
     is_images = not content or content[-1] in ("anat", "images", "image", "nifti", "nii")
     rank = 2 * bool(derived) + (not is_images)
-    if content and content[-1] in _NOT_ANATOMY:
+    if content and content[-1] in NOT_ANATOMY:
         rank = 9
     name = "/".join((parts[at], *sessions))
     return _Place(where, patient, name, folder, rank, is_assumed)

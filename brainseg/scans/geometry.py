@@ -76,13 +76,18 @@ def to_patient_axes(
         "others": [other @ np.linalg.inv(stored) @ affine for other in others],
         "nifti": nifti,
     }
-    if not is_placed:
-        runs = ", ".join(_RUNS[letter] for letter in code)
-        note(
-            f"{name} does not state how it lies in the patient: its axes are taken to run {runs}. "
-            "If the pictures are turned or mirrored, state that in its header."
-        )
     return pixels, affine if is_placed else None, grid
+
+
+def tell_unplaced(scan: Scan) -> None:
+    """Say how the axes of a file that states no place are taken to run, where no other file tells
+    (``voxel_for_voxel``)."""
+    if scan.geometry and scan.affine is None:
+        runs = ", ".join(_RUNS[letter] for letter in scan.geometry["orientation"])
+        note(
+            f"{scan.source} does not state how it lies in the patient: its axes are taken to run "
+            f"{runs}. If the pictures are turned or mirrored, state that in its header."
+        )
 
 
 def restore_grid(mask: np.ndarray, grid: dict):

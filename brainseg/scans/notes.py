@@ -2,14 +2,20 @@
 
 A reader that had to assume something calls ``note``; whoever can show the sentences collects them
 with ``noting``. Elsewhere, in a script or a training, they are warnings of the logger "brainseg".
+Who reads a whole set of files sums up what is said of many (``told_together``).
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 _COLLECTED: ContextVar[list[str] | None] = ContextVar("notes", default=None)
+
+_NAME = re.compile(r"\S*(?:[/\\\d_]|\.\w)\S*")  # a path, a file's name or a number
+_WHOLE = 3  # as many notes that differ in names only are told one by one
 
 
 def note(text: str) -> None:
@@ -36,3 +42,35 @@ def noting() -> Iterator[list[str]]:
         yield notes
     finally:
         _COLLECTED.reset(token)
+
+
+@contextmanager
+def told_together() -> Iterator[None]:
+    """Pass the notes of this block on at its end, those alike summed up."""
+    notes: list[str] = []
+    try:
+        with noting() as notes:
+            yield
+    finally:
+        for text in summed_up(notes):
+            note(text)
+
+
+def summed_up(notes: Sequence[str]) -> list[str]:
+    """Notes of which those that say the same of many files are the first of them and a count."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for text in notes:
+        alike[kind_of(text)].append(text)
+    told = []
+    for text in notes:
+        own = alike[kind_of(text)]
+        if len(own) <= _WHOLE:
+            told.append(text)
+        elif text == own[0]:
+            told.append(f"{text} (The same or the like of {len(own) - 1} more.)")
+    return told
+
+
+def kind_of(text: str) -> str:
+    """What a note says, whatever files and numbers it names."""
+    return re.sub(r"\*(?:(?:,| and)? \*)+", "*", _NAME.sub("*", text))

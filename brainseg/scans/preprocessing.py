@@ -22,7 +22,7 @@ import numpy as np
 from brainseg.scans.geometry import pixel_sides
 
 VERSION = "1"  # part of the cache key: raise it when prepared pixels or statistics change
-VOLUME_VERSION = "2"  # the same for volumes, which depend on their geometry too
+VOLUME_VERSION = "3"  # the same for volumes, which depend on their geometry too
 SIZE = 192
 CLIP = 5.0  # z-scores beyond this are artefacts; clipping keeps them from ruling a convolution
 Spacing = tuple[float, float, float] | None  # as in `Scan.spacing_mm`
@@ -139,10 +139,22 @@ def _window(values: np.ndarray) -> np.ndarray:
     # constant that fills a fifth of the volume, its edges included, is background: make it dark.
     if background > low and (same := values == background).mean() > 0.2:
         values = np.where(same, low, values)
+    elif background == low < 0:
+        values, low = _without_padding(values, low)
     high = np.percentile(values[:: max(1, len(values) // 40)], 99.9)
     high = max(high, low + (values.max() - low) * 0.05)  # a few bright pixels on black
     scale = 255 / (high - low) if high > low else 0.0
     return ((values - low) * scale + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def _without_padding(values: np.ndarray, low: float) -> tuple[np.ndarray, float]:
+    """Values and their minimum; a constant around the head that lies farther below it than its own
+    values differ (-2000, as scanners pad with) becomes as dark as the darkest of the rest."""
+    same = values == low
+    rest = values[~same]
+    if same.mean() <= 0.2 or not rest.size or not 0 < np.ptp(rest) < rest.min() - low:
+        return values, low
+    return np.where(same, rest.min(), values), rest.min()
 
 
 def _pad_square(image: np.ndarray) -> np.ndarray:

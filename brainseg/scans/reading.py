@@ -17,6 +17,7 @@ from brainseg.scans.formats.picture_stack import read_stack
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.formats.sniffing import PICTURES, READABLE, VOLUMES, sniff
 from brainseg.scans.formats.volumes import read_volume
+from brainseg.scans.geometry import tell_unplaced
 from brainseg.scans.listing import inmost, scan_files
 from brainseg.scans.notes import listed, note
 from brainseg.scans.roles import roles_in
@@ -45,7 +46,9 @@ def read_scan(path, channels=None) -> Scan:
     foreign files, more than MAX_PIXELS samples, NaN or Inf, several series or time points, and
     channels whose sequences are unknown.
     """
-    return arranged(read_stored(path), channels, Path(path))
+    scan = read_stored(path)
+    tell_unplaced(scan)
+    return arranged(scan, channels, Path(path))
 
 
 def read_stored(path) -> Scan:

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from brainseg.scans.notes import note
 from brainseg.scans.scan import ScanError
 
 TITLES = {
@@ -53,11 +54,17 @@ _PLAIN = {"w", "wt", "weighted", "wi", "ax", "axial", "sag", "sagittal", "cor", 
           "3d", "2d", "se", "tse", "fse", "gre", "tfe", "reg", "registered", "bias", "n4", "masked",
           "strip", "stripped", "deface", "defaced", "post", "image", "img", "mri", "preprocessed",
           "multi", "class", "boost", "whole", "core", "plus"}  # fmt: skip
+_STEPS = {"r2s", "bet", "reg", "registered", "coreg", "coregistered", "bias", "n4", "unbiased",
+          "corrected", "corr", "resampled", "normalized", "normalised", "norm", "deface",
+          "defaced"}  # fmt: skip
+"""Of processing: with them, an image of a patient is the same one a step later."""
 _TO = {"to", "in", "onto", "on"}
 _KNOWN = {
     *_FLAIR, *_T1, *_T2, *_CONTRAST, *_NOT, *_NATIVE, *_TREATMENT, *_MARK, *_TUMOUR, *_BRAIN,
     *_OTHER, *_PLAIN, *_TO, "2t1", "2t2", "2flair", "c", "n", "f",
 }  # fmt: skip
+# Two letters that are a word by themselves only: PDGM is no proton density of grey matter.
+_ALONE = {word for word in _OTHER | _BRAIN if len(word) == 2}
 _ROLE_WORDS = _FLAIR | _T1 | _T2 | _CONTRAST | _MARK | _OTHER | _NOT | _NATIVE | _TUMOUR | {"post"}
 # BIDS: values of these say who and where, or name another file's space.
 _ENTITY = re.compile(
@@ -98,17 +105,49 @@ def by_role(files: Sequence[Path]) -> dict[str, Path]:
     """One patient's files by role, those among "flair", "t1", "t1c", "t2" and "label" that there
     are.
 
-    Words that the names share at their beginning are the patient's. Raises ScanError when two
-    files fit one of these roles, or a file fits several, and names them.
+    Words that the names share at their beginning are the patient's. Of one sequence in several
+    steps of processing (T1_r2s, T1_r2s_bet) the last is taken, which is noted. Raises ScanError
+    when two other files fit one of these roles, or a file fits several, and names them.
     """
+    found, earlier = _sorted_out(files)
+    if earlier:
+        later = ", ".join(file.name for role, file in found.items() if role in earlier)
+        left = ", ".join(file.name for own in earlier.values() for file in own)
+        note(
+            f"{files[0].parent}: sequences lie there in several steps of processing by their "
+            f"names: the last were taken, {later}, and not {left}. If that is wrong, take "
+            "the former out of the folder."
+        )
+    return found
+
+
+def _sorted_out(files: Sequence[Path]) -> tuple[dict[str, Path], dict[str, list[Path]]]:
+    """One patient's files by role, and those of earlier steps of processing."""
     words = {file: _words(file.name) for file in files}
     problem = None
     for patient in _patient(words):
+        fitting = {file: _fitting(found, patient) for file, found in words.items()}
+        earlier = _earlier_steps(words, fitting)
+        left = {file for own in earlier.values() for file in own}
         try:
-            return _assign({file: _fitting(found, patient) for file, found in words.items()})
+            return _assign({f: own for f, own in fitting.items() if f not in left}), earlier
         except ScanError as error:
             problem = problem or error
     raise problem
+
+
+def _earlier_steps(words: dict[Path, list[str]], fitting: dict[Path, set[str]]):
+    """By sequence, the files of whose names one adds steps of processing to all others."""
+    earlier: dict[str, list[Path]] = {}
+    for role in USED:
+        own = [file for file, roles in fitting.items() if roles == {role}]
+        last = max(own, key=lambda file: len(set(words[file])), default=None)
+        rest = [file for file in own if file != last]
+        added = [set(words[last]) - set(words[file]) for file in rest]
+        is_whole = all(set(words[file]) < set(words[last]) for file in rest)
+        if rest and is_whole and all(steps <= _STEPS for steps in added):
+            earlier[role] = rest
+    return earlier
 
 
 def patients(files: Sequence[Path]) -> list[list[Path]]:
@@ -131,7 +170,7 @@ def patients(files: Sequence[Path]) -> list[list[Path]]:
             unknown.append(file)
     if () in groups:
         try:
-            by_role(groups[()])
+            _sorted_out(groups[()])
         except ScanError:  # T1_P1, T1_P2, FLAIR_P1
             for file in groups.pop(()):
                 groups[_beside_role(words[file], before=False)].append(file)
@@ -218,8 +257,11 @@ def _atoms(run: str) -> tuple[str, ...] | None:
     """The known words that make up a run of letters, the longest first; None if it holds more."""
     if not run:
         return ()
+    if run in _ALONE:
+        return (run,)
     for length in range(min(len(run), 16), 0, -1):
-        if run[:length] in _KNOWN and (rest := _atoms(run[length:])) is not None:
+        is_word = run[:length] in _KNOWN - _ALONE
+        if is_word and (rest := _atoms(run[length:])) is not None:
             return (run[:length], *rest)
     return None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.scans.channels import filled
-from brainseg.scans.geometry import apart_mm, as_image, voxel_for_voxel
+from brainseg.scans.geometry import apart_mm, as_image, tell_unplaced, voxel_for_voxel
 from brainseg.scans.notes import note
 from brainseg.scans.reading import read_stored
 from brainseg.scans.roles import TITLES, role_of
@@ -33,6 +33,7 @@ def read_sequences(*, flair=None, t1=None, t1c=None) -> Scan:
     for key, scan in scans.items():
         _check_role(scan, key, Path(paths[key]))
     reference = next(iter(scans.values()))
+    tell_unplaced(reference)
     planes = {key: _on_grid(scan, reference) for key, scan in scans.items()}
     for one, other in combinations(scans, 2):
         if np.array_equal(planes[one], planes[other]):

@@ -22,6 +22,7 @@ from brainseg.inference.results import Result
 from brainseg.metrics import overlap
 from brainseg.metrics.statistics import summarise
 from brainseg.metrics.surface import Surface, surface
+from brainseg.scans.notes import told_together
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -56,6 +57,7 @@ def select_patients(
     return list(refs)
 
 
+@told_together()
 def evaluate(
     predictors: dict[str, Predictor],
     refs: Sequence[CaseRef],

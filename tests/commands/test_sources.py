@@ -93,6 +93,35 @@ def test_bids(tmp_path):
     assert found["sub-1_anat"]["t1c"] == "sub-1_ce-gd_T1w.nii.gz"
 
 
+def test_what_lies_beside_the_anatomy_of_bids_is_left_out(tmp_path):
+    for session in ("ses-1", "ses-2"):
+        patient(tmp_path / "sub-1" / session / "anat", "FLAIR", "T1w", prefix=f"sub-1_{session}")
+        patient(tmp_path / "sub-1" / session / "dwi", "dwi", prefix=f"sub-1_{session}")
+    found, told = meant(tmp_path)
+    assert list(found) == ["sub-1_ses-1_anat", "sub-1_ses-2_anat"]
+    assert "ses-2: folders left out" in told and "dwi" in told
+    assert list(meant(tmp_path / "sub-1" / "ses-1" / "dwi")[0]) == ["sub-1_ses-1_dwi"]
+
+
+def test_maps_beside_sequences_are_left_out_whatever_they_are_called(tmp_path):
+    folder = patient(tmp_path / "P1", "FLAIR", "T1", "DTI_eddy_FA", "DTI_eddy_noreg", "rel_CBV")
+    found, told = meant(folder)
+    assert found == {"P1": {"flair": "P1_FLAIR.nii.gz", "t1": "P1_T1.nii.gz"}}
+    for word in ("DTI_eddy_FA", "DTI_eddy_noreg", "rel_CBV"):
+        assert f"P1_{word}.nii.gz" in told
+    assert len(meant(patient(tmp_path / "P2", "DTI_eddy_FA", "rel_CBV"))[0]) == 2
+
+
+def test_steps_of_processing_are_one_scan(tmp_path):
+    steps = ("r2s", "r2s_bet", "r2s_bet_reg")
+    folder = patient(tmp_path / "P1", *(f"{kind}_{s}" for kind in ("FLAIR", "CT1") for s in steps))
+    found, told = meant(folder)
+    assert found == {
+        "P1": {"flair": "P1_FLAIR_r2s_bet_reg.nii.gz", "t1c": "P1_CT1_r2s_bet_reg.nii.gz"}
+    }
+    assert told.count("CT1_r2s.nii.gz") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from brainseg.data import load_dataset
 from brainseg.data.case import DataError
+from brainseg.scans.notes import noting
 
 OLD = {"flair": "flair", "t1": "t1", "t1c": "t1ce", "t2": "t2", "label": "seg"}
 NEW = {"flair": "t2f", "t1": "t1n", "t1c": "t1c", "t2": "t2w", "label": "seg"}
@@ -175,6 +176,54 @@ def test_a_name_that_says_nothing_is_left_out_and_told(tmp_path, caplog):
     assert [file.name for file in ref.files] == ["P_flair.nii.gz", "P_seg.nii.gz"]
     (told,) = caplog.messages
     assert "P_xyz.nii.gz" in told and "P_t2" not in told and "brain_mask" not in told
+
+
+def test_steps_of_processing_and_unknown_names_of_many_patients_are_told_once(tmp_path):
+    for patient in (f"UCSF-PDGM-000{n}" for n in range(5)):
+        folder = tmp_path / f"{patient}_nifti"
+        for number, word in enumerate(("T1", "FLAIR", "T1c"), 1):
+            save(folder / f"{patient}_{word}.nii.gz", 1)
+            save(folder / f"{patient}_{word}_bias.nii.gz", 10 * number)
+        for word in ("ADC", "DTI_eddy_L1", "DWI_bias", "xyz", "brain_segmentation"):
+            save(folder / f"{patient}_{word}.nii.gz", 99)
+        save(folder / f"{patient}_tumor_segmentation.nii.gz", 1, values=label())
+    with noting() as notes:
+        refs = load_dataset("brats", tmp_path)
+    assert [ref.patient_id for ref in refs] == [f"UCSF-PDGM-000{n}_nifti" for n in range(5)]
+    for ref in refs:
+        assert ref.read().scan.pixels[0, 0, 0].tolist() == [10, 20, 30]
+    steps, unknown = sorted(notes, key=lambda text: "xyz" in text)
+    assert "FLAIR_bias" in steps and "xyz" in unknown
+    assert all("4 more" in text for text in notes)
+
+
+def test_masks_of_all_patients_in_a_folder_of_their_own(tmp_path):
+    for number in (1, 2, 11):
+        patient = f"UPENN-GBM-{number:05}_1"
+        for word, value in (("T1", 10), ("FLAIR", 20), ("T1GD", 30), ("T2", 40)):
+            save(tmp_path / "images" / patient / f"{patient}_{word}.nii.gz", value)
+        mask = label() * (label() == (4 if number == 2 else 2))
+        save(tmp_path / "segm" / f"{patient}_segm.nii.gz", 1, values=mask)
+    save(tmp_path / "segm" / "UPENN-GBM-00012_1_segm.nii.gz", 1)  # of nobody here
+    refs = load_dataset("brats", tmp_path)
+    assert len(refs) == 3
+    for ref, value in zip(refs, (2, 4, 2), strict=True):
+        case = ref.read()
+        assert ref.files[-1].name == f"{ref.files[0].parent.name}_segm.nii.gz"
+        assert case.scan.pixels[0, 0, 0].tolist() == [10, 20, 30]
+        np.testing.assert_array_equal(case.mask, label() == value)
+    for number in (1, 11):
+        name = f"UPENN-GBM-{number:05}_1_automated_approx_segm.nii.gz"
+        save(tmp_path / "approx" / name, 1, values=label())
+    with noting() as notes:
+        assert [ref.files for ref in load_dataset("brats", tmp_path)] == [r.files for r in refs]
+    assert "UPENN-GBM-00001_1_automated_approx_segm.nii.gz is left out" in notes[0]
+    save(tmp_path / "automated" / "UPENN-GBM-00001_1_segm.nii.gz", 1, values=label())
+    save(tmp_path / "automated" / "UPENN-GBM-00011_1_segm.nii.gz", 1, values=label())
+    with noting() as notes:
+        (ref,) = load_dataset("brats", tmp_path)
+    told = " ".join(notes)
+    assert "several masks" in told and "automated" in told and "00002" in ref.name
 
 
 def test_a_patient_of_bids_is_the_subject(tmp_path):

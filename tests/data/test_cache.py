@@ -19,7 +19,7 @@ from brainseg.data import load_dataset
 from brainseg.data.cache import prepared_set
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.scans import preprocessing
-from brainseg.scans.notes import noting
+from brainseg.scans.notes import note, noting
 from brainseg.scans.scan import Scan
 
 
@@ -160,6 +160,19 @@ def test_a_case_that_cant_be_read_is_left_out_and_told_at_every_opening(tmp_path
         assert len(found.images) == len(found.statistics) == len(found.tumour) == 5
         assert notes == ["1 of 3 cases are left out. b.png is damaged."]
     same(found, prepared_set([refs[0], refs[2]], 32, tmp_path / "elsewhere"))
+
+
+def test_what_reading_assumes_of_many_cases_is_told_once(tmp_path):
+    def named(ref):
+        def read():
+            note(f"{ref.name}.png is in colour.")
+            return ref.read()
+
+        return replace(ref, read=read)
+
+    with noting() as notes:
+        prepared_set([named(small(name)) for name in "abcdefg"], 32, tmp_path)
+    assert notes == ["a.png is in colour. (The same or the like of 6 more.)"]
 
 
 def test_a_set_of_which_no_case_can_be_read(tmp_path):

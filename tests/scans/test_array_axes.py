@@ -31,7 +31,9 @@ def test_plain_shapes_need_no_note(tmp_path, shape):
     assert np.array_equal(pixels, array.reshape(-1, *shape[-2:], 1)) and notes == []
 
 
-@pytest.mark.parametrize("shape", [(32, 32, 20), (40, 32, 20), (32, 32, 40), (40, 32, 20, 3)])
+@pytest.mark.parametrize(
+    "shape", [(32, 32, 20), (40, 32, 20), (32, 32, 40), (40, 32, 20, 3), (40, 40, 9)]
+)
 def test_slices_that_seem_to_lie_along_the_last_axis_are_mentioned(tmp_path, shape):
     array = noise(*shape)
     pixels, notes = read(tmp_path, array)

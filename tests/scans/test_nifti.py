@@ -132,6 +132,27 @@ def test_no_form_is_voxel_for_voxel(tmp_path, more):
     assert forms(written)["codes"] == (0, 0) and np.array_equal(stored(written), VALUES > 7)
 
 
+def test_the_identity_as_place_is_taken_and_told(tmp_path):
+    scan, (said,) = read(nifti(tmp_path / "a.nii", VALUES, sform=RAS, sform_code=2))
+    assert "a.nii states the identity" in said and "left to the right" in said
+    assert np.array_equal(scan.pixels[..., 0], VALUES[:, ::-1, ::-1])
+    assert read(nifti(tmp_path / "b.nii", VALUES, sform=LPS, sform_code=2))[1] == []
+
+
+def test_a_place_that_another_file_tells_is_not_assumed_too(tmp_path):
+    placed = nifti(tmp_path / "placed.nii", noise(3, 4, 5), sform=RAS)
+    bare = nifti(tmp_path / "bare.nii", (noise(3, 4, 5) > 200).astype(np.uint8))
+    scan = read_scan(placed)
+    for use in (lambda: read_mask(bare, scan), lambda: read_sequences(flair=placed, t1=bare)):
+        with noting() as notes:
+            use()
+        assert sum("does not state how it lies" in text for text in notes) == 1
+        assert not any("axes are taken to run" in text for text in notes)
+    with noting() as notes:
+        read_sequences(flair=bare)
+    assert sum("axes are taken to run" in text for text in notes) == 1
+
+
 @pytest.mark.parametrize("sform", [RAS, LPS, [[0, 0, 1, 0], [1, 0, 0, 5], [0, -1, 0, 9]]])
 @pytest.mark.parametrize("is_mask", [True, False])
 def test_a_file_without_forms_lies_voxel_for_voxel_on_one_with(tmp_path, sform, is_mask):

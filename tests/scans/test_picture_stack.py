@@ -99,6 +99,14 @@ def test_copies_under_another_name_are_mentioned(tmp_path):
     assert len(pixels) == 3 and any("s2 (1).png" in text and "same" in text for text in notes)
 
 
+def test_many_copies_are_mentioned_once(tmp_path):
+    pictures = {f"p1_{n}.png": page for n, page in enumerate(PAGES)}
+    pictures |= {f"p2_{n}.png": page for n, page in enumerate(PAGES)}
+    pixels, notes = read(folder_of(tmp_path, pictures))
+    (text,) = (text for text in notes if "same picture" in text)
+    assert len(pixels) == 12 and "p1_0.png and p2_0.png" in text and "5 more" in text
+
+
 def test_black_slices_are_no_copies(tmp_path):
     path = folder_of(
         tmp_path, {f"{n}.png": PAGES[0] * (n % 2) for n in range(1, 3)} | {"3.png": PAGES[0] * 0}

@@ -162,6 +162,16 @@ def test_a_standardised_volume_with_background_0_gets_a_dark_background(phantom_
     close(z_scores(standard), z_scores(as_stored), mean=0.3, most=2)
 
 
+@pytest.mark.parametrize("padding", [-1000, -2000, -32768])
+def test_a_background_far_below_the_head_is_as_if_it_were_dark(padding, phantom_case):
+    pixels = phantom_case.scan.pixels.astype(np.int16) * 3
+    outside = pixels.max(-1) < 36
+    padded = np.where(outside[..., None], padding, pixels).astype(np.int16)
+    close(z_scores(padded), z_scores(pixels * ~outside[..., None]), mean=0.2, most=2)
+    mask = np.where(outside, -1, 1)[..., None]  # two values are no background and head
+    assert np.ptp(prepare(mask.astype(np.int16), 64).images) == 255
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
 @pytest.mark.parametrize("value", [0, 1, 100])
 def test_a_constant_image_stays_finite_and_flat(value, dtype):

@@ -124,6 +124,32 @@ def test_two_files_for_one_role_are_refused_by_name(names):
     assert sum(name in told for name in names) in (1, 2) and told.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("taken", "left"),
+    [
+        (["T1_r2s_bet.nii.gz", "CT1_r2s_bet_reg.nii.gz", "FLAIR_r2s_bet_reg.nii.gz"],
+         ["T1_r2s.nii.gz", "CT1_r2s.nii.gz", "CT1_r2s_bet.nii.gz", "FLAIR_r2s.nii.gz",
+          "FLAIR_r2s_bet.nii.gz"]),
+        (["P_T1_bias.nii", "P_T1c_bias.nii", "P_FLAIR_bias.nii"],
+         ["P_T1.nii", "P_T1c.nii", "P_FLAIR.nii"]),
+        (["t1_N4.nii", "t1ce_registered.nii", "flair_reg.nii"], ["t1.nii", "t1ce.nii"]),
+    ],
+)  # fmt: skip
+def test_of_one_sequence_in_several_steps_of_processing_the_last_is_taken(taken, left):
+    with noting() as notes:
+        found = sorted_out(*left, *taken, "P_seg.nii")
+    assert [found[role] for role in ("t1", "t1c", "flair")] == taken
+    (told,) = notes
+    assert all(name in told for name in (*left, taken[0]))
+    assert len(grouped(*left, *taken)) == 1
+
+
+def test_a_study_called_like_two_short_words():
+    files = [Path("a", f"UCSF-PDGM-0004_{word}.nii.gz") for word in ("T1", "xyz", "MD", "seg")]
+    assert list(roles_in(files).values()) == ["t1", "", "other", "label"]
+    assert role_of("UCSF-PDGM-0004_seg.nii.gz", "UCSF-PDGM-0004_nifti") == "label"
+
+
 def test_a_study_called_like_a_mask():
     files = [Path("all", f"seg_study_{n}_{kind}.nii") for n in "12" for kind in ("flair", "seg")]
     assert list(roles_in(files).values()) == ["flair", "label"] * 2

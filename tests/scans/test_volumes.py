@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from brainseg.scans.masks import mask_suffix, read_mask, write_mask
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import ScanError
 from tests.scans.scan_files import VOLUME_SUFFIXES, direction_of, noise, refused, volume
 
 ORIENTATIONS = ["LPS", "RAS", "LAS", "PIR", "ASL", "SRA", "IPL", "RSP"]
@@ -188,6 +189,11 @@ def nrrd(path, lines):
     path.write_bytes("\n".join([head[:-1], *lines, "", ""]).encode() + ARRAY.tobytes())
     with noting() as notes:
         return read_scan(path), notes
+
+
+def test_an_nrrd_header_whose_voxels_are_missing(tmp_path):
+    with pytest.raises(ScanError, match="keeps its voxels in another file"):
+        nrrd(tmp_path / "a.nhdr", ["data file: a.raw"])
 
 
 def mha(path, lines):

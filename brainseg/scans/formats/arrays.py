@@ -71,7 +71,8 @@ def _with_channels(stored: np.ndarray, name: str) -> np.ndarray:
 def _note_slices(shape: tuple, name: str) -> None:
     slices, height, width = shape[:3]
     found = f"{name} has shape {shape} and was read as {slices} slices of {height} x {width}."
-    if min(height, width) < _SIDE:
+    are_thin = width < _SIDE <= min(slices, height)  # no head is so narrow
+    if min(height, width) < _SIDE and not are_thin:
         return
     if slices in (3, 4) and len(shape) == 3:
         note(f"{found} If the first axis holds channels, save it as (height, width, channels).")

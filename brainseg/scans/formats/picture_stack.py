@@ -99,16 +99,20 @@ def _note_order(slices: list[Path], name: str) -> None:
 
 def _note_copies(slices: list[Path], pixels: list[np.ndarray], name: str) -> None:
     seen: dict[bytes, Path] = {}
+    pairs = []
     for file, page in zip(slices, pixels, strict=True):
         if page.min() == page.max():  # empty slices are alike
             continue
         content = hashlib.sha256(np.ascontiguousarray(page)).digest()
         if other := seen.get(content):
-            note(
-                f"In {name}, {other.name} and {file.name} hold the same picture, and were read as "
-                "two slices. If one is a copy, remove it."
-            )
+            pairs.append(f"{other.name} and {file.name}")
         seen[content] = file
+    if pairs:
+        more = f" (and {len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
+        note(
+            f"In {name}, {pairs[0]} hold the same picture{more}, and were read as two slices. If "
+            "one is a copy, remove it."
+        )
 
 
 def _of_equal_channels(slices: list[Path], pixels: list[np.ndarray], name: str) -> list[np.ndarray]:

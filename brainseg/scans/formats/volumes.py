@@ -45,12 +45,12 @@ def read_image(files: list[Path], name: str, kind: str, most: int | None = 4) ->
         return read_series(*series_slices(files, name), name), {"name": name}
     if kind == "nifti":
         return read_nifti(files[0], name, most)
+    stated = stated_place(files[0], name, kind)
     reader = sitk.ImageFileReader()
     reader.SetImageIO(VOLUMES[kind])
     reader.SetFileName(str(files[0]))
     reader.ReadImageInformation()
     _check_header(reader, name, most)
-    stated = stated_place(files[0], name, kind)
     image = reader.Execute()
     unit_mm = stated.pop("unit_mm", 1.0)
     image.SetSpacing([side * unit_mm for side in image.GetSpacing()])

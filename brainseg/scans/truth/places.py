@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from brainseg.scans.formats.sniffing import PICTURES
-from brainseg.scans.geometry import apart_mm, as_image, voxel_for_voxel
+from brainseg.scans.geometry import apart_mm, as_image, tell_unplaced, voxel_for_voxel
 from brainseg.scans.notes import note
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.scans.truth.values import border_of
@@ -25,6 +25,8 @@ def placed(mask: Scan, scan: Scan) -> np.ndarray:
     mask = voxel_for_voxel(replace(mask, pixels=mask.pixels[..., None]), scan)
     mask = replace(mask, pixels=mask.pixels[..., 0])
     _note_unknown_orientation(mask, scan)
+    if scan.geometry is None:
+        tell_unplaced(mask)
     found, expected = mask.pixels.shape, scan.pixels.shape[:3]
     both_placed = mask.affine is not None and scan.affine is not None
     if found != expected:
