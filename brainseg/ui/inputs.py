@@ -17,6 +17,7 @@ from brainseg.scans.preprocessing import CLIP, normalise, prepare
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.scans.sequences import read_sequences
+from brainseg.study.effects import EFFECTS
 from brainseg.ui import receipt
 
 EXAMPLES = KINDS
@@ -36,6 +37,11 @@ class Inputs:
     truth: np.ndarray | None
     files: dict[str, dict]
     findings: tuple[guard.Finding, ...] = ()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What the guard found, in a word or two each; not what reading assumed."""
+        return tuple(f.code for f in self.findings if f.code != "assumed")
 
     @property
     def is_stopped(self) -> bool:
@@ -74,7 +80,8 @@ def read_files(paths: Mapping[str, str | None]) -> Inputs:
     files = {role: receipt.describe_file(path) for role, path in given.items()}
     if channels:
         files["scan"]["channels"] = channels
-    return Inputs(scan, truth, files, guard.findings(scan, notes))
+    found = guard.findings(scan, notes, tuple(sequences))
+    return Inputs(scan, truth, files, tuple(map(_with_effect, found)))
 
 
 def read_example(kind: str) -> Inputs:
@@ -92,6 +99,12 @@ def seen_by_network(scan: Scan, size: int = 192) -> tuple[np.ndarray, int]:
     prepared = prepare(scan.pixels[index : index + 1], size, scan.spacing_mm)
     planes = normalise(prepared.images, prepared.statistics)[0]
     return ((np.hstack(planes) + CLIP) * (255 / (2 * CLIP))).astype(np.uint8), index
+
+
+def _with_effect(finding: guard.Finding) -> guard.Finding:
+    """The finding with what it was measured to cost."""
+    effect = EFFECTS.get(finding.code)
+    return replace(finding, text=f"{finding.text} {effect}") if effect else finding
 
 
 @functools.lru_cache(maxsize=len(KINDS))

@@ -99,6 +99,7 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
         order,
         skipped=tuple(skipped),
         inputs=inputs.files,
+        doubts=inputs.doubts,
         checkpoints=tuple(_identity(predictor) for predictor in predictors.values()),
     )
     yield next_step(found, order)
@@ -217,13 +218,15 @@ def draw_truth(found: View, index: int, picture: str) -> View:
 
 
 def estimates(found: View, study: Path) -> tuple[dict[str, dict], str]:
-    """Estimated Dice by name where there is no truth, or a sentence that says why there is none."""
+    """Estimated Dice by name where there is no truth, and a sentence on what it is fitted on, or
+    why there is none."""
     if found.truth is not None or found.pairs is None:
         return {}, ""
     models = [name for name, kind in found.order if kind != "fusion"]
     if len(models) < 2:
         return {}, ""
-    fitted, reason = estimate.read(study / estimate.FILE, models)
+    path = study / estimate.FILE
+    fitted, reason = estimate.read(path, models, found.shape[0], found.doubts)
     if fitted is None:
         return {}, reason
     figures = view.report(found)["models"]
@@ -231,7 +234,7 @@ def estimates(found: View, study: Path) -> tuple[dict[str, dict], str]:
         name: fitted.dice(entry["agreement"])
         for name, entry in figures.items()
         if entry["agreement"] is not None and entry["area_px"]
-    }, ""
+    }, fitted.about
 
 
 @functools.lru_cache(maxsize=64)

@@ -73,6 +73,7 @@ class View:
     pairs: Dice of each entry with each other in the order of ``order``, when all are there.
     start: the slice to show first; sample: its pixels, (height, width, channels), at the end.
     inputs, checkpoints: for the receipt.
+    doubts: what speaks against the scan, in a word or two each.
     slice_names: what the slices are called, where they are no slices of a volume.
     """
 
@@ -88,6 +89,7 @@ class View:
     skipped: tuple[str, ...] = ()
     inputs: dict = field(default_factory=dict)
     checkpoints: tuple[dict, ...] = ()
+    doubts: tuple[str, ...] = ()
     slice_names: tuple[str, ...] = ()
     id: str = field(default_factory=new_id)
 

@@ -131,18 +131,36 @@ def test_of_colours_it_is_said_once_what_they_are_read_as(tmp_path):
     assert not [f for f in inputs.findings if "red, green and blue" in f.text]
 
 
-def test_an_estimate_needs_a_fit_on_these_models(random_checkpoints, scan_png, tmp_path):
-    last = finished({"scan": scan_png}, random_checkpoints)[-1].view
+def test_an_estimate_needs_a_fit_on_these_models_and_such_scans(
+    random_checkpoints, scan_nifti, tmp_path
+):
+    last = finished({"scan": scan_nifti[0]}, random_checkpoints)[-1].view
+    assert last.doubts == ("one sequence",)
     found, reason = session.estimates(last, tmp_path)
     assert found == {} and "not been fitted" in reason
-    fitted = estimate.fit(np.linspace(0, 1, 20), np.linspace(0, 1, 20), 20, MODELS)
+    line = (np.linspace(0, 1, 20), np.linspace(0, 1, 20), 20, MODELS)
+    fitted = estimate.fit(*line, min_slices=6, dataset="lgg")
     estimate.write(fitted, tmp_path / "estimate.json")
     found, reason = session.estimates(last, tmp_path)
+    assert found == {} and "one sequence" in reason
+    sound = replace(last, doubts=())
+    found, reason = session.estimates(sound, tmp_path)
     figures = view.report(last)["models"]
     marked = {name for name, entry in figures.items() if entry["area_px"]}
-    assert set(found) == marked and reason == ""
+    assert set(found) == marked and reason == fitted.about
     for name, values in found.items():
         assert values["dice"] == pytest.approx(figures[name]["agreement"])
+    fitted = estimate.fit(*line, min_slices=7, dataset="lgg")
+    estimate.write(fitted, tmp_path / "estimate.json")
+    found, reason = session.estimates(sound, tmp_path)
+    assert found == {} and "does not hold on 6 slices" in reason
+
+
+def test_what_speaks_against_a_scan_comes_with_its_effect(scan_nifti):
+    (finding,) = read_files({"scan": scan_nifti[0]}).findings
+    assert "0.71 from FLAIR" in finding.text
+    inputs = read_files({"flair": scan_nifti[0]})
+    assert inputs.doubts == ("one sequence",)
 
 
 def test_downloads_hold_what_was_shown(random_checkpoints, scan_nifti, tmp_path):
