@@ -100,6 +100,7 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
         skipped=tuple(skipped),
         inputs=inputs.files,
         doubts=inputs.doubts,
+        is_stopped=inputs.is_stopped,
         checkpoints=tuple(_identity(predictor) for predictor in predictors.values()),
     )
     yield next_step(found, order)

@@ -73,7 +73,8 @@ class View:
     pairs: Dice of each entry with each other in the order of ``order``, when all are there.
     start: the slice to show first; sample: its pixels, (height, width, channels), at the end.
     inputs, checkpoints: for the receipt.
-    doubts: what speaks against the scan, in a word or two each.
+    doubts: what speaks against the scan, in a word or two each; is_stopped: so much that it was
+        compared only because the visitor insisted.
     slice_names: what the slices are called, where they are no slices of a volume.
     """
 
@@ -90,6 +91,7 @@ class View:
     inputs: dict = field(default_factory=dict)
     checkpoints: tuple[dict, ...] = ()
     doubts: tuple[str, ...] = ()
+    is_stopped: bool = False
     slice_names: tuple[str, ...] = ()
     id: str = field(default_factory=new_id)
 
