@@ -21,7 +21,7 @@ def run_files(
     paths: Mapping[str, str | None], wanted: str, checkpoints: str | Path, study: Path
 ) -> Iterator[dict]:
     """Compare a visitor's files, unless the guard stops them."""
-    yield {"status": markup.progress("Reading the scan.", 0, 1), "cancel": True}
+    yield _begun("Reading the scan.")
     inputs = read_files(paths)
     if inputs.is_stopped:
         error = ScanError("Not compared: see below why, and what to do.")
@@ -41,22 +41,28 @@ def run_anyway(
 
 def run_example(kind: str, wanted: str, checkpoints: str | Path, study: Path) -> Iterator[dict]:
     """Compare on a phantom, which is known to be sound."""
-    text = f"Computing the phantom {kind}."
-    yield {"status": markup.progress(text, 0, 1), "notes": "", "cancel": True}
+    yield _begun(f"Computing the phantom {kind}.")
     yield from _follow(session.run_example(kind, checkpoints), wanted, study, "")
 
 
 def failed(error: Exception) -> dict:
     """There is no comparison, and why."""
+    return {**_NOTHING, "status": markup.notice(session.explain(error))}
+
+
+def cancelled(found: View | None, wanted: str, study: Path) -> dict:
+    """What there is of a comparison that the visitor cancelled, see ``session.stop``."""
+    if found is None:
+        return {**_NOTHING, "status": markup.notice(words.CANCELLED_EARLY)}
+    found = view.finish(found)
+    told = words.cancelled(found.not_run, words.summary(view.report(found)))
     return {
-        "status": markup.notice(session.explain(error)),
-        "notes": "",
-        "state": None,
-        "viewer": None,
-        "files": False,
-        "figures": False,
+        **_figures(found),
+        "status": markup.notice(told),
+        "state": found,
+        "viewer": message(found, found.start, wanted, study, running=None, jump=True),
+        "figures": True,
         "cancel": False,
-        "anyway": False,
     }
 
 
@@ -98,6 +104,22 @@ def message(found: View, index: int, wanted: str, study: Path, **extra) -> dict:
     return view.payload(
         found, index, chosen=wanted, estimates=estimates, estimateNote=reason, **extra
     )
+
+
+_NOTHING = {
+    "notes": "",
+    "state": None,
+    "viewer": None,
+    "files": False,
+    "figures": False,
+    "cancel": False,
+    "anyway": False,
+}
+
+
+def _begun(text: str) -> dict:
+    """A run begins: the last one leaves the page."""
+    return {**_NOTHING, "status": markup.progress(text, 0, 1), "cancel": True}
 
 
 def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str) -> Iterator[dict]:

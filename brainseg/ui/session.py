@@ -78,14 +78,30 @@ def newest(
     replaced: a last step that changes nothing, because the page shows a run's last step twice.
     """
     turn["run"] = mine = object()
+    turn["state"] = None
     try:
         for step in steps:
             if turn["run"] is not mine:
                 yield replaced
                 return
+            turn["state"] = step.get("state")
             yield step
     except Exception as error:
         yield failed(error) if turn["run"] is mine else replaced
+    if turn["run"] is mine:
+        turn["state"] = None
+
+
+def stop(turn: dict) -> View | None:
+    """End the run that ``newest`` shows. What there is of it, with the models that have finished;
+    None if none has, or if no run is on its way."""
+    turn["run"], found = None, turn.get("state")
+    turn["state"] = None
+    if found is None or not found.entries:
+        return None
+    order = [item for item in found.order if item[0] in found.entries]
+    not_run = tuple(name for name, _ in found.order if name not in found.entries)
+    return replace(found, order=order, not_run=not_run)
 
 
 def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:

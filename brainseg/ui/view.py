@@ -75,6 +75,7 @@ class View:
     inputs, checkpoints: for the receipt.
     doubts: what speaks against the scan, in a word or two each; is_stopped: so much that it was
         compared only because the visitor insisted.
+    not_run: names of those that did not run, because the visitor cancelled.
     slice_names: what the slices are called, where they are no slices of a volume.
     """
 
@@ -92,6 +93,7 @@ class View:
     checkpoints: tuple[dict, ...] = ()
     doubts: tuple[str, ...] = ()
     is_stopped: bool = False
+    not_run: tuple[str, ...] = ()
     slice_names: tuple[str, ...] = ()
     id: str = field(default_factory=new_id)
 

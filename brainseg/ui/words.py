@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+CANCELLED_EARLY = "Cancelled before a model had finished."
 KIND_ORDER = ("ensemble", "model", "fusion")
 # Why a figure isn't there. Nothing marked on a healthy scan is right, so it must not look like 0.
 _UNDEFINED = {
@@ -43,6 +46,14 @@ def summary(report: dict) -> str:
         truth = f"truth drawn on slice {', '.join(map(str, drawn))}, scored there only"
     left_out = "".join(f" Left out: {reason}" for reason in report["skipped"])
     return f"{report['source']}: {slices}, {truth}.{left_out}"
+
+
+def cancelled(not_run: Sequence[str], told: str) -> str:
+    """What is said of a comparison that was cancelled, before what is ``told`` of those that did
+    run; one that was there by then was not."""
+    if not not_run:
+        return told
+    return f"Cancelled. Not run: {', '.join(not_run)}. What was done is shown below. {told}"
 
 
 def table(report: dict) -> tuple[list[str], list[list[str]]]:

@@ -347,6 +347,31 @@ def test_a_cancelled_comparison_makes_way_for_the_next(visit):
     assert "phantom small" in page.inner_text("#status")
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_cancelled_comparison_shows_nothing_of_the_last(visit, long_nifti, is_late):
+    page = visit()
+    page.click("#examples button[data-choose=small]")
+    page.wait_for_selector(FINISHED)
+    give(page, long_nifti)
+    page.click("#run")
+    if is_late:
+        page.wait_for_function(
+            f"(document.querySelector('{VIEWER}').state().message?.cards || [])"
+            ".filter((card) => card.ready).length > 0"
+        )
+    page.click("#cancel")
+    page.wait_for_selector("#status :text('Cancelled')")
+    page.wait_for_selector("#cancel", state="hidden")
+    page.wait_for_timeout(1500)  # for what might still come of the run
+    assert not any(text in ("Waiting", "Running…") for text in figures(page).values())
+    if page.locator(f"{VIEWER} .empty").is_visible():
+        assert not is_late and "below" not in page.inner_text("#status")
+        return
+    assert "Not run: " in page.inner_text("#status") and "long" in state(page, "s.message.source")
+    page.click(f"{VIEWER} .save")
+    page.wait_for_selector("#files a")
+
+
 def test_what_is_no_scan_is_stopped_until_the_visitor_insists(visit, tmp_path):
     path = tmp_path / "static.png"
     values = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
