@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from brainseg.scans.guard import Finding
 from brainseg.scans.scan import ScanError
 from brainseg.ui import downloads, markup, session, view, words
-from brainseg.ui.inputs import Inputs, read_files, seen_by_network
+from brainseg.ui.inputs import Inputs, read_files, seen_by_network, was_given_before
 from brainseg.ui.uploads import results_folder
 from brainseg.ui.view import View
 
 
 def run_files(
-    paths: Mapping[str, str | None], wanted: str, checkpoints: str | Path, study: Path
+    paths: Mapping[str, str | None],
+    wanted: str,
+    checkpoints: str | Path,
+    study: Path,
+    before: Mapping[str, str | None] | None = None,
 ) -> Iterator[dict]:
-    """Compare a visitor's files, unless the guard stops them."""
+    """Compare a visitor's files, unless the guard stops them; ``before``: those of their last
+    run."""
     yield _begun("Reading the scan.")
     inputs = read_files(paths)
+    if told := was_given_before(paths, before or {}):
+        inputs = replace(inputs, findings=(*inputs.findings, Finding("assumed", False, told)))
     if inputs.is_stopped:
         error = ScanError("Not compared: see below why, and what to do.")
         yield {**failed(error), "notes": _notes(inputs), "anyway": True, "stopped": inputs}
@@ -55,7 +64,7 @@ def cancelled(found: View | None, wanted: str, study: Path) -> dict:
     if found is None:
         return {**_NOTHING, "status": markup.notice(words.CANCELLED_EARLY)}
     found = view.finish(found)
-    told = words.cancelled(found.not_run, words.summary(view.report(found)))
+    told = words.cancelled(found.not_run, words.summary(view.report(found), found.truth_name))
     return {
         **_figures(found),
         "status": markup.notice(told),
@@ -144,7 +153,7 @@ def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str)
 def _figures(found: View) -> dict:
     report = view.report(found)
     return {
-        "status": markup.notice(words.summary(report)),
+        "status": markup.notice(words.summary(report, found.truth_name)),
         "table": markup.table(*words.table(report), "All figures"),
     }
 

@@ -115,7 +115,8 @@ def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None
     def from_files(scan, truth, flair, t1, t1c, channels, wanted, turn) -> Iterator[dict]:
         paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c,
                  "channels": channels}  # fmt: skip
-        steps = actions.run_files(paths, wanted, checkpoints, study)
+        before, turn["paths"] = turn.get("paths"), paths
+        steps = actions.run_files(paths, wanted, checkpoints, study, before)
         yield from follow(parts, turn, steps, actions.failed)
 
     def from_example(event: gr.EventData, wanted, turn) -> Iterator[dict]:

@@ -101,6 +101,11 @@ class View:
     def shape(self) -> tuple[int, int, int]:
         return self.scan.pixels.shape[:3]
 
+    @property
+    def truth_name(self) -> str:
+        """The file that the truth is from; "" for one that is computed or drawn."""
+        return self.inputs.get("truth", {}).get("file", "")
+
     def truth_plane(self, index: int) -> np.ndarray | None:
         """The truth of one slice, bool (height, width), or None where it is not known."""
         if self.truth is None or (self.drawn and index not in self.drawn):
@@ -254,6 +259,7 @@ def payload(view: View, index: int, *, radius: int = 2, **extra) -> dict:
         "start": view.start,
         "spacing": view.scan.spacing_mm,
         "truth": view.truth is not None,
+        "truthName": view.truth_name,
         "drawn": sorted(view.drawn),
         "sliceNames": list(view.slice_names),
         "cards": cards,

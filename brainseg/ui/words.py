@@ -37,11 +37,13 @@ def about(name: str, has_ensemble: bool) -> str:
     }.get(name, "")
 
 
-def summary(report: dict) -> str:
-    """One sentence on what was compared, and on what."""
+def summary(report: dict, mask: str = "") -> str:
+    """One sentence on what was compared, and on what; ``mask``: the file of the truth."""
     count = report["slices"]
     slices = "1 slice" if count == 1 else f"{count} slices"
     truth = "with its true mask" if report["truth"] else "no true mask given"
+    if report["truth"] and mask:
+        truth = f"scored by the true mask {mask}"
     if drawn := report.get("drawn_slices"):
         truth = f"truth drawn on slice {', '.join(map(str, drawn))}, scored there only"
     left_out = "".join(f" Left out: {reason}" for reason in report["skipped"])

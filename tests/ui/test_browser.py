@@ -306,6 +306,29 @@ def test_downloads_are_what_was_shown(visit, scan_nifti, tmp_path):
     assert shown == f"Dice {entry['dice']:.2f}"
 
 
+def test_the_next_scan_keeps_neither_threshold_nor_mask_in_silence(
+    visit, scan_png, truth_png, tmp_path
+):
+    page = visit()
+    give(page, scan_png)
+    give_truth(page, truth_png)
+    compare(page)
+    assert "scored by the true mask truth.png" in page.inner_text("#status")
+    assert "truth.png" in page.inner_text(f"{VIEWER} .legend")
+    moved(page, ".threshold", 200)
+    other = tmp_path / "other.png"
+    Image.fromarray(np.asarray(Image.open(scan_png))[:, ::-1]).save(other)
+    page.click(".scan-drop [aria-label=Clear]")
+    give(page, other)
+    compare(page)
+    page.wait_for_function(
+        f"document.querySelector('{VIEWER}').state().message.source == 'other.png'"
+    )
+    assert state(page, "s.level") is None
+    assert page.inner_text(f"{VIEWER} .threshold-value") == "own"
+    page.wait_for_selector(".findings :text('had been given as the true mask of scan.png')")
+
+
 def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
     page = visit()
     give(page, scan_png)

@@ -19,7 +19,7 @@ from brainseg.scans.scan import Scan, ScanError
 from brainseg.study import estimate
 from brainseg.ui import markup, session, stress_curve, view, words
 from brainseg.ui.downloads import write_files
-from brainseg.ui.inputs import _example, read_files, seen_by_network
+from brainseg.ui.inputs import _example, read_files, seen_by_network, was_given_before
 
 MODELS = ["unet-bce", "unet_resnet34-bce", "unetpp-bce"]
 FUSIONS = ["fusion_mean", "fusion_vote", "fusion_staple"]
@@ -98,6 +98,36 @@ def test_three_sequences_make_one_scan(random_checkpoints, scan_nifti):
     assert inputs.files.keys() == {"flair", "t1c"}
     with pytest.raises(ScanError, match="remove the scan"):
         read_files({"scan": path, "flair": path})
+
+
+def test_a_mask_that_by_its_name_is_another_patient_s_is_noticed(scan_png, truth_png, tmp_path):
+    for scan, mask, is_other in (
+        ("TCGA_CS_4941_1.png", "TCGA_CS_4942_1_mask.png", True),
+        ("TCGA_CS_4941_1.png", "TCGA_CS_4941_1_mask.png", False),
+    ):
+        shutil.copy(scan_png, tmp_path / scan)
+        shutil.copy(truth_png, tmp_path / mask)
+        findings = read_files({"scan": tmp_path / scan, "truth": tmp_path / mask}).findings
+        told = [f.text for f in findings if "another patient" in f.text]
+        assert len(told) == is_other and all(mask in text and scan in text for text in told)
+
+
+def test_a_mask_that_was_given_with_the_scan_before_is_noticed():
+    before = {"scan": "/up/a/one.png", "truth": "/up/b/mask.png"}
+    told = was_given_before({"scan": "/up/c/two.png", "truth": "/up/b/mask.png"}, before)
+    assert told.startswith("mask.png had been given as the true mask of one.png")
+    assert "/up" not in told and "two.png" in told
+    assert not was_given_before(before, before) and not was_given_before(before, {})
+    assert not was_given_before({"scan": "/up/c/two.png"}, before)
+    assert not was_given_before({"scan": "/up/c/two.png", "truth": "/up/d/mask.png"}, before)
+    slots = {"flair": "/up/c/f.nii", "truth": "/up/b/mask.png"}
+    assert not was_given_before({**slots, "t1": "/up/c/t.nii"}, slots)  # the same patient, more
+
+
+def test_the_mask_is_named_beside_the_score(random_checkpoints, scan_png, truth_png):
+    last = finished({"scan": scan_png, "truth": truth_png}, random_checkpoints)[-1].view
+    assert view.payload(last, 0)["truthName"] == "truth.png"
+    assert "scored by the true mask truth.png" in words.summary(view.report(last), last.truth_name)
 
 
 def test_the_order_of_channels_goes_with_one_scan(random_checkpoints, tmp_path):

@@ -209,7 +209,8 @@ function legend(slice) {
   }
   const scope = message.scope === "slice" ? "this picture"
     : message.drawn.length ? "the slices you drew on" : "the whole scan";
-  const words = message.truth ? `Dice is the overlap with the truth, 0 to 1, over ${scope}.`
+  const truth = message.truthName ? `the truth, ${message.truthName},` : "the truth,";
+  const words = message.truth ? `Dice is the overlap with ${truth} 0 to 1, over ${scope}.`
     : message.cards.length > 1 ? "Agreement is the overlap with the other models over the whole "
       + "scan: how much they agree, not how right they are. " + (message.estimateNote || "") : "";
   parts.push(make("span", "", words));

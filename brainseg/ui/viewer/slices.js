@@ -74,6 +74,8 @@ async function receive(value) {
     index = value.index;
     Object.assign(look, { zoom: 1, x: 0.5, y: 0.5 });
     setDrawing(false);
+    options.level = null; // chosen for another scan
+    showLevel();
   } else if (value.jump) index = value.index;
   const kept = slices;
   const numbers = Object.keys(value.planes).map(Number);
