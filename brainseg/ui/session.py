@@ -27,7 +27,7 @@ from brainseg.inference.results import Comparison
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.scan import ScanError
 from brainseg.study import estimate
-from brainseg.ui import receipt, view
+from brainseg.ui import receipt, view, words
 from brainseg.ui.inputs import EXAMPLES, Inputs, read_example, read_files
 from brainseg.ui.view import View
 
@@ -64,7 +64,7 @@ def next_step(found: View, order: Sequence[tuple[str, str]]) -> Step:
 def explain(error: Exception) -> str:
     """One sentence for the visitor; what nobody foresaw goes to the log, not to the page."""
     if isinstance(error, EXPECTED_ERRORS):
-        return str(error)
+        return words.without_paths(str(error))
     log.error("unexpected error", exc_info=error)
     return UNEXPECTED
 
@@ -107,7 +107,7 @@ def stop(turn: dict) -> View | None:
 def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
     """Compare all checkpoints and fusions, one more with each step; the first has none yet."""
     require_checkpoints(checkpoints)
-    predictors, skipped = load_usable(checkpoints)  # once: meanwhile, the folder may change
+    predictors, skipped = usable(checkpoints)  # once: meanwhile, the folder may change
     order = expected_results(predictors)
     found = view.begin(
         inputs.scan,
@@ -157,7 +157,7 @@ def compare_files(
     """
     require_checkpoints(checkpoints)
     inputs = _sound(read_files(paths), anyway)
-    predictors, skipped = load_usable(checkpoints)
+    predictors, skipped = usable(checkpoints)
     *_, found = compare_stream(inputs.scan, predictors, inputs.truth, skipped=skipped)
     return {**found.to_json(), "findings": _texts(inputs)}
 
@@ -176,7 +176,7 @@ def predict_files(
     """
     require_checkpoints(checkpoints)
     inputs = _sound(read_files(paths), anyway)
-    predictors, _ = load_usable(checkpoints)
+    predictors, _ = usable(checkpoints)
     if model not in predictors:
         raise CheckpointError(
             f"There is no model {model!r}: expected one of {', '.join(predictors)}."
@@ -207,12 +207,21 @@ def _texts(inputs: Inputs) -> list[str]:
     return [finding.text for finding in inputs.findings]
 
 
+def usable(checkpoints: str | Path) -> tuple[dict[str, Predictor], list[str]]:
+    """``load_usable``, whose sentences tell a visitor nothing of where things lie on the server."""
+    try:
+        predictors, skipped = load_usable(checkpoints)
+    except CheckpointError as error:
+        raise CheckpointError(words.without_paths(str(error), checkpoints)) from error
+    return predictors, [words.without_paths(text, checkpoints) for text in skipped]
+
+
 def require_checkpoints(folder: str | Path) -> None:
     """Raise CheckpointError, saying what to do, if a folder holds no checkpoint at all."""
     if not Path(folder).is_dir() or find_checkpoints(folder) == ([], []):
         raise CheckpointError(
-            f"There is no trained model yet: {folder} holds no checkpoint. Train one (python "
-            "train.py --help), or name another folder in the environment variable "
+            f"There is no trained model yet: {Path(folder).name} holds no checkpoint. Train one "
+            "(python train.py --help), or name another folder in the environment variable "
             "BRAINSEG_CHECKPOINTS."
         )
 

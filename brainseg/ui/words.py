@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
+from brainseg.checkpoints.folder import CONFIG, METRICS, WEIGHTS
+
+# Two names at least, so that /compare and a/b stay.
+_PATH = re.compile(
+    r"(?<![\w.:/\\-])(?:[A-Za-z]:\\|/)(?:[^\s/\\'\"]+[/\\])+[^\s/\\'\",;:()]*[^\s/\\'\",;:().]"
+)
 CANCELLED_EARLY = "Cancelled before a model had finished."
 KIND_ORDER = ("ensemble", "model", "fusion")
 # Why a figure isn't there. Nothing marked on a healthy scan is right, so it must not look like 0.
@@ -48,6 +57,25 @@ def summary(report: dict, mask: str = "") -> str:
         truth = f"truth drawn on slice {', '.join(map(str, drawn))}, scored there only"
     left_out = "".join(f" Left out: {reason}" for reason in report["skipped"])
     return f"{report['source']}: {slices}, {truth}.{left_out}"
+
+
+def without_paths(text: str, folder: str | Path = "") -> str:
+    """A sentence for visitors: places below ``folder`` as seen from there, other paths of the
+    server as names."""
+    if str(folder):
+        for root in sorted(
+            {str(folder), os.path.abspath(folder), os.path.realpath(folder)}, key=len
+        )[::-1]:
+            text = text.replace(root + os.sep, "")
+            text = re.sub(
+                re.escape(root) + r"(?![\w-])", lambda _: Path(folder).name or "the folder", text
+            )
+    return _PATH.sub(lambda found: _name(found[0]), text)
+
+
+def _name(path: str) -> str:
+    *_, folder, name = re.split(r"[/\\]", path)
+    return f"{folder}/{name}" if name in (CONFIG, WEIGHTS, METRICS) else name
 
 
 def cancelled(not_run: Sequence[str], told: str) -> str:

@@ -17,7 +17,7 @@ from brainseg.inference.results import Comparison, Result
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.study import estimate
-from brainseg.ui import markup, session, stress_curve, view, words
+from brainseg.ui import markup, models_tab, session, stress_curve, view, words
 from brainseg.ui.downloads import write_files
 from brainseg.ui.inputs import _example, read_files, seen_by_network, was_given_before
 
@@ -122,6 +122,26 @@ def test_a_mask_that_was_given_with_the_scan_before_is_noticed():
     assert not was_given_before({"scan": "/up/c/two.png", "truth": "/up/d/mask.png"}, before)
     slots = {"flair": "/up/c/f.nii", "truth": "/up/b/mask.png"}
     assert not was_given_before({**slots, "t1": "/up/c/t.nii"}, slots)  # the same patient, more
+
+
+def test_sequences_of_two_heads_are_noticed(scan_nifti, tmp_path):
+    import SimpleITK as sitk
+
+    made = {
+        name: phantom.make_case(seed, "large", size=64, slices=6).scan.pixels.astype(np.int16)
+        for name, seed in (("ann", 3), ("bob", 6))
+    }
+    made["bob"] = np.roll(made["bob"], 6, axis=1)
+    paths = {}
+    for name, pixels in made.items():
+        paths[name] = [tmp_path / f"{name}{c}.nii.gz" for c in range(3)]
+        for c, path in enumerate(paths[name]):
+            sitk.WriteImage(sitk.GetImageFromArray(pixels[..., c]), str(path))
+    ann, bob = paths["ann"], paths["bob"]
+    inputs = read_files({"flair": ann[1], "t1": ann[0], "t1c": bob[2]})
+    assert "different heads" in inputs.doubts
+    inputs = read_files({"flair": ann[1], "t1": ann[0], "t1c": ann[2]})
+    assert "different heads" not in inputs.doubts
 
 
 def test_the_mask_is_named_beside_the_score(random_checkpoints, scan_png, truth_png):
@@ -461,3 +481,72 @@ def test_a_newer_run_takes_the_place_of_an_older_one():
     assert list(new) == [{"step": "c 2"}]
     assert list(newest("d", True))[-1] == {"error": "d"}
     assert closed == ["a", "b", "c", "d"]
+
+
+@pytest.fixture
+def damaged_copies(random_checkpoints, tmp_path):
+    """A folder, in one of several words, with two of one name, and with two that can't be used."""
+    folder = tmp_path / "my secret place" / "models"
+    for place in ("", "more"):
+        add(random_checkpoints / MODELS[0], folder / place)
+    weights = (random_checkpoints / MODELS[1] / "model.safetensors").read_bytes()
+    for name, content in (
+        ("cut", weights[:-100]),
+        ("other", weights.replace(b"weight", b"wxight")),
+    ):
+        add(random_checkpoints / MODELS[1], folder / name)
+        file = folder / name / MODELS[1] / "model.safetensors"
+        file.unlink()
+        file.write_bytes(content)
+    (folder / "broken").mkdir()
+    (folder / "broken" / "config.json").write_text("{")
+    return folder
+
+
+def test_no_path_of_the_server_is_ever_shown(damaged_copies, scan_png, tmp_path, small_phantoms):
+    last = finished({"scan": scan_png}, damaged_copies)[-1].view
+    assert [name for name, kind in last.order if kind == "model"] == ["more/unet-bce", "unet-bce"]
+    shown = [words.summary(view.report(last)), json.dumps(view.payload(last, 0))]
+    write_files(last, tmp_path, 0)
+    shown += [(tmp_path / name).read_text() for name in ("receipt.json", "receipt.html")]
+    shown.append(json.dumps(session.compare_files({"scan": scan_png}, damaged_copies)))
+    subject = stress_curve.subject("large", None)
+    shown.append(str(next(stress_curve.run(subject, "noise", damaged_copies)).view.skipped))
+    shown += [models_tab.render(damaged_copies), *models_tab.cards(damaged_copies)]
+    for text in shown:
+        assert "secret" not in text and str(tmp_path) not in text and "/tmp" not in text
+    for text in (shown[0], models_tab.render(damaged_copies)):
+        assert "cut/unet_resnet34-bce/model.safetensors could not be loaded" in text
+        assert "other/unet_resnet34-bce/model.safetensors could not be loaded" in text
+    shutil.rmtree(damaged_copies / "more")
+    shutil.rmtree(damaged_copies / MODELS[0])
+    for call in (
+        lambda: session.compare_files({"scan": scan_png}, damaged_copies),
+        lambda: session.require_checkpoints(tmp_path / "a secret" / "none"),
+        lambda: finished({"scan": scan_png}, damaged_copies),
+    ):
+        with pytest.raises(CheckpointError) as caught:
+            call()
+        told = session.explain(caught.value)
+        assert "secret" not in told and str(tmp_path) not in told
+
+
+def test_what_looks_sound_on_models_is_what_compare_uses(damaged_copies):
+    html = models_tab.render(damaged_copies)
+    assert html.count('<th scope="row">') == 2 and "more/unet-bce" in html
+    assert list(models_tab.cards(damaged_copies)) == ["more/unet-bce", "unet-bce"]
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("/tmp/brainseg-x/ab12/scan.png is empty.", "scan.png is empty."),
+        ("in '/srv/models/unet-bce/config.json': no.", "in 'unet-bce/config.json': no."),
+        ("expected /srv/a/checkpoints/unet-bce.", "expected unet-bce."),
+        ("user/repo/name, 1/2 and and/or stay", "user/repo/name, 1/2 and and/or stay"),
+        ("see https://x.org/a/b and /compare", "see https://x.org/a/b and /compare"),
+        ("C:\\data\\scans\\a.png is bad", "a.png is bad"),
+    ],
+)
+def test_paths_are_cut_to_names(text, told):
+    assert session.explain(ScanError(text)) == told
