@@ -62,14 +62,11 @@ def summary(report: dict, mask: str = "") -> str:
 def without_paths(text: str, folder: str | Path = "") -> str:
     """A sentence for visitors: places below ``folder`` as seen from there, other paths of the
     server as names."""
-    if str(folder):
-        for root in sorted(
-            {str(folder), os.path.abspath(folder), os.path.realpath(folder)}, key=len
-        )[::-1]:
+    forms = {str(folder), os.path.abspath(folder), os.path.realpath(folder)} if folder else set()
+    for root in sorted(forms, key=len, reverse=True):
+        if len(root) > 1:  # not "." or "/"
             text = text.replace(root + os.sep, "")
-            text = re.sub(
-                re.escape(root) + r"(?![\w-])", lambda _: Path(folder).name or "the folder", text
-            )
+            text = re.sub(re.escape(root) + r"(?![\w-])", lambda _: Path(folder).name, text)
     return _PATH.sub(lambda found: _name(found[0]), text)
 
 

@@ -386,10 +386,10 @@ def test_a_cancelled_comparison_shows_nothing_of_the_last(visit, long_nifti, is_
     page.wait_for_selector("#status :text('Cancelled')")
     page.wait_for_selector("#cancel", state="hidden")
     page.wait_for_timeout(1500)  # for what might still come of the run
-    assert not any(text in ("Waiting", "Running…") for text in figures(page).values())
     if page.locator(f"{VIEWER} .empty").is_visible():
         assert not is_late and "below" not in page.inner_text("#status")
         return
+    assert not any(text in ("Waiting", "Running…") for text in figures(page).values())
     assert "Not run: " in page.inner_text("#status") and "long" in state(page, "s.message.source")
     page.click(f"{VIEWER} .save")
     page.wait_for_selector("#files a")

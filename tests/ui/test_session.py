@@ -3,6 +3,7 @@ import json
 import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -535,6 +536,15 @@ def test_what_looks_sound_on_models_is_what_compare_uses(damaged_copies):
     html = models_tab.render(damaged_copies)
     assert html.count('<th scope="row">') == 2 and "more/unet-bce" in html
     assert list(models_tab.cards(damaged_copies)) == ["more/unet-bce", "unet-bce"]
+
+
+def test_places_below_the_folder_are_told_as_seen_from_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (".", "models", "a/models", tmp_path / "models"):
+        place = Path(folder) / "unet" / "config.json"
+        told = words.without_paths(f"{place} is empty. Train it.", folder)
+        assert told == "unet/config.json is empty. Train it.", folder
+    assert words.without_paths(f"{tmp_path / 'models'} is empty.", "models") == "models is empty."
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,19 @@ async function decode(kept, number, planes) {
     { image, truth, maps, width: image.width, height: image.height, cache: new Map() });
 }
 
+// False where another comparison came meanwhile.
+async function decodeAll(planes) {
+  const kept = slices;
+  const numbers = Object.keys(planes).map(Number);
+  numbers.sort((a, b) => Math.abs(a - index) - Math.abs(b - index));
+  for (const number of numbers) {
+    await decode(kept, number, planes[number]);
+    if (kept !== slices || !message) return false;
+    if (number === numbers[0]) build();
+  }
+  return true;
+}
+
 const countReady = (value) => value.cards.filter((card) => card.ready).length;
 
 // Whether a slice has to be asked for, whole or because models have finished since.
@@ -49,9 +62,9 @@ function ask() {
   late = setTimeout(askAgain, PATIENCE_MS);
 }
 
-// Of requests that come too fast some are never answered.
+// Of requests that come too fast some are never answered; what is being decoded was.
 function askAgain() {
-  if (!message || !isMissing(index)) return;
+  if (!message || decoding || !isMissing(index)) return;
   asked = -1;
   ask();
 }
@@ -77,14 +90,10 @@ async function receive(value) {
     options.level = null; // chosen for another scan
     showLevel();
   } else if (value.jump) index = value.index;
-  const kept = slices;
-  const numbers = Object.keys(value.planes).map(Number);
-  numbers.sort((a, b) => Math.abs(a - index) - Math.abs(b - index));
-  for (const number of numbers) {
-    await decode(kept, number, value.planes[number]);
-    if (kept !== slices || !message) return; // another comparison came meanwhile
-    if (number === numbers[0]) build();
-  }
+  decoding++;
+  const isCurrent = await decodeAll(value.planes);
+  decoding--;
+  if (!isCurrent) return;
   for (const number of slices.keys()) {
     if (slices.size <= KEPT_SLICES) break;
     if (Math.abs(number - index) > 3 && !mine.has(number)) slices.delete(number);

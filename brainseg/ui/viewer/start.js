@@ -16,6 +16,7 @@ let slices = new Map(); // index -> decoded slice
 let index = 0;
 let asked = -1;
 let late = 0;
+let decoding = 0; // how many messages are
 let cards = new Map(); // name -> {item, canvas, ...}
 let stroke = null;
 let isHurried = false;
