@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             with noting() as notes:
                 scan = source.read(args.channels)
                 truth = read_mask(args.truth, scan) if args.truth else None
-            findings = guard.findings(scan, notes)
+            findings = guard.findings(scan, notes, source.sequences)
             if any(finding.stops for finding in findings) and not args.anyway:
                 raise _stopped(source.path, findings)
         except ScanError as error:  # the other scans of a folder are still wanted

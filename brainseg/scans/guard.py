@@ -6,18 +6,24 @@ another. What stops a comparison is that nothing like one head on a plain backgr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from brainseg.scans.geometry import pixel_sides
-from brainseg.scans.preprocessing import Spacing, shown_size, stretch
+from brainseg.scans import heads
+from brainseg.scans.channels import ORDER
+from brainseg.scans.preprocessing import Spacing
 from brainseg.scans.scan import Scan
 
-_SIDE = 128  # slices are looked at in this size
 _SLICES = 9  # so many, evenly spaced, from the middle half of a volume
+# By whether there are several slices, of which the median counts; chosen on LGG and figshare.
+_SAME_HEAD = {True: 0.94, False: 0.9}  # Dice: of sequences of one patient 0.96 and more
+_SKULL = {True: 0.15, False: 0.08}  # see ``heads.rim``
+_ENOUGH = 5  # slices of a volume among which three should show a tumour that is there
+_STANDS_OUT = 3.0  # deviations, see ``heads.standing_out``
+_SHORT = {"t1": "T1", "flair": "FLAIR", "t1c": "T1c"}
 _SMALLEST = 16  # pixels along an edge; no head can be told from anything else in fewer
 
 
@@ -31,12 +37,16 @@ class Finding:
     text: str
 
 
-def inspect(scan: Scan) -> list[Finding]:
-    """What speaks against a scan, the gravest first; an empty list if nothing does."""
+def inspect(scan: Scan, given: Collection[str] = ()) -> list[Finding]:
+    """What speaks against a scan, the gravest first; an empty list if nothing does.
+
+    given: which of flair, t1 and t1c there were, where that is known; others are stood in for.
+    """
     height, width = scan.pixels.shape[1:3]
     if min(height, width) < _SMALLEST:
         return [_too_small(height, width)]
-    planes = [_plane(scan.pixels[index], scan.spacing_mm) for index in _chosen(len(scan.pixels))]
+    chosen = scan.pixels[_chosen(len(scan.pixels))]
+    planes = [_plane(image, scan.spacing_mm) for image in chosen]
     if all(np.ptp(plane) < 8 for plane in planes):
         return [_BLANK]
     if _half(planes, _is_inverted):
@@ -48,14 +58,46 @@ def inspect(scan: Scan) -> list[Finding]:
         findings.append(_COLOUR)
     if _half(planes, _has_text):
         findings.append(_TEXT)
-    if not findings and _is_one_sequence(scan.pixels):
-        findings.append(_ONE_SEQUENCE)
+    if not findings:
+        findings += _of_sequences(scan.pixels, given)
+        findings += _of_heads(chosen, scan.spacing_mm, given)
     return findings
 
 
-def findings(scan: Scan, notes: Sequence[str]) -> tuple[Finding, ...]:
+def _of_sequences(pixels: np.ndarray, given: Collection[str]) -> list[Finding]:
+    """Which sequences are missing, by the channels that are the same."""
+    if _is_one_sequence(pixels):
+        return [_ONE_SEQUENCE]
+    missing = [role for role in ORDER if given and role not in given]
+    if len(missing) == 1:
+        instead = _SHORT["flair" if "flair" in given else "t1"]
+        return [_missing(_SHORT[missing[0]], instead)]
+    for one, other in ((0, 1), (1, 2), (0, 2)):
+        if (pixels[..., one] == pixels[..., other]).all():
+            return [_same_image(_SHORT[ORDER[one]], _SHORT[ORDER[other]])]
+    return []
+
+
+def _of_heads(chosen: np.ndarray, spacing_mm: Spacing, given: Collection[str]) -> list[Finding]:
+    """What the heads in some slices show that the models were not trained on."""
+    shown = heads.planes(chosen, spacing_mm)
+    is_one = _is_one_sequence(chosen)
+    has_flair = "flair" in given if given else not is_one
+    found, several = [], len(shown) > 1
+    if not is_one and heads.overlap(shown) < _SAME_HEAD[several]:
+        found.append(_DIFFERENT_HEADS)
+    rims = [[heads.rim(image[..., c]) for c in range(shown.shape[-1])] for image in shown]
+    if np.median(rims, axis=0).max() < _SKULL[several]:
+        found.append(_SKULL_REMOVED)
+    bright = sorted(heads.standing_out(image[..., 1]) for image in shown)
+    if has_flair and len(bright) >= _ENOUGH and bright[-3] < _STANDS_OUT:
+        found.append(_FAINT_FLAIR)
+    return found
+
+
+def findings(scan: Scan, notes: Sequence[str], given: Collection[str] = ()) -> tuple[Finding, ...]:
     """What ``inspect`` finds and what reading the scan assumed, which speaks of colours itself."""
-    seen = [finding for finding in inspect(scan) if finding.code != "colour"]
+    seen = [finding for finding in inspect(scan, given) if finding.code != "colour"]
     return (*seen, *(Finding("assumed", False, text) for text in notes))
 
 
@@ -95,6 +137,37 @@ _ONE_SEQUENCE = Finding(
     "One sequence stands for all three that the models were trained on (T1, FLAIR, T1c). Expect "
     "less, least of all from anything but FLAIR.",
 )
+_SKULL_REMOVED = Finding(
+    "skull removed",
+    False,
+    "There is no skull round this brain: it seems to have been removed. The models were trained "
+    "on whole heads.",
+)
+_FAINT_FLAIR = Finding(
+    "faint FLAIR",
+    False,
+    "Hardly anything stands out from the brain on FLAIR: there is no tumour, or a faint one.",
+)
+_DIFFERENT_HEADS = Finding(
+    "different heads",
+    False,
+    "The heads in T1, FLAIR and T1c are not the same: they differ in outline or place, or one "
+    "sequence covers little of the head. Check that all are of one patient and one visit, and "
+    "register them.",
+)
+
+
+def _missing(name: str, instead: str) -> Finding:
+    return Finding(f"{name} missing", False, f"{name} is missing, and {instead} stands in for it.")
+
+
+def _same_image(one: str, other: str) -> Finding:
+    return Finding(
+        "same image",
+        False,
+        f"{one} and {other} are the same image: one of them seems to be missing, and the other to "
+        "stand in for it.",
+    )
 
 
 def _too_small(height: int, width: int) -> Finding:
@@ -114,40 +187,16 @@ def _chosen(count: int) -> list[int]:
 
 
 def _plane(image: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
-    """The brightest channel of a slice as uint8 (_SIDE, _SIDE), in its true proportions."""
-    values = image.astype(np.float32).max(axis=-1)
-    low, high = values.min(), np.percentile(values, 99.5)
-    if not high > low:
-        return np.zeros((_SIDE, _SIDE), np.uint8)
-    scaled = ((values - low) * (255 / (high - low))).clip(0, 255)
-    high, wide = shown_size(*scaled.shape, _SIDE, spacing_mm)
-    if pixel_sides(spacing_mm) == (1, 1):
-        small = cv2.resize(scaled, (wide, high), interpolation=cv2.INTER_AREA)
-    else:
-        small = stretch(scaled, high, wide)
-    plane = np.full((_SIDE, _SIDE), float(np.median(_border(small))), np.float32)
-    top, left = (_SIDE - high) // 2, (_SIDE - wide) // 2
-    plane[top : top + high, left : left + wide] = small
-    return plane.astype(np.uint8)
-
-
-def _border(plane: np.ndarray) -> np.ndarray:
-    return np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
+    """The brightest channel of a slice as uint8 (SIDE, SIDE), in its true proportions."""
+    return heads.plane(image.astype(np.float32).max(axis=-1), spacing_mm)
 
 
 def _half(planes: list[np.ndarray], rule) -> bool:
     return 2 * sum(map(rule, planes)) > len(planes)
 
 
-def _foreground(plane: np.ndarray) -> np.ndarray:
-    """Where a slice is clearly brighter than its border, uint8 0 or 1."""
-    background = float(np.median(_border(plane)))
-    level = background + 0.12 * max(float(np.percentile(plane, 98)) - background, 1.0)
-    return (plane > level).astype(np.uint8)
-
-
 def _is_inverted(plane: np.ndarray) -> bool:
-    border = _border(plane)
+    border = heads.border(plane)
     even = np.percentile(border, 75) - np.percentile(border, 25) < 25
     return bool(np.median(border) > 150 and even and plane.mean() < np.median(border) - 15)
 
@@ -155,7 +204,7 @@ def _is_inverted(plane: np.ndarray) -> bool:
 def _is_head(plane: np.ndarray) -> bool:
     """One filled, rounded shape that covers a good part of the picture, textured inside, on an
     even background."""
-    foreground = _foreground(plane)
+    foreground = heads.foreground(plane)
     closed = cv2.morphologyEx(foreground, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
@@ -169,7 +218,9 @@ def _is_head(plane: np.ndarray) -> bool:
     cv2.drawContours(inside, [largest], -1, 1, cv2.FILLED)
     outside = (foreground & (inside == 0)).sum() / plane.size
     levels = np.unique(plane[inside > 0] // 8).size
-    border = np.percentile(np.abs(_border(plane).astype(int) - np.median(_border(plane))), 70)
+    border = np.percentile(
+        np.abs(heads.border(plane).astype(int) - np.median(heads.border(plane))), 70
+    )
     return bool(
         0.08 < share < 0.9
         and area > 0.82 * hull
@@ -202,7 +253,7 @@ def _has_text(plane: np.ndarray) -> bool:
     """Several small bright shapes in a row, away from the largest one."""
     level = np.percentile(plane, 99) * 0.5
     marks = (plane > max(level, 60)).astype(np.uint8)
-    joined = cv2.morphologyEx(_foreground(plane), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    joined = cv2.morphologyEx(heads.foreground(plane), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     if count < 2:
         return False

@@ -58,7 +58,7 @@ def prepare(
         alone = [prepare(pixels[i : i + 1], size, spacing_mm) for i in range(len(pixels))]
         parts = [(one.images, one.statistics, one.slice_statistics) for one in alone]
         return Prepared(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-    stored = _to_bytes(pixels)
+    stored = to_bytes(pixels)
     images = np.stack([_fit(image, size, spacing_mm) for image in stored])
     histograms = np.stack([_histograms(image) for image in images])
     borders = np.stack([_histograms(_border(image)) for image in images])
@@ -123,7 +123,7 @@ def _fit(image: np.ndarray, size: int, spacing_mm: Spacing) -> np.ndarray:
     return _pad_square(stretch(image, *shown_size(*image.shape[:2], size, spacing_mm)))
 
 
-def _to_bytes(pixels: np.ndarray) -> np.ndarray:
+def to_bytes(pixels: np.ndarray) -> np.ndarray:
     """(slices, height, width, c) to uint8 with three channels; uint8 stays as it is."""
     if pixels.dtype != np.uint8:
         channels = [_window(pixels[..., c]) for c in range(pixels.shape[-1])]

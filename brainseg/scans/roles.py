@@ -71,6 +71,8 @@ _ENTITY = re.compile(
     r"(?:^|(?<=_))(sub|ses|space|from|to|run|dir|rec|echo|res|den|hemi|task)-([^\W_]+)", re.I
 )
 _PICTURED_MASK = re.compile(r"_mask|(?<![a-z])(masks?|seg|segmentation|labels?|gt|truth)(?![a-z])")
+_DIGIT = re.compile(r"\d")
+_MEASURE = re.compile(r"\d+(mm|px|t|d)")
 _SUFFIX = re.compile(r"\.(nii|nii\.gz|mha|mhd|nrrd|npy|dcm|tiff?|png|jpe?g)$", re.IGNORECASE)
 
 
@@ -186,6 +188,25 @@ def patients(files: Sequence[Path]) -> list[list[Path]]:
         (sorted(members, key=order.get) for members in groups.values()),
         key=lambda members: order[members[0]],
     )
+
+
+def name_others(one: str, other: str) -> bool:
+    """Whether the names of two files speak of two patients or visits: each has a word or number of
+    its own, that is neither a sequence's nor a mask's, where the other has another."""
+    words = [_words(name) for name in (one, other)]
+    mine, theirs = ({w for w in found if _tells_who(w)} for found in words)
+    only_mine, only_theirs = mine - theirs, theirs - mine
+    if not only_mine or not only_theirs:
+        return False
+    both_numbered = all(any(map(_DIGIT.search, only)) for only in (only_mine, only_theirs))
+    both_roles = all(any(word in _ROLE_WORDS for word in found) for found in words)
+    return both_numbered or both_roles or bool(mine & theirs)
+
+
+def _tells_who(word: str) -> bool:
+    if "-" in word:
+        return word.startswith(("sub-", "ses-"))
+    return word not in _KNOWN and not _MEASURE.fullmatch(word)
 
 
 def _patient(words: dict[Path, list[str]]) -> list[list[str]]:

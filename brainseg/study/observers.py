@@ -59,6 +59,8 @@ class Agreements:
         self.models: tuple[str, ...] = ()
         self.pairs: list[tuple[float, float]] = []
         self.patients: set[str] = set()
+        self.slices: list[int] = []
+        self.datasets: set[str] = set()
         self._case: Case | None = None
         self._masks: dict[str, np.ndarray] = {}
 
@@ -74,6 +76,8 @@ class Agreements:
         if len(self._masks) > 1:
             self.models = tuple(self._masks)
             self.patients.add(self._case.patient_id)
+            self.slices.append(len(self._case.mask))
+            self.datasets.add(self._case.dataset)
             table = pairwise_dice(list(self._masks.values()))
             for position, mask in enumerate(self._masks.values()):
                 agreed = mean_agreement(table, position, range(len(table)))
@@ -85,5 +89,12 @@ class Agreements:
         self.close()
         if len(self.patients) >= estimate.MIN_PATIENTS:
             agreements, dices = zip(*self.pairs, strict=True)
-            fitted = estimate.fit(agreements, dices, len(self.patients), self.models)
+            fitted = estimate.fit(
+                agreements,
+                dices,
+                len(self.patients),
+                self.models,
+                min_slices=min(self.slices),
+                dataset=" and ".join(sorted(self.datasets)),
+            )
             estimate.write(fitted, path)

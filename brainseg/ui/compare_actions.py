@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from brainseg.scans.guard import Finding
 from brainseg.scans.scan import ScanError
 from brainseg.ui import downloads, markup, session, view, words
-from brainseg.ui.inputs import Inputs, read_files, seen_by_network
+from brainseg.ui.inputs import Inputs, read_files, seen_by_network, was_given_before
 from brainseg.ui.uploads import results_folder
 from brainseg.ui.view import View
 
 
 def run_files(
-    paths: Mapping[str, str | None], wanted: str, checkpoints: str | Path, study: Path
+    paths: Mapping[str, str | None],
+    wanted: str,
+    checkpoints: str | Path,
+    study: Path,
+    before: Mapping[str, str | None] | None = None,
 ) -> Iterator[dict]:
-    """Compare a visitor's files, unless the guard stops them."""
-    yield {"status": markup.progress("Reading the scan.", 0, 1), "cancel": True}
+    """Compare a visitor's files, unless the guard stops them; ``before``: those of their last
+    run."""
+    yield _begun("Reading the scan.")
     inputs = read_files(paths)
+    if told := was_given_before(paths, before or {}):
+        inputs = replace(inputs, findings=(*inputs.findings, Finding("assumed", False, told)))
     if inputs.is_stopped:
         error = ScanError("Not compared: see below why, and what to do.")
         yield {**failed(error), "notes": _notes(inputs), "anyway": True, "stopped": inputs}
@@ -41,22 +50,28 @@ def run_anyway(
 
 def run_example(kind: str, wanted: str, checkpoints: str | Path, study: Path) -> Iterator[dict]:
     """Compare on a phantom, which is known to be sound."""
-    text = f"Computing the phantom {kind}."
-    yield {"status": markup.progress(text, 0, 1), "notes": "", "cancel": True}
+    yield _begun(f"Computing the phantom {kind}.")
     yield from _follow(session.run_example(kind, checkpoints), wanted, study, "")
 
 
 def failed(error: Exception) -> dict:
     """There is no comparison, and why."""
+    return {**_NOTHING, "status": markup.notice(session.explain(error))}
+
+
+def cancelled(found: View | None, wanted: str, study: Path) -> dict:
+    """What there is of a comparison that the visitor cancelled, see ``session.stop``."""
+    if found is None:
+        return {**_NOTHING, "status": markup.notice(words.CANCELLED_EARLY)}
+    found = view.finish(found)
+    told = words.cancelled(found.not_run, words.summary(view.report(found), found.truth_name))
     return {
-        "status": markup.notice(session.explain(error)),
-        "notes": "",
-        "state": None,
-        "viewer": None,
-        "files": False,
-        "figures": False,
+        **_figures(found),
+        "status": markup.notice(told),
+        "state": found,
+        "viewer": message(found, found.start, wanted, study, running=None, jump=True),
+        "figures": True,
         "cancel": False,
-        "anyway": False,
     }
 
 
@@ -100,6 +115,22 @@ def message(found: View, index: int, wanted: str, study: Path, **extra) -> dict:
     )
 
 
+_NOTHING = {
+    "notes": "",
+    "state": None,
+    "viewer": None,
+    "files": False,
+    "figures": False,
+    "cancel": False,
+    "anyway": False,
+}
+
+
+def _begun(text: str) -> dict:
+    """A run begins: the last one leaves the page."""
+    return {**_NOTHING, "status": markup.progress(text, 0, 1), "cancel": True}
+
+
 def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str) -> Iterator[dict]:
     for step in steps:
         found, is_last = step.view, step.running is None
@@ -122,7 +153,7 @@ def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str)
 def _figures(found: View) -> dict:
     report = view.report(found)
     return {
-        "status": markup.notice(words.summary(report)),
+        "status": markup.notice(words.summary(report, found.truth_name)),
         "table": markup.table(*words.table(report), "All figures"),
     }
 

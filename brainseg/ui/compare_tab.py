@@ -10,12 +10,10 @@ import gradio as gr
 
 from brainseg.ui import compare_actions as actions
 from brainseg.ui import markup, session
-from brainseg.ui.events import BROWSE, PRIVATE, RUN, SHOW_CANCEL, by_part, follow, wire_cancel
+from brainseg.ui.events import BROWSE, PRIVATE, RUN, by_part, follow, wire_begin, wire_cancel
 from brainseg.ui.inputs import EXAMPLES
 from brainseg.ui.view import View
 from brainseg.ui.viewer import make_viewer
-
-CANCELLED = "Cancelled. What was done until then is shown below."
 
 _THUMBNAILS = Path(__file__).with_name("examples")
 _CHOOSE = (Path(__file__).with_name("choose.js")).read_text("utf-8")
@@ -117,7 +115,8 @@ def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None
     def from_files(scan, truth, flair, t1, t1c, channels, wanted, turn) -> Iterator[dict]:
         paths = {"scan": scan, "truth": truth, "flair": flair, "t1": t1, "t1c": t1c,
                  "channels": channels}  # fmt: skip
-        steps = actions.run_files(paths, wanted, checkpoints, study)
+        before, turn["paths"] = turn.get("paths"), paths
+        steps = actions.run_files(paths, wanted, checkpoints, study, before)
         yield from follow(parts, turn, steps, actions.failed)
 
     def from_example(event: gr.EventData, wanted, turn) -> Iterator[dict]:
@@ -137,14 +136,17 @@ def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None
     kept = [parts.chosen, parts.turn]
     run = {"outputs": shown, "show_progress_on": parts.status, **RUN}
     starts = (parts.start.click, parts.examples.choose, parts.anyway.click)
-    for start in starts:  # wired first, so it acts first
-        start(None, outputs=parts.cancel, **SHOW_CANCEL)
+    wire_begin(parts, starts, ["files", "figures", "anyway"])
     runs = [
         parts.start.click(from_files, [*given, *kept], **run),
         parts.examples.choose(from_example, kept, **run),
         parts.anyway.click(despite, [parts.stopped, *kept], **run),
     ]
-    wire_cancel(parts, runs, CANCELLED)
+
+    def cancelled(found, wanted) -> dict:
+        return actions.cancelled(found, wanted, study)
+
+    wire_cancel(parts, runs, cancelled, [parts.chosen], shown)
 
 
 def wire_viewer(parts: CompareParts, study: Path) -> None:

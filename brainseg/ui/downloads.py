@@ -21,8 +21,9 @@ def write_files(found: View, folder: Path, index: int, level: int | None = None)
     index: the slice of the overlays. level: a threshold in 255ths for all, or each model's own.
     """
     figures = view.report(found, level)
+    threshold = None if level is None else level / 255
     slip = receipt.make(
-        found.inputs, found.checkpoints, figures, None if level is None else level / 255
+        found.inputs, found.checkpoints, figures, threshold, anyway=found.is_stopped
     )
     texts = {
         "scores.csv": receipt.to_csv(figures),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 
 import gradio as gr
 
-from brainseg.ui import markup, session
+from brainseg.ui import session
 
 PRIVATE = {"api_visibility": "private"}  # of the page alone, no endpoint for programs
 # Several comparisons run at once, because those that wait for the same network share its next
@@ -24,8 +25,6 @@ BROWSE = {  # many a second, of which the last one counts
     "concurrency_limit": 4,
     **PRIVATE,
 }
-# In the browser, at once: who still waits in the queue must be able to leave it.
-SHOW_CANCEL = {"js": "() => ({ __type__: 'update', visible: true })", **PRIVATE}
 
 
 def by_part(parts: object, shown: dict) -> dict:
@@ -45,12 +44,21 @@ def follow(
         yield by_part(parts, shown)
 
 
-def wire_cancel(parts, runs: list, text: str) -> None:
-    """Let the Cancel button of a tab end its runs, and say so."""
-    parts.cancel.click(
-        lambda: (markup.notice(text), gr.Button(visible=False)),
-        outputs=[parts.status, parts.cancel],
-        cancels=runs,
-        queue=False,
-        **PRIVATE,
-    )
+def wire_begin(parts: object, starts: Sequence[Callable], emptied: Sequence[str]) -> None:
+    """In the browser, at once: the last run leaves the page, and who still waits in the queue can
+    leave it. ``emptied``: parts by name, without the viewer."""
+    outputs = [parts.cancel, parts.viewer, *(getattr(parts, name) for name in emptied)]
+    updates = [{"visible": True}, {"value": None}, *({"visible": False} for _ in emptied)]
+    js = json.dumps([{"__type__": "update", **update} for update in updates])
+    for start in starts:  # wired before the run, so it acts first
+        start(None, outputs=outputs, js=f"() => ({js})", **PRIVATE)
+
+
+def wire_cancel(parts, runs: list, cancelled: Callable[..., dict], given: list, shown: list):
+    """Let the Cancel button of a tab end its runs, and show what there is: ``cancelled`` of what
+    ``session.stop`` gives, and of the values of ``given``."""
+
+    def cancel(turn, *values) -> dict:
+        return by_part(parts, cancelled(session.stop(turn), *values))
+
+    parts.cancel.click(cancel, [parts.turn, *given], shown, cancels=runs, queue=False, **PRIVATE)

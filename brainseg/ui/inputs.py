@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -12,12 +13,13 @@ from brainseg.data.case import Case
 from brainseg.data.phantom import KINDS, make_example
 from brainseg.scans import guard
 from brainseg.scans.masks import read_mask
-from brainseg.scans.notes import noting
+from brainseg.scans.notes import note, noting
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
 from brainseg.scans.reading import read_scan
-from brainseg.scans.roles import USED
+from brainseg.scans.roles import USED, name_others
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.scans.sequences import read_sequences
+from brainseg.study.effects import EFFECTS
 from brainseg.ui import receipt
 
 EXAMPLES = KINDS
@@ -37,6 +39,11 @@ class Inputs:
     truth: np.ndarray | None
     files: dict[str, dict]
     findings: tuple[guard.Finding, ...] = ()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What the guard found, in a word or two each; not what reading assumed."""
+        return tuple(f.code for f in self.findings if f.code != "assumed")
 
     @property
     def is_stopped(self) -> bool:
@@ -72,10 +79,12 @@ def read_files(paths: Mapping[str, str | None]) -> Inputs:
                 f"{MAX_VOXELS:,}. Crop the scan, or run python -m brainseg predict on it."
             )
         truth = read_mask(given["truth"], scan) if "truth" in given else None
+        _check_names(given)
     files = {role: receipt.describe_file(path) for role, path in given.items()}
     if channels:
         files["scan"]["channels"] = channels
-    return Inputs(scan, truth, files, guard.findings(scan, notes))
+    found = guard.findings(scan, notes, tuple(sequences))
+    return Inputs(scan, truth, files, tuple(map(_with_effect, found)))
 
 
 def read_example(kind: str) -> Inputs:
@@ -93,6 +102,43 @@ def seen_by_network(scan: Scan, size: int = 192) -> tuple[np.ndarray, int]:
     prepared = prepare(scan.pixels[index : index + 1], size, scan.spacing_mm)
     planes = normalise(prepared.images, prepared.statistics)[0]
     return ((np.hstack(planes) + CLIP) * (255 / (2 * CLIP))).astype(np.uint8), index
+
+
+def was_given_before(paths: Mapping[str, str | None], before: Mapping[str, str | None]) -> str:
+    """Where only the mask is still that of the run before, a sentence that says so; else ""."""
+    truth = paths.get("truth")
+    old, new = (_scans(given) for given in (before, paths))
+    if not truth or truth != before.get("truth") or not old or {*old} & {*new}:
+        return ""
+    return (
+        f"{Path(truth).name} had been given as the true mask of {_names(old)}, and is now taken "
+        f"as that of {_names(new)}. If it is not, remove it or give another."
+    )
+
+
+def _check_names(given: Mapping[str, str]) -> None:
+    """Say where a mask's name speaks of another patient than that of each file of the scan."""
+    if "truth" in given:
+        mask, scans = Path(given["truth"]).name, _scans(given)
+        if all(name_others(mask, Path(scan).name) for scan in scans):
+            note(
+                f"By its name, {mask} may be the mask of another patient or slice than "
+                f"{_names(scans)}. It was taken as the truth; if it is not, remove it."
+            )
+
+
+def _scans(given: Mapping[str, str | None]) -> list[str]:
+    return [str(given[r]) for r in ("scan", "flair", "t1", "t1c") if given.get(r)]
+
+
+def _names(paths: Sequence[str]) -> str:
+    return ", ".join(Path(path).name for path in paths)
+
+
+def _with_effect(finding: guard.Finding) -> guard.Finding:
+    """The finding with what it was measured to cost."""
+    effect = EFFECTS.get(finding.code)
+    return replace(finding, text=f"{finding.text} {effect}") if effect else finding
 
 
 @functools.lru_cache(maxsize=len(KINDS))

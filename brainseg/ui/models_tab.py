@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
-from brainseg.checkpoints.folder import CARD, METRICS, Checkpoint, find_checkpoints
+from brainseg.checkpoints.folder import CARD, METRICS, Checkpoint
 from brainseg.checkpoints.settings import CheckpointError, Settings
-from brainseg.ui import markup
+from brainseg.ui import markup, session
 from brainseg.ui.events import PRIVATE
 
 _ADD = """
@@ -35,8 +34,9 @@ _HEADINGS = (
 )
 
 
-def build_models_tab(checkpoints: str | Path, page: gr.Blocks) -> None:
-    """Lay the page out and wire it; to be called inside a tab."""
+def build_models_tab(checkpoints: str | Path, tab: gr.Tab) -> None:
+    """Lay the page out and wire it; to be called inside its tab. Weights are read when it is
+    opened, for the first page shall not wait for them."""
     sheet = gr.HTML(apply_default_css=False, elem_id="models")
     with gr.Row():
         choice = gr.Dropdown([], label="Model card", info="Its data, training, scores and licence.")
@@ -51,7 +51,7 @@ def build_models_tab(checkpoints: str | Path, page: gr.Blocks) -> None:
     def show(name: str) -> str:
         return cards(checkpoints).get(name, "")
 
-    page.load(load, outputs=[sheet, choice, card], show_progress="hidden", **PRIVATE)
+    tab.select(load, outputs=[sheet, choice, card], show_progress="hidden", **PRIVATE)
     choice.input(show, choice, card, show_progress="hidden", **PRIVATE)
 
 
@@ -78,13 +78,12 @@ def render(checkpoints: str | Path) -> str:
 
 
 def _find(checkpoints: str | Path) -> tuple[dict[str, Checkpoint], list[str]]:
-    """The checkpoints by name, or by folder where names repeat, and why others were left out."""
+    """The checkpoints that a comparison uses, by label, and why others are left out."""
     try:
-        found, skipped = find_checkpoints(checkpoints)
+        predictors, skipped = session.usable(checkpoints)
     except CheckpointError as error:
         return {}, [str(error)]
-    times = Counter(checkpoint.name for checkpoint in found)
-    return {c.name if times[c.name] == 1 else str(c.folder): c for c in found}, skipped
+    return {label: predictor.checkpoint for label, predictor in predictors.items()}, skipped
 
 
 def _row(label: str, checkpoint: Checkpoint) -> list[str]:

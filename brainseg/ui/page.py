@@ -53,8 +53,8 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
                 build_study_tab(checkpoints, study_folder, page, tabs, compare)
             with gr.Tab("Stress", id="stress"):
                 build_stress_tab(checkpoints, compare.state)
-            with gr.Tab("Models", id="models"):
-                build_models_tab(checkpoints, page)
+            with gr.Tab("Models", id="models") as models:
+                build_models_tab(checkpoints, models)
         page.load(lambda: greet(checkpoints), outputs=compare.status, **PRIVATE)
         add_endpoints(checkpoints)
     return page.queue(max_size=20)

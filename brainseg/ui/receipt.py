@@ -43,6 +43,8 @@ def make(
     checkpoints: Sequence[dict],
     report: dict,
     threshold: float | None,
+    *,
+    anyway: bool = False,
 ) -> dict:
     """The receipt as JSON-ready data.
 
@@ -60,7 +62,7 @@ def make(
         "checkpoints": list(checkpoints),
         "threshold_for_all": threshold,
         "result": report,
-        "repeat": _repeat(inputs),
+        "repeat": _repeat(inputs, anyway),
     }
 
 
@@ -131,7 +133,7 @@ _STYLE = (
 )
 
 
-def _repeat(inputs: Mapping[str, dict]) -> dict:
+def _repeat(inputs: Mapping[str, dict], anyway: bool) -> dict:
     given = {role: item["file"] for role, item in inputs.items()}
     if str(given.get("scan", "")).startswith("phantom"):
         kind = given["scan"].rpartition(" ")[2]
@@ -148,20 +150,24 @@ def _repeat(inputs: Mapping[str, dict]) -> dict:
     channels = inputs.get("scan", {}).get("channels")
     words += [f"--channels {quote(channels)}"] if channels else []
     words += [f"{options[role]} {quote(name)}" for role, name in given.items() if role in options]
-    call = ", ".join(f"{role}={name!r}" for role, name in given.items() if role in options)
+    words += ["--anyway"] if anyway else []
     if "scan" in given:
         order = f", channels={channels!r}" if channels else ""
         read = f"scan = brainseg.read_scan({given['scan']!r}{order})"
     else:
-        sequences = call.partition(", truth=")[0]
-        read = f"scan = brainseg.read_sequences({sequences})"
+        call = ", ".join(
+            f"{role}={given[role]!r}" for role in ("flair", "t1", "t1c") if role in given
+        )
+        read = f"scan = brainseg.read_sequences({call})"
+    repeated = " Files of the same name are told apart by their sha256: rename one."
+    repeated = repeated if len(set(given.values())) < len(given) else ""
     truth = f"brainseg.read_mask({given['truth']!r}, scan)" if "truth" in given else "None"
     return {
         "command": f"python -m brainseg predict {' '.join(words)} --out predictions",
         "api": f"import brainseg\n\n{read}\nbrainseg.compare(scan, {truth}).to_json()",
         "note": (
             "Both use each model's own threshold. Run them beside a folder checkpoints/ whose "
-            "weights have the sha256 above."
+            "weights have the sha256 above." + repeated
         ),
     }
 

@@ -27,7 +27,7 @@ from brainseg.inference.results import Comparison
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.scan import ScanError
 from brainseg.study import estimate
-from brainseg.ui import receipt, view
+from brainseg.ui import receipt, view, words
 from brainseg.ui.inputs import EXAMPLES, Inputs, read_example, read_files
 from brainseg.ui.view import View
 
@@ -64,7 +64,7 @@ def next_step(found: View, order: Sequence[tuple[str, str]]) -> Step:
 def explain(error: Exception) -> str:
     """One sentence for the visitor; what nobody foresaw goes to the log, not to the page."""
     if isinstance(error, EXPECTED_ERRORS):
-        return str(error)
+        return words.without_paths(str(error))
     log.error("unexpected error", exc_info=error)
     return UNEXPECTED
 
@@ -78,20 +78,36 @@ def newest(
     replaced: a last step that changes nothing, because the page shows a run's last step twice.
     """
     turn["run"] = mine = object()
+    turn["state"] = None
     try:
         for step in steps:
             if turn["run"] is not mine:
                 yield replaced
                 return
+            turn["state"] = step.get("state")
             yield step
     except Exception as error:
         yield failed(error) if turn["run"] is mine else replaced
+    if turn["run"] is mine:
+        turn["state"] = None
+
+
+def stop(turn: dict) -> View | None:
+    """End the run that ``newest`` shows. What there is of it, with the models that have finished;
+    None if none has, or if no run is on its way."""
+    turn["run"], found = None, turn.get("state")
+    turn["state"] = None
+    if found is None or not found.entries:
+        return None
+    order = [item for item in found.order if item[0] in found.entries]
+    not_run = tuple(name for name, _ in found.order if name not in found.entries)
+    return replace(found, order=order, not_run=not_run)
 
 
 def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
     """Compare all checkpoints and fusions, one more with each step; the first has none yet."""
     require_checkpoints(checkpoints)
-    predictors, skipped = load_usable(checkpoints)  # once: meanwhile, the folder may change
+    predictors, skipped = usable(checkpoints)  # once: meanwhile, the folder may change
     order = expected_results(predictors)
     found = view.begin(
         inputs.scan,
@@ -99,6 +115,8 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
         order,
         skipped=tuple(skipped),
         inputs=inputs.files,
+        doubts=inputs.doubts,
+        is_stopped=inputs.is_stopped,
         checkpoints=tuple(_identity(predictor) for predictor in predictors.values()),
     )
     yield next_step(found, order)
@@ -139,7 +157,7 @@ def compare_files(
     """
     require_checkpoints(checkpoints)
     inputs = _sound(read_files(paths), anyway)
-    predictors, skipped = load_usable(checkpoints)
+    predictors, skipped = usable(checkpoints)
     *_, found = compare_stream(inputs.scan, predictors, inputs.truth, skipped=skipped)
     return {**found.to_json(), "findings": _texts(inputs)}
 
@@ -158,7 +176,7 @@ def predict_files(
     """
     require_checkpoints(checkpoints)
     inputs = _sound(read_files(paths), anyway)
-    predictors, _ = load_usable(checkpoints)
+    predictors, _ = usable(checkpoints)
     if model not in predictors:
         raise CheckpointError(
             f"There is no model {model!r}: expected one of {', '.join(predictors)}."
@@ -189,12 +207,21 @@ def _texts(inputs: Inputs) -> list[str]:
     return [finding.text for finding in inputs.findings]
 
 
+def usable(checkpoints: str | Path) -> tuple[dict[str, Predictor], list[str]]:
+    """``load_usable``, whose sentences tell a visitor nothing of where things lie on the server."""
+    try:
+        predictors, skipped = load_usable(checkpoints)
+    except CheckpointError as error:
+        raise CheckpointError(words.without_paths(str(error), checkpoints)) from error
+    return predictors, [words.without_paths(text, checkpoints) for text in skipped]
+
+
 def require_checkpoints(folder: str | Path) -> None:
     """Raise CheckpointError, saying what to do, if a folder holds no checkpoint at all."""
     if not Path(folder).is_dir() or find_checkpoints(folder) == ([], []):
         raise CheckpointError(
-            f"There is no trained model yet: {folder} holds no checkpoint. Train one (python "
-            "train.py --help), or name another folder in the environment variable "
+            f"There is no trained model yet: {Path(folder).name} holds no checkpoint. Train one "
+            "(python train.py --help), or name another folder in the environment variable "
             "BRAINSEG_CHECKPOINTS."
         )
 
@@ -217,13 +244,15 @@ def draw_truth(found: View, index: int, picture: str) -> View:
 
 
 def estimates(found: View, study: Path) -> tuple[dict[str, dict], str]:
-    """Estimated Dice by name where there is no truth, or a sentence that says why there is none."""
+    """Estimated Dice by name where there is no truth, and a sentence on what it is fitted on, or
+    why there is none."""
     if found.truth is not None or found.pairs is None:
         return {}, ""
     models = [name for name, kind in found.order if kind != "fusion"]
     if len(models) < 2:
         return {}, ""
-    fitted, reason = estimate.read(study / estimate.FILE, models)
+    path = study / estimate.FILE
+    fitted, reason = estimate.read(path, models, found.shape[0], found.doubts)
     if fitted is None:
         return {}, reason
     figures = view.report(found)["models"]
@@ -231,7 +260,7 @@ def estimates(found: View, study: Path) -> tuple[dict[str, dict], str]:
         name: fitted.dice(entry["agreement"])
         for name, entry in figures.items()
         if entry["agreement"] is not None and entry["area_px"]
-    }, ""
+    }, fitted.about
 
 
 @functools.lru_cache(maxsize=64)

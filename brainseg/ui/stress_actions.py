@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from brainseg.ui import markup, session, stress_curve, view
+from brainseg.ui import markup, session, stress_curve, view, words
 from brainseg.ui.view import View
 
 
@@ -13,7 +13,7 @@ def run(
     source: str, corruption: str, compared: View | None, checkpoints: str | Path
 ) -> Iterator[dict]:
     """Every model at every severity, then the curve."""
-    yield {"status": markup.progress("Starting.", 0, 1), "cancel": True}
+    yield {**_NOTHING, "status": markup.progress("Starting.", 0, 1), "cancel": True}
     subject = stress_curve.subject(source, compared)
     for step in stress_curve.run(subject, corruption, checkpoints):
         found = step.view
@@ -26,14 +26,23 @@ def run(
 
 def failed(error: Exception) -> dict:
     """There is no curve, and why."""
+    return {**_NOTHING, "status": markup.notice(session.explain(error))}
+
+
+def cancelled(found: View | None) -> dict:
+    """The curves that were there when the visitor cancelled, see ``session.stop``."""
+    if found is None:
+        return {**_NOTHING, "status": markup.notice(words.CANCELLED_EARLY)}
+    verdict = stress_curve.verdict(found, stress_curve.scores(found))
     return {
-        "status": markup.notice(session.explain(error)),
-        "cancel": False,
-        "curve": "",
-        "viewer": None,
-        "state": None,
-        "figures": False,
+        **_outcome(found),
+        "status": markup.notice(words.cancelled(found.not_run, verdict)),
+        "viewer": message(found, 0, None),
+        "state": found,
     }
+
+
+_NOTHING = {"cancel": False, "curve": "", "viewer": None, "state": None, "figures": False}
 
 
 def message(found: View, index: int, running: str | None) -> dict:

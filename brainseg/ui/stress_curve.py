@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import expected_results, predict_all
 from brainseg.metrics import overlap
 from brainseg.scans import corruptions, rendering
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.ui import view
 from brainseg.ui.inputs import read_example
-from brainseg.ui.session import Step, next_step, require_checkpoints
+from brainseg.ui.session import Step, next_step, require_checkpoints, usable
 from brainseg.ui.view import View
 
 COMPARED = "the scan in Compare"
@@ -54,7 +53,7 @@ def subject(source: str, compared: View | None) -> Subject:
 def run(chosen: Subject, corruption: str, checkpoints: str | Path) -> Iterator[Step]:
     """All models on all severities, one more model with each step; severities are the slices."""
     require_checkpoints(checkpoints)
-    predictors, skipped = load_usable(checkpoints)
+    predictors, skipped = usable(checkpoints)
     pixels, truth = corruptions.series(chosen.pixels, chosen.truth, corruption)
     scan = Scan(pixels, chosen.spacing_mm, source=f"{corruption} on {chosen.name}")
     order = [(name, kind) for name, kind in expected_results(predictors) if name != _STAPLE]

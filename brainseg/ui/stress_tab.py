@@ -11,7 +11,7 @@ import gradio as gr
 from brainseg.scans.corruptions import CORRUPTIONS
 from brainseg.ui import markup, session
 from brainseg.ui import stress_actions as actions
-from brainseg.ui.events import BROWSE, PRIVATE, RUN, SHOW_CANCEL, follow, wire_cancel
+from brainseg.ui.events import BROWSE, PRIVATE, RUN, follow, wire_begin, wire_cancel
 from brainseg.ui.inputs import EXAMPLES
 from brainseg.ui.stress_curve import COMPARED
 from brainseg.ui.view import View
@@ -96,9 +96,9 @@ def wire(parts: StressParts, checkpoints: str | Path, compared: gr.State) -> Non
         parts.figures,
     ]  # fmt: skip
     given = [parts.source, parts.corruption, compared, parts.turn]
-    parts.start.click(None, outputs=parts.cancel, **SHOW_CANCEL)
+    wire_begin(parts, [parts.start.click], ["figures"])
     event = parts.start.click(run, given, shown, show_progress_on=parts.status, **RUN)
-    wire_cancel(parts, [event], "Cancelled.")
+    wire_cancel(parts, [event], actions.cancelled, [], shown)
     parts.corruption.change(
         explain_corruption,
         parts.corruption,

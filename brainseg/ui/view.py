@@ -73,6 +73,9 @@ class View:
     pairs: Dice of each entry with each other in the order of ``order``, when all are there.
     start: the slice to show first; sample: its pixels, (height, width, channels), at the end.
     inputs, checkpoints: for the receipt.
+    doubts: what speaks against the scan, in a word or two each; is_stopped: so much that it was
+        compared only because the visitor insisted.
+    not_run: names of those that did not run, because the visitor cancelled.
     slice_names: what the slices are called, where they are no slices of a volume.
     """
 
@@ -88,12 +91,20 @@ class View:
     skipped: tuple[str, ...] = ()
     inputs: dict = field(default_factory=dict)
     checkpoints: tuple[dict, ...] = ()
+    doubts: tuple[str, ...] = ()
+    is_stopped: bool = False
+    not_run: tuple[str, ...] = ()
     slice_names: tuple[str, ...] = ()
     id: str = field(default_factory=new_id)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.scan.pixels.shape[:3]
+
+    @property
+    def truth_name(self) -> str:
+        """The file that the truth is from; "" for one that is computed or drawn."""
+        return self.inputs.get("truth", {}).get("file", "")
 
     def truth_plane(self, index: int) -> np.ndarray | None:
         """The truth of one slice, bool (height, width), or None where it is not known."""
@@ -248,6 +259,7 @@ def payload(view: View, index: int, *, radius: int = 2, **extra) -> dict:
         "start": view.start,
         "spacing": view.scan.spacing_mm,
         "truth": view.truth is not None,
+        "truthName": view.truth_name,
         "drawn": sorted(view.drawn),
         "sliceNames": list(view.slice_names),
         "cards": cards,

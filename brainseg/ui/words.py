@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from brainseg.checkpoints.folder import CONFIG, METRICS, WEIGHTS
+
+# Two names at least, so that /compare and a/b stay.
+_PATH = re.compile(
+    r"(?<![\w.:/\\-])(?:[A-Za-z]:\\|/)(?:[^\s/\\'\"]+[/\\])+[^\s/\\'\",;:()]*[^\s/\\'\",;:().]"
+)
+CANCELLED_EARLY = "Cancelled before a model had finished."
 KIND_ORDER = ("ensemble", "model", "fusion")
 # Why a figure isn't there. Nothing marked on a healthy scan is right, so it must not look like 0.
 _UNDEFINED = {
@@ -34,15 +46,41 @@ def about(name: str, has_ensemble: bool) -> str:
     }.get(name, "")
 
 
-def summary(report: dict) -> str:
-    """One sentence on what was compared, and on what."""
+def summary(report: dict, mask: str = "") -> str:
+    """One sentence on what was compared, and on what; ``mask``: the file of the truth."""
     count = report["slices"]
     slices = "1 slice" if count == 1 else f"{count} slices"
     truth = "with its true mask" if report["truth"] else "no true mask given"
+    if report["truth"] and mask:
+        truth = f"scored by the true mask {mask}"
     if drawn := report.get("drawn_slices"):
         truth = f"truth drawn on slice {', '.join(map(str, drawn))}, scored there only"
     left_out = "".join(f" Left out: {reason}" for reason in report["skipped"])
     return f"{report['source']}: {slices}, {truth}.{left_out}"
+
+
+def without_paths(text: str, folder: str | Path = "") -> str:
+    """A sentence for visitors: places below ``folder`` as seen from there, other paths of the
+    server as names."""
+    forms = {str(folder), os.path.abspath(folder), os.path.realpath(folder)} if folder else set()
+    for root in sorted(forms, key=len, reverse=True):
+        if len(root) > 1:  # not "." or "/"
+            text = text.replace(root + os.sep, "")
+            text = re.sub(re.escape(root) + r"(?![\w-])", lambda _: Path(folder).name, text)
+    return _PATH.sub(lambda found: _name(found[0]), text)
+
+
+def _name(path: str) -> str:
+    *_, folder, name = re.split(r"[/\\]", path)
+    return f"{folder}/{name}" if name in (CONFIG, WEIGHTS, METRICS) else name
+
+
+def cancelled(not_run: Sequence[str], told: str) -> str:
+    """What is said of a comparison that was cancelled, before what is ``told`` of those that did
+    run; one that was there by then was not."""
+    if not not_run:
+        return told
+    return f"Cancelled. Not run: {', '.join(not_run)}. What was done is shown below. {told}"
 
 
 def table(report: dict) -> tuple[list[str], list[list[str]]]:

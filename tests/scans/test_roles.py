@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from brainseg.scans.notes import noting
-from brainseg.scans.roles import by_role, patients, role_of, roles_in
+from brainseg.scans.roles import by_role, name_others, patients, role_of, roles_in
 from brainseg.scans.scan import ScanError
 
 NAMES = {
@@ -183,3 +183,41 @@ def test_sorting_out_says_nothing_where_nothing_is_assumed():
     with noting() as notes:
         sorted_out("P_flair.nii", "P_t2.nii", "P_brain_mask.nii", "P_seg.nii")
     assert notes == []
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("TCGA_CS_4941_19960909_10.tif", "TCGA_CS_4942_19970222_10_mask.tif"),
+        ("BraTS_001_flair.nii.gz", "BraTS_002_seg.nii.gz"),
+        ("sub-01_FLAIR.nii.gz", "sub-02_T1w.nii.gz"),
+        ("patient_a.png", "patient_b_mask.png"),
+        ("smith_flair.nii", "jones_seg.nii"),
+        ("sub-01_ses-01_FLAIR.nii.gz", "sub-01_ses-02_ce-gd_T1w.nii.gz"),
+        ("12.png", "13.png"),
+    ],
+)
+def test_names_of_two_patients(one, other):
+    assert name_others(one, other) and name_others(other, one)
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("TCGA_CS_4941_19960909_10.tif", "TCGA_CS_4941_19960909_10_mask.tif"),
+        ("BraTS_001_flair.nii.gz", "BraTS_001_seg.nii.gz"),
+        ("BraTS_001_t1ce.nii.gz", "BraTS_001_t2f.nii.gz"),
+        ("volume.nii.gz", "volume_truth.nii.gz"),
+        ("scan.png", "truth.png"),
+        ("flair.nii.gz", "my segmentation.nii.gz"),
+        ("sub-01_FLAIR.nii.gz", "sub-01_desc-tumor_mask.nii.gz"),
+        ("sub-01_FLAIR.nii.gz", "sub-01_space-FLAIR_ce-gd_T1w.nii.gz"),
+        ("12.png", "12.png"),
+        ("7.tif", "7_mask.tif"),
+        ("IMG_0012.png", "Segmentation.nrrd"),
+        ("Flair_subtrMeanDivStd.nii.gz", "OTMultiClass.nii.gz"),
+        ("scan.zip", "scan-label.nrrd"),
+    ],
+)
+def test_names_of_one_patient_or_of_nobody(one, other):
+    assert not name_others(one, other) and not name_others(other, one)

@@ -18,7 +18,7 @@ def result(name, text, kind="model", estimates=None):
 
 
 def case(patient, text):
-    return SimpleNamespace(patient_id=patient, mask=row(text))
+    return SimpleNamespace(patient_id=patient, dataset="made up", mask=row(text))
 
 
 def test_agreement_is_collected_beside_dice_without_the_fusions():
@@ -47,6 +47,7 @@ def test_an_estimate_needs_enough_patients(tmp_path):
         assert (tmp_path / "estimate.json").is_file() == is_there
     found = json.loads((tmp_path / "estimate.json").read_text())
     assert found["patients"] == 12 and found["models"] == ["a", "b", "c"]
+    assert found["min_slices"] == 1 and found["dataset"] == "made up"
 
 
 def test_one_model_has_nobody_to_agree_with(tmp_path):

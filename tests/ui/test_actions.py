@@ -70,5 +70,62 @@ def test_the_scan_in_compare_is_stressed(random_checkpoints, scan_png, tmp_path)
     given = ("the scan in Compare", "noise", compared["state"], random_checkpoints)
     shown = list(stress_actions.run(*given))
     assert all(set(step) <= names(StressParts) for step in shown)
-    assert [step.get("figures") for step in shown] == [None] + [False] * 5 + [True]
+    assert [step.get("figures") for step in shown] == [False] * 6 + [True]
     assert "<svg" in shown[-1]["curve"] and shown[-1]["cancel"] is False
+
+
+@pytest.mark.parametrize("done", [0, 1, 2, 4])
+def test_of_a_cancelled_comparison_what_is_done_is_kept(
+    done, random_checkpoints, scan_png, tmp_path
+):
+    turn = {}
+    steps = compare_actions.run_files({"scan": scan_png}, "", random_checkpoints, tmp_path)
+    running = session.newest(turn, steps, compare_actions.failed, {})
+    for _ in range(2 + done):  # reading, then none yet
+        last = next(running)
+    assert len(last["state"].entries) == done
+    shown = compare_actions.cancelled(session.stop(turn), "", tmp_path)
+    assert set(shown) <= names(CompareParts) and shown["cancel"] is False
+    assert next(running) == {}  # whatever comes after is not shown
+    if not done:
+        assert shown["viewer"] is None and shown["state"] is None
+        assert "Cancelled before" in shown["status"] and "below" not in shown["status"]
+        return
+    cards = shown["viewer"]["cards"]
+    assert all(card["ready"] for card in cards) and len(cards) == done
+    assert "Not run: " in shown["status"] and "fusion_staple" in shown["status"]
+    assert shown["viewer"]["running"] is None and shown["figures"] is True
+    paths, _ = compare_actions.write_files(shown["state"], {"index": 0})
+    assert len(paths) == 4
+
+
+def test_a_run_begins_with_an_empty_page(random_checkpoints, scan_png, tmp_path):
+    first = next(compare_actions.run_files({"scan": scan_png}, "", random_checkpoints, tmp_path))
+    assert first["viewer"] is None and first["state"] is None and first["figures"] is False
+    first = next(compare_actions.run_example("small", "", random_checkpoints, tmp_path))
+    assert first["viewer"] is None and first["state"] is None and first["files"] is False
+    first = next(stress_actions.run("large", "noise", None, random_checkpoints))
+    assert first["viewer"] is None and first["curve"] == ""
+
+
+def test_what_was_cancelled_before_it_began_is_not_the_last_one(random_checkpoints, scan_png):
+    turn = {}
+    steps = iter([{"state": "finished"}])
+    assert list(session.newest(turn, steps, compare_actions.failed, {})) == [{"state": "finished"}]
+    assert session.stop(turn) is None  # of a run that waits in the queue, nothing is there
+
+
+def test_a_cancelled_stress_run_shows_the_curves_it_has(random_checkpoints, scan_png, tmp_path):
+    *_, compared = compare_actions.run_files({"scan": scan_png}, "", random_checkpoints, tmp_path)
+    given = ("the scan in Compare", "noise", compared["state"], random_checkpoints)
+    turn = {}
+    running = session.newest(turn, stress_actions.run(*given), stress_actions.failed, {})
+    shown = stress_actions.cancelled(session.stop(turn))
+    assert shown["viewer"] is None and "Cancelled before" in shown["status"]
+    running = session.newest(turn, stress_actions.run(*given), stress_actions.failed, {})
+    for _ in range(4):
+        next(running)
+    shown = stress_actions.cancelled(session.stop(turn))
+    assert set(shown) <= names(StressParts)
+    assert shown["curve"].count("<polyline") == 2 and "Not run: " in shown["status"]
+    assert all(card["ready"] for card in shown["viewer"]["cards"])

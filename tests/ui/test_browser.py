@@ -220,6 +220,67 @@ def test_a_volume_with_its_slider(visit, scan_nifti):
     assert state(page, "s.index") == (start + 1 if start < 5 else start - 1)
 
 
+@pytest.fixture
+def numbered_nifti(tmp_path) -> Path:
+    """A volume of 155 slices whose middle is as bright as the slice's number."""
+    import SimpleITK as sitk
+
+    from brainseg.data.phantom import make_case
+
+    head = make_case(3, "large", size=64, slices=5).scan.pixels[2, ..., 1].astype(np.int16)
+    volume = np.repeat(head[None], 155, axis=0)
+    volume[:, 28:36, 28:36] = np.arange(20, 175)[:, None, None]
+    path = tmp_path / "numbered.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(volume), str(path))
+    return path
+
+
+def test_a_held_key_never_shows_one_slice_under_the_number_of_another(visit, numbered_nifti):
+    page = visit()
+    give(page, numbered_nifti)
+    compare(page)
+    page.check(f"{VIEWER} [data-mode=none]", force=True)
+    seen = f"""() => {{
+        const viewer = document.querySelector('{VIEWER}');
+        const canvas = viewer.querySelector('.card canvas');
+        const [x, y] = [canvas.width / 2, canvas.height / 2];
+        const grey = canvas.getContext('2d').getImageData(x, y, 1, 1).data[0];
+        return [viewer.querySelector('.slice-value').innerText, grey];
+    }}"""
+
+    def settled(number):
+        page.wait_for_function(
+            f"document.querySelector('{VIEWER} .slice-value').innerText === '{number} / 155'",
+            timeout=15_000,
+        )
+        return page.evaluate(seen)[1]
+
+    greys = {}
+    for number in (1, 100):
+        moved(page, ".slice", number)
+        greys[number] = settled(number)
+    step = (greys[100] - greys[1]) / 99
+    moved(page, ".slice", 1)
+    settled(1)
+    page.evaluate(f"""() => {{
+        const look = {seen};
+        window.seen = [];
+        const again = () => {{ window.seen.push(look()); requestAnimationFrame(again); }};
+        again();
+    }}""")
+    page.locator(f"{VIEWER} .zoom-in").focus()
+    for _ in range(90):  # as fast as a held key
+        page.keyboard.down("ArrowRight")
+        page.wait_for_timeout(15)
+    page.keyboard.up("ArrowRight")
+    settled(91)
+    frames = page.evaluate("window.seen")
+    assert len({text for text, _ in frames}) > 3
+    for text, grey in frames:
+        number = int(text.split()[0])
+        assert greys[1] + step * (number - 1) == pytest.approx(grey, abs=2), text
+
+
 def test_downloads_are_what_was_shown(visit, scan_nifti, tmp_path):
     from brainseg.scans.reading import read_scan
 
@@ -243,6 +304,29 @@ def test_downloads_are_what_was_shown(visit, scan_nifti, tmp_path):
     assert int((mask.pixels > 0).sum()) == entry["area_px"]
     shown = figures(page)["unet-bce"]
     assert shown == f"Dice {entry['dice']:.2f}"
+
+
+def test_the_next_scan_keeps_neither_threshold_nor_mask_in_silence(
+    visit, scan_png, truth_png, tmp_path
+):
+    page = visit()
+    give(page, scan_png)
+    give_truth(page, truth_png)
+    compare(page)
+    assert "scored by the true mask truth.png" in page.inner_text("#status")
+    assert "truth.png" in page.inner_text(f"{VIEWER} .legend")
+    moved(page, ".threshold", 200)
+    other = tmp_path / "other.png"
+    Image.fromarray(np.asarray(Image.open(scan_png))[:, ::-1]).save(other)
+    page.click(".scan-drop [aria-label=Clear]")
+    give(page, other)
+    compare(page)
+    page.wait_for_function(
+        f"document.querySelector('{VIEWER}').state().message.source == 'other.png'"
+    )
+    assert state(page, "s.level") is None
+    assert page.inner_text(f"{VIEWER} .threshold-value") == "own"
+    page.wait_for_selector(".findings :text('had been given as the true mask of scan.png')")
 
 
 def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
@@ -284,6 +368,31 @@ def test_a_cancelled_comparison_makes_way_for_the_next(visit):
     page.click("#examples button[data-choose=small]")
     page.wait_for_selector(FINISHED)
     assert "phantom small" in page.inner_text("#status")
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_cancelled_comparison_shows_nothing_of_the_last(visit, long_nifti, is_late):
+    page = visit()
+    page.click("#examples button[data-choose=small]")
+    page.wait_for_selector(FINISHED)
+    give(page, long_nifti)
+    page.click("#run")
+    if is_late:
+        page.wait_for_function(
+            f"(document.querySelector('{VIEWER}').state().message?.cards || [])"
+            ".filter((card) => card.ready).length > 0"
+        )
+    page.click("#cancel")
+    page.wait_for_selector("#status :text('Cancelled')")
+    page.wait_for_selector("#cancel", state="hidden")
+    page.wait_for_timeout(1500)  # for what might still come of the run
+    if page.locator(f"{VIEWER} .empty").is_visible():
+        assert not is_late and "below" not in page.inner_text("#status")
+        return
+    assert not any(text in ("Waiting", "Running…") for text in figures(page).values())
+    assert "Not run: " in page.inner_text("#status") and "long" in state(page, "s.message.source")
+    page.click(f"{VIEWER} .save")
+    page.wait_for_selector("#files a")
 
 
 def test_what_is_no_scan_is_stopped_until_the_visitor_insists(visit, tmp_path):

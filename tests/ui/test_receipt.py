@@ -1,7 +1,17 @@
 import hashlib
+import itertools
 import json
+import shlex
+import shutil
+from pathlib import Path
 
-from brainseg.ui import receipt
+import numpy as np
+import pytest
+
+from brainseg.__main__ import main
+from brainseg.data.phantom import make_case
+from brainseg.ui import receipt, session
+from brainseg.ui.inputs import read_example, read_files
 
 REPORT = {
     "source": "<scan>.png",
@@ -64,3 +74,77 @@ def test_csv_leaves_empty_what_is_not_defined():
 def test_json_can_be_read_back():
     slip = made({"scan": {"file": "a.png"}})
     assert json.loads(receipt.to_json(slip)) == slip
+
+
+@pytest.fixture
+def beside_checkpoints(random_checkpoints, scan_nifti, tmp_path, monkeypatch):
+    """A folder to work in, with checkpoints and one patient's files."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints").symlink_to(random_checkpoints)
+    volume, truth = scan_nifti
+    for role in ("flair", "t1", "t1c"):
+        shutil.copy(volume, f"patient's {role}.nii.gz")
+    shutil.copy(truth, "patient's truth.nii.gz")
+    t1, flair, t1c = np.moveaxis(make_case(3, "large", size=64, slices=6).scan.pixels, -1, 0)
+    stored = np.stack([flair, t1, t1c, t1], -1)
+    np.save("stored.npy", stored)
+    np.save("stored truth.npy", np.asarray(t1 > 120, np.uint8))
+
+
+SUBSETS = [
+    dict.fromkeys(names)
+    for size in (1, 2, 3)
+    for names in itertools.combinations(("t1", "flair", "t1c"), size)
+]
+GIVEN = [
+    *({role: f"patient's {role}.nii.gz" for role in names} for names in SUBSETS),
+    {"scan": "patient's flair.nii.gz"},
+]
+TRUE = [{}, {"truth": "patient's truth.nii.gz"}]
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        *({**truth, **given} for given in GIVEN for truth in TRUE),
+        *(
+            {"scan": "stored.npy", **truth, "channels": "flair, t1,t1c,t2"}
+            for truth in ({}, {"truth": "stored truth.npy"})
+        ),
+    ],
+    ids=lambda paths: "+".join(paths),
+)
+def test_its_lines_give_the_same_comparison_again(paths, beside_checkpoints, capsys):
+    inputs = read_files({"scan": None, "truth": None, **paths})
+    report = session.compare_files(paths, "checkpoints")
+    slip = receipt.make(inputs.files, [CHECKPOINT], report, None)
+    *lines, last = slip["repeat"]["api"].splitlines()
+    names = {}
+    exec("\n".join(lines), names)
+    assert eval(last, names)["models"] == report["models"]
+    words = shlex.split(slip["repeat"]["command"])
+    assert words[:4] == ["python", "-m", "brainseg", "predict"]
+    assert main(words[3:]) == 0
+    (written,) = Path("predictions").rglob("scores.json")
+    assert json.loads(written.read_text())["models"] == report["models"]
+
+
+def test_the_lines_of_a_phantom_run(beside_checkpoints, monkeypatch):
+    made = make_case(1, "small", size=64, slices=4)
+    monkeypatch.setattr("brainseg.data.phantom.make_example", {"small": made}.__getitem__)
+    slip = receipt.make(read_example("small").files, [CHECKPOINT], REPORT, None)
+    *lines, last = slip["repeat"]["api"].splitlines()
+    names = {}
+    exec("\n".join(lines), names)
+    assert eval(last, names)["slices"] == 4
+
+
+def test_a_scan_that_was_insisted_on_is_insisted_on_again():
+    slip = receipt.make({"scan": {"file": "a.png"}}, [CHECKPOINT], REPORT, None, anyway=True)
+    assert "predict a.png --anyway --out" in slip["repeat"]["command"]
+
+
+def test_of_files_of_one_name_it_is_said_how_to_tell_them_apart():
+    slip = made({"flair": {"file": "scan.nii"}, "t1c": {"file": "scan.nii"}})
+    assert "rename one" in slip["repeat"]["note"]
+    assert "rename" not in made({"scan": {"file": "a.png"}})["repeat"]["note"]

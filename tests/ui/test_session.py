@@ -3,6 +3,7 @@ import json
 import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,9 +18,9 @@ from brainseg.inference.results import Comparison, Result
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.study import estimate
-from brainseg.ui import markup, session, stress_curve, view, words
+from brainseg.ui import markup, models_tab, session, stress_curve, view, words
 from brainseg.ui.downloads import write_files
-from brainseg.ui.inputs import _example, read_files, seen_by_network
+from brainseg.ui.inputs import _example, read_files, seen_by_network, was_given_before
 
 MODELS = ["unet-bce", "unet_resnet34-bce", "unetpp-bce"]
 FUSIONS = ["fusion_mean", "fusion_vote", "fusion_staple"]
@@ -100,6 +101,56 @@ def test_three_sequences_make_one_scan(random_checkpoints, scan_nifti):
         read_files({"scan": path, "flair": path})
 
 
+def test_a_mask_that_by_its_name_is_another_patient_s_is_noticed(scan_png, truth_png, tmp_path):
+    for scan, mask, is_other in (
+        ("TCGA_CS_4941_1.png", "TCGA_CS_4942_1_mask.png", True),
+        ("TCGA_CS_4941_1.png", "TCGA_CS_4941_1_mask.png", False),
+    ):
+        shutil.copy(scan_png, tmp_path / scan)
+        shutil.copy(truth_png, tmp_path / mask)
+        findings = read_files({"scan": tmp_path / scan, "truth": tmp_path / mask}).findings
+        told = [f.text for f in findings if "another patient" in f.text]
+        assert len(told) == is_other and all(mask in text and scan in text for text in told)
+
+
+def test_a_mask_that_was_given_with_the_scan_before_is_noticed():
+    before = {"scan": "/up/a/one.png", "truth": "/up/b/mask.png"}
+    told = was_given_before({"scan": "/up/c/two.png", "truth": "/up/b/mask.png"}, before)
+    assert told.startswith("mask.png had been given as the true mask of one.png")
+    assert "/up" not in told and "two.png" in told
+    assert not was_given_before(before, before) and not was_given_before(before, {})
+    assert not was_given_before({"scan": "/up/c/two.png"}, before)
+    assert not was_given_before({"scan": "/up/c/two.png", "truth": "/up/d/mask.png"}, before)
+    slots = {"flair": "/up/c/f.nii", "truth": "/up/b/mask.png"}
+    assert not was_given_before({**slots, "t1": "/up/c/t.nii"}, slots)  # the same patient, more
+
+
+def test_sequences_of_two_heads_are_noticed(scan_nifti, tmp_path):
+    import SimpleITK as sitk
+
+    made = {
+        name: phantom.make_case(seed, "large", size=64, slices=6).scan.pixels.astype(np.int16)
+        for name, seed in (("ann", 3), ("bob", 6))
+    }
+    made["bob"] = np.roll(made["bob"], 6, axis=1)
+    paths = {}
+    for name, pixels in made.items():
+        paths[name] = [tmp_path / f"{name}{c}.nii.gz" for c in range(3)]
+        for c, path in enumerate(paths[name]):
+            sitk.WriteImage(sitk.GetImageFromArray(pixels[..., c]), str(path))
+    ann, bob = paths["ann"], paths["bob"]
+    inputs = read_files({"flair": ann[1], "t1": ann[0], "t1c": bob[2]})
+    assert "different heads" in inputs.doubts
+    inputs = read_files({"flair": ann[1], "t1": ann[0], "t1c": ann[2]})
+    assert "different heads" not in inputs.doubts
+
+
+def test_the_mask_is_named_beside_the_score(random_checkpoints, scan_png, truth_png):
+    last = finished({"scan": scan_png, "truth": truth_png}, random_checkpoints)[-1].view
+    assert view.payload(last, 0)["truthName"] == "truth.png"
+    assert "scored by the true mask truth.png" in words.summary(view.report(last), last.truth_name)
+
+
 def test_the_order_of_channels_goes_with_one_scan(random_checkpoints, tmp_path):
     import SimpleITK as sitk
 
@@ -131,18 +182,36 @@ def test_of_colours_it_is_said_once_what_they_are_read_as(tmp_path):
     assert not [f for f in inputs.findings if "red, green and blue" in f.text]
 
 
-def test_an_estimate_needs_a_fit_on_these_models(random_checkpoints, scan_png, tmp_path):
-    last = finished({"scan": scan_png}, random_checkpoints)[-1].view
+def test_an_estimate_needs_a_fit_on_these_models_and_such_scans(
+    random_checkpoints, scan_nifti, tmp_path
+):
+    last = finished({"scan": scan_nifti[0]}, random_checkpoints)[-1].view
+    assert last.doubts == ("one sequence",)
     found, reason = session.estimates(last, tmp_path)
     assert found == {} and "not been fitted" in reason
-    fitted = estimate.fit(np.linspace(0, 1, 20), np.linspace(0, 1, 20), 20, MODELS)
+    line = (np.linspace(0, 1, 20), np.linspace(0, 1, 20), 20, MODELS)
+    fitted = estimate.fit(*line, min_slices=6, dataset="lgg")
     estimate.write(fitted, tmp_path / "estimate.json")
     found, reason = session.estimates(last, tmp_path)
+    assert found == {} and "one sequence" in reason
+    sound = replace(last, doubts=())
+    found, reason = session.estimates(sound, tmp_path)
     figures = view.report(last)["models"]
     marked = {name for name, entry in figures.items() if entry["area_px"]}
-    assert set(found) == marked and reason == ""
+    assert set(found) == marked and reason == fitted.about
     for name, values in found.items():
         assert values["dice"] == pytest.approx(figures[name]["agreement"])
+    fitted = estimate.fit(*line, min_slices=7, dataset="lgg")
+    estimate.write(fitted, tmp_path / "estimate.json")
+    found, reason = session.estimates(sound, tmp_path)
+    assert found == {} and "does not hold on 6 slices" in reason
+
+
+def test_what_speaks_against_a_scan_comes_with_its_effect(scan_nifti):
+    (finding,) = read_files({"scan": scan_nifti[0]}).findings
+    assert "0.71 from FLAIR" in finding.text
+    inputs = read_files({"flair": scan_nifti[0]})
+    assert inputs.doubts == ("one sequence",)
 
 
 def test_downloads_hold_what_was_shown(random_checkpoints, scan_nifti, tmp_path):
@@ -413,3 +482,81 @@ def test_a_newer_run_takes_the_place_of_an_older_one():
     assert list(new) == [{"step": "c 2"}]
     assert list(newest("d", True))[-1] == {"error": "d"}
     assert closed == ["a", "b", "c", "d"]
+
+
+@pytest.fixture
+def damaged_copies(random_checkpoints, tmp_path):
+    """A folder, in one of several words, with two of one name, and with two that can't be used."""
+    folder = tmp_path / "my secret place" / "models"
+    for place in ("", "more"):
+        add(random_checkpoints / MODELS[0], folder / place)
+    weights = (random_checkpoints / MODELS[1] / "model.safetensors").read_bytes()
+    for name, content in (
+        ("cut", weights[:-100]),
+        ("other", weights.replace(b"weight", b"wxight")),
+    ):
+        add(random_checkpoints / MODELS[1], folder / name)
+        file = folder / name / MODELS[1] / "model.safetensors"
+        file.unlink()
+        file.write_bytes(content)
+    (folder / "broken").mkdir()
+    (folder / "broken" / "config.json").write_text("{")
+    return folder
+
+
+def test_no_path_of_the_server_is_ever_shown(damaged_copies, scan_png, tmp_path, small_phantoms):
+    last = finished({"scan": scan_png}, damaged_copies)[-1].view
+    assert [name for name, kind in last.order if kind == "model"] == ["more/unet-bce", "unet-bce"]
+    shown = [words.summary(view.report(last)), json.dumps(view.payload(last, 0))]
+    write_files(last, tmp_path, 0)
+    shown += [(tmp_path / name).read_text() for name in ("receipt.json", "receipt.html")]
+    shown.append(json.dumps(session.compare_files({"scan": scan_png}, damaged_copies)))
+    subject = stress_curve.subject("large", None)
+    shown.append(str(next(stress_curve.run(subject, "noise", damaged_copies)).view.skipped))
+    shown += [models_tab.render(damaged_copies), *models_tab.cards(damaged_copies)]
+    for text in shown:
+        assert "secret" not in text and str(tmp_path) not in text and "/tmp" not in text
+    for text in (shown[0], models_tab.render(damaged_copies)):
+        assert "cut/unet_resnet34-bce/model.safetensors could not be loaded" in text
+        assert "other/unet_resnet34-bce/model.safetensors could not be loaded" in text
+    shutil.rmtree(damaged_copies / "more")
+    shutil.rmtree(damaged_copies / MODELS[0])
+    for call in (
+        lambda: session.compare_files({"scan": scan_png}, damaged_copies),
+        lambda: session.require_checkpoints(tmp_path / "a secret" / "none"),
+        lambda: finished({"scan": scan_png}, damaged_copies),
+    ):
+        with pytest.raises(CheckpointError) as caught:
+            call()
+        told = session.explain(caught.value)
+        assert "secret" not in told and str(tmp_path) not in told
+
+
+def test_what_looks_sound_on_models_is_what_compare_uses(damaged_copies):
+    html = models_tab.render(damaged_copies)
+    assert html.count('<th scope="row">') == 2 and "more/unet-bce" in html
+    assert list(models_tab.cards(damaged_copies)) == ["more/unet-bce", "unet-bce"]
+
+
+def test_places_below_the_folder_are_told_as_seen_from_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (".", "models", "a/models", tmp_path / "models"):
+        place = Path(folder) / "unet" / "config.json"
+        told = words.without_paths(f"{place} is empty. Train it.", folder)
+        assert told == "unet/config.json is empty. Train it.", folder
+    assert words.without_paths(f"{tmp_path / 'models'} is empty.", "models") == "models is empty."
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("/tmp/brainseg-x/ab12/scan.png is empty.", "scan.png is empty."),
+        ("in '/srv/models/unet-bce/config.json': no.", "in 'unet-bce/config.json': no."),
+        ("expected /srv/a/checkpoints/unet-bce.", "expected unet-bce."),
+        ("user/repo/name, 1/2 and and/or stay", "user/repo/name, 1/2 and and/or stay"),
+        ("see https://x.org/a/b and /compare", "see https://x.org/a/b and /compare"),
+        ("C:\\data\\scans\\a.png is bad", "a.png is bad"),
+    ],
+)
+def test_paths_are_cut_to_names(text, told):
+    assert session.explain(ScanError(text)) == told

@@ -54,13 +54,18 @@ function build() {
   draw();
 }
 
+const numberOf = (i) => message.sliceNames[i] || `${i + 1} / ${message.slices}`;
+
 function draw() {
   const began = performance.now();
   if (!message) return;
   find(".slice").value = index + 1;
-  find(".slice-value").textContent = message.sliceNames[index] || `${index + 1} / ${message.slices}`;
   const slice = slices.get(index);
   root.classList.toggle("waiting", !slice);
+  // Until a slice is there, the pictures are those of another: they keep their number.
+  const isDrawn = root.dataset.id === message.id && root.dataset.index !== undefined;
+  find(".slice-value").textContent = slice ? numberOf(index)
+    : (isDrawn ? numberOf(Number(root.dataset.index)) + ", " : "") + `loading ${numberOf(index)}`;
   if (!slice) return;
   const label = (message.sliceLabel || "Slice") + " " + (message.sliceNames[index] || index + 1);
   for (const card of message.cards) {
@@ -80,7 +85,7 @@ function draw() {
   }
   differ(slice, label);
   legend(slice);
-  root.dataset.index = index;
+  Object.assign(root.dataset, { id: message.id, index });
   root.dataset.composed = (performance.now() - began).toFixed(1);
 }
 
@@ -204,7 +209,8 @@ function legend(slice) {
   }
   const scope = message.scope === "slice" ? "this picture"
     : message.drawn.length ? "the slices you drew on" : "the whole scan";
-  const words = message.truth ? `Dice is the overlap with the truth, 0 to 1, over ${scope}.`
+  const truth = message.truthName ? `the truth, ${message.truthName},` : "the truth,";
+  const words = message.truth ? `Dice is the overlap with ${truth} 0 to 1, over ${scope}.`
     : message.cards.length > 1 ? "Agreement is the overlap with the other models over the whole "
       + "scan: how much they agree, not how right they are. " + (message.estimateNote || "") : "";
   parts.push(make("span", "", words));

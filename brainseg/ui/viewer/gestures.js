@@ -3,11 +3,7 @@
 function show(number) {
   index = Math.max(0, Math.min(message.slices - 1, number));
   drawSoon();
-  const isMissing = (i) => i >= 0 && i < message.slices && !slices.has(i);
-  if ([index, index + 1, index - 1].some(isMissing) && asked !== index) {
-    asked = index;
-    trigger("slice", { index });
-  }
+  ask();
 }
 
 function setMode(mode) {

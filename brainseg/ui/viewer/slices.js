@@ -14,21 +14,59 @@ async function grey(url) {
 
 const bitmapSize = (bitmap) => ({ width: bitmap.width, height: bitmap.height });
 
-async function decode(number, planes) {
-  const known = slices.get(number);
+// `kept` are the slices of the comparison that asked: another may have come meanwhile.
+async function decode(kept, number, planes) {
+  const known = kept.get(number);
   const [image, truth] = await Promise.all([
     known ? known.image : grey(planes.image).then((found) => found.canvas),
     known && mine.has(number) ? known.truth
       : planes.truth ? grey(planes.truth).then((found) => found.values.map((v) => v > 127)) : null,
   ]);
-  const maps = known ? known.maps : {};
+  const maps = {};
   await Promise.all(Object.entries(planes.maps).map(async ([key, url]) => {
-    if (!maps[key]) maps[key] = (await grey(url)).values;
+    if (!known || !known.maps[key]) maps[key] = (await grey(url)).values;
   }));
-  const slice = { image, truth, maps, width: image.width, height: image.height, cache: new Map() };
-  slices.delete(number);
-  slices.set(number, slice);
-  return slice;
+  Object.assign(maps, kept.get(number)?.maps); // answers may overtake each other
+  kept.delete(number);
+  kept.set(number,
+    { image, truth, maps, width: image.width, height: image.height, cache: new Map() });
+}
+
+// False where another comparison came meanwhile.
+async function decodeAll(planes) {
+  const kept = slices;
+  const numbers = Object.keys(planes).map(Number);
+  numbers.sort((a, b) => Math.abs(a - index) - Math.abs(b - index));
+  for (const number of numbers) {
+    await decode(kept, number, planes[number]);
+    if (kept !== slices || !message) return false;
+    if (number === numbers[0]) build();
+  }
+  return true;
+}
+
+const countReady = (value) => value.cards.filter((card) => card.ready).length;
+
+// Whether a slice has to be asked for, whole or because models have finished since.
+function isMissing(number) {
+  if (number < 0 || number >= message.slices) return false;
+  const slice = slices.get(number);
+  return !slice || message.cards.some((card) => card.ready && !slice.maps[card.name]);
+}
+
+function ask() {
+  if (asked === index || ![index, index + 1, index - 1].some(isMissing)) return;
+  asked = index;
+  trigger("slice", { index });
+  clearTimeout(late);
+  late = setTimeout(askAgain, PATIENCE_MS);
+}
+
+// Of requests that come too fast some are never answered; what is being decoded was.
+function askAgain() {
+  if (!message || decoding || !isMissing(index)) return;
+  asked = -1;
+  ask();
 }
 
 async function receive(value) {
@@ -38,26 +76,28 @@ async function receive(value) {
     return;
   }
   const isNew = !message || message.id !== value.id;
-  message = value;
+  // What was asked for a while ago may know less than what came since.
+  if (isNew || countReady(value) >= countReady(message)) {
+    const running = value.running === undefined && !isNew ? message.running : value.running;
+    message = { ...value, running };
+  }
   if (isNew) {
     slices = new Map();
     mine = new Set();
     index = value.index;
     Object.assign(look, { zoom: 1, x: 0.5, y: 0.5 });
     setDrawing(false);
+    options.level = null; // chosen for another scan
+    showLevel();
   } else if (value.jump) index = value.index;
-  asked = -1;
-  const id = value.id;
-  const numbers = Object.keys(value.planes).map(Number);
-  numbers.sort((a, b) => Math.abs(a - index) - Math.abs(b - index));
-  for (const number of numbers) {
-    await decode(number, value.planes[number]);
-    if (!message || message.id !== id) return; // another comparison came meanwhile
-    if (number === numbers[0]) build();
-  }
+  decoding++;
+  const isCurrent = await decodeAll(value.planes);
+  decoding--;
+  if (!isCurrent) return;
   for (const number of slices.keys()) {
     if (slices.size <= KEPT_SLICES) break;
     if (Math.abs(number - index) > 3 && !mine.has(number)) slices.delete(number);
   }
   draw();
+  askAgain();
 }

@@ -8,12 +8,15 @@ const TRUTH = [86, 180, 233];
 const ERRORS = { tp: [0, 158, 115], fp: [213, 94, 0], fn: [86, 180, 233] };
 const CIVIDIS = [[0, 32, 77], [60, 77, 110], [124, 123, 120], [188, 175, 111], [255, 234, 70]];
 const KEPT_SLICES = 24;
+const PATIENCE_MS = 1500; // before a slice is asked for again
 const name = "viewer-" + Math.random().toString(36).slice(2); // radio buttons need one
 
 let message = null; // the last value from the server
 let slices = new Map(); // index -> decoded slice
 let index = 0;
 let asked = -1;
+let late = 0;
+let decoding = 0; // how many messages are
 let cards = new Map(); // name -> {item, canvas, ...}
 let stroke = null;
 let isHurried = false;
