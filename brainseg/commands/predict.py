@@ -102,8 +102,9 @@ def _again(text: str, told: Counter) -> str:
     """A note, and only how it begins once the like has been told of several scans."""
     from brainseg.scans.notes import kind_of
 
-    told[kind_of(text)] += 1
-    if told[kind_of(text)] <= _IN_FULL or len(text) <= _BEGINNING:
+    kind = kind_of(text)
+    told[kind] += 1
+    if told[kind] <= _IN_FULL or len(text) <= _BEGINNING:
         return text
     return f"{text[:_BEGINNING].rsplit(' ', 1)[0]} ... (as above)"
 

@@ -69,9 +69,9 @@ def _labels_apart(folders: list[Path]) -> dict[str, list[Path]]:
 def _reference(apart: dict[str, list[Path]], exam: Examination) -> CaseRef:
     folder = exam.folder
     entries = volume_entries(folder)
-    _check_one(folder, entries)
-    files = _by_role(folder, entries)
     roles = roles_in(entries)
+    _check_one(folder, roles)
+    files = _by_role(folder, entries)
     if unknown := [f.name for f in entries if not roles[f] and f not in files.values()]:
         note(f"{folder}: left out, as their names say no sequence or mask: {', '.join(unknown)}.")
     names = listed(file.name for file in entries)
@@ -121,12 +121,11 @@ def _with_label_of_others(
     return own if own.keys() & {*USED} else {**files, "label": own["label"]}
 
 
-def _check_one(folder: Path, entries: list[Path]) -> None:
+def _check_one(folder: Path, roles: dict[Path, str]) -> None:
     """Raise DataError if the names in a folder are of several patients with sequence and label."""
-    roles = roles_in(entries)
     whole = [
         own[0].name
-        for own in patients(entries)
+        for own in patients(list(roles))
         if {roles[file] for file in own} >= {"label"} and len({roles[file] for file in own}) > 1
     ]
     if len(whole) > 1:

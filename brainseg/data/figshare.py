@@ -17,7 +17,7 @@ import numpy as np
 from brainseg.data.case import Case, CaseRef, DataError, leave_out, naming
 from brainseg.data.copies import without_copies
 from brainseg.data.slices import slices_ref
-from brainseg.data.tables import matched, one_of_each, read_table, tell_alike, tell_matched
+from brainseg.data.tables import read_table, values_of
 from brainseg.scans.listing import scan_files, unpack_hint, walk
 from brainseg.scans.reading import picture_size
 from brainseg.scans.scan import Scan, natural_key
@@ -95,14 +95,11 @@ def _types(table: Path, images: dict[str, Path]) -> dict[str, str]:
     rows = [(row["id"], row["tumor_type"]) for row in read_table(table, ("id", "tumor_type"))]
     # Some name the file, and spreadsheets make decimals of numbers.
     rows = [(re.sub(r"(\.0+|\.png)$", "", number), kind) for number, kind in rows]
-    types = one_of_each(table, rows, "tumor_type")
-    tell_alike(table, filter(None, types.values()), "tumor_type")
-    row_of = matched(images, types)
-    tell_matched(table, row_of, "pictures")
+    types = values_of(table, rows, "tumor_type", images, "pictures")
     for stem, image in images.items():
-        if not types.get(row_of.get(stem)):
+        if stem not in types:
             raise DataError(f"{image} has no row in {table}: add id {stem}.")
-    return {stem: types[row_of[stem]] for stem in images}
+    return types
 
 
 def _load_mats(files: list[Path]) -> list[CaseRef]:

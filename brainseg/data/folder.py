@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 
 from brainseg.data.case import Case, CaseRef, DataError, naming, usable
-from brainseg.data.tables import matched, one_of_each, read_table, tell_alike, tell_matched
+from brainseg.data.tables import matched, read_table, tell_matched, values_of
 from brainseg.scans.listing import inmost, is_clutter, scan_files, stem_of, unpack_hint
 from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import listed, note
@@ -101,14 +101,11 @@ def _patients(path: Path, images: dict[str, Path]) -> dict[str, str]:
     for row in read_table(table, ("image", "patient")):
         name = PureWindowsPath(row["image"]).name  # some write whole paths, of Windows too
         rows.append((stems.get(name.lower(), name), row["patient"]))
-    patients = one_of_each(table, rows, "patient")
-    tell_alike(table, filter(None, patients.values()), "patient")
-    row_of = matched(images, patients)
-    tell_matched(table, row_of, "images")
+    patients = values_of(table, rows, "patient", images, "images")
     for stem, image in images.items():
-        if not patients.get(row_of.get(stem)):
+        if stem not in patients:
             raise DataError(f"{image} has no row in {table}: add it.")
-    return {stem: patients[row_of[stem]] for stem in images}
+    return patients
 
 
 def _read(patient_id: str, image: Path, mask: Path) -> Case:

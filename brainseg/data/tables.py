@@ -75,7 +75,22 @@ def read_ids(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def one_of_each(path: Path, rows: Iterable[tuple[str, str]], what: str) -> dict[str, str]:
+def values_of(
+    path: Path, rows: Iterable[tuple[str, str]], column: str, names: Iterable[str], what: str
+) -> dict[str, str]:
+    """What (name, value) rows of the table at ``path`` say of each name; of some they say nothing.
+
+    column: what the values are called; what: what the names are of. Both go into the notes on names
+    that were matched loosely and values that are written alike. DataError if two rows disagree.
+    """
+    values = _one_of_each(path, rows, column)
+    _tell_alike(path, filter(None, values.values()), column)
+    row_of = matched(names, values)
+    tell_matched(path, row_of, what)
+    return {name: values[row] for name, row in row_of.items() if values[row]}
+
+
+def _one_of_each(path: Path, rows: Iterable[tuple[str, str]], what: str) -> dict[str, str]:
     """A dict of (key, value) rows of the table at ``path``. DataError if two rows disagree."""
     found: dict[str, str] = {}
     for key, value in rows:
@@ -111,7 +126,7 @@ def tell_matched(path: Path, found: dict[str, str], what: str) -> None:
         )
 
 
-def tell_alike(path: Path, values: Iterable[str], what: str) -> None:
+def _tell_alike(path: Path, values: Iterable[str], what: str) -> None:
     """Note values that differ in case or in zeros in front only, which stay different."""
     several = [names for names in _alike(sorted(set(values))).values() if len(names) > 1]
     if several:

@@ -128,7 +128,7 @@ def _check_names(given: Mapping[str, str]) -> None:
 
 
 def _scans(given: Mapping[str, str | None]) -> list[str]:
-    return [str(given[r]) for r in ("scan", "flair", "t1", "t1c") if given.get(r)]
+    return [str(given[r]) for r in ("scan", *USED) if given.get(r)]
 
 
 def _names(paths: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from shlex import quote
 import brainseg
 from brainseg.checkpoints.folder import Checkpoint
 from brainseg.files import sha256
+from brainseg.scans.roles import USED
 
 _PACKAGES = ("torch", "openvino", "segmentation-models-pytorch", "numpy", "opencv-python-headless")
 NOTE = "For research and teaching. Not for clinical use."
@@ -155,9 +156,7 @@ def _repeat(inputs: Mapping[str, dict], anyway: bool) -> dict:
         order = f", channels={channels!r}" if channels else ""
         read = f"scan = brainseg.read_scan({given['scan']!r}{order})"
     else:
-        call = ", ".join(
-            f"{role}={given[role]!r}" for role in ("flair", "t1", "t1c") if role in given
-        )
+        call = ", ".join(f"{role}={given[role]!r}" for role in USED if role in given)
         read = f"scan = brainseg.read_sequences({call})"
     repeated = " Files of the same name are told apart by their sha256: rename one."
     repeated = repeated if len(set(given.values())) < len(given) else ""
