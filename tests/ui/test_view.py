@@ -5,7 +5,7 @@ import pytest
 
 from brainseg.inference.results import Comparison, Result
 from brainseg.scans.scan import Scan
-from brainseg.ui import view
+from brainseg.ui import view, words
 
 
 def scan_of(shape, spacing_mm=None):
@@ -114,6 +114,21 @@ def test_the_first_slice_is_where_the_truth_is_or_else_the_masks():
     truth = np.zeros(shape, bool)
     truth[4, 0, 0] = True
     assert view_of(scan_of(shape), [result], truth).start == 4
+
+
+def test_a_head_without_a_tumour_is_shown_in_its_middle_and_false_alarms_are_said():
+    shape = (5, 4, 4)
+    alarm, quiet = np.zeros((2, *shape), np.float32)
+    alarm[4, 0, 0] = 1
+    found = [Result("alarm", "model", alarm, 0.5), Result("quiet", "model", quiet, 0.5)]
+    made = view_of(scan_of(shape), found, np.zeros(shape, bool))
+    assert made.start == 2
+    told = words.summary(view.report(made))
+    assert "holds no tumour: 1 of 2 mark some, a false alarm" in told
+    made = view_of(scan_of(shape), found[1:], np.zeros(shape, bool))
+    assert "holds no tumour: none marks any" in words.summary(view.report(made))
+    truth = np.ones(shape, bool)
+    assert "no tumour" not in words.summary(view.report(view_of(scan_of(shape), found, truth)))
 
 
 def test_ensembles_come_first_and_fusions_last():
