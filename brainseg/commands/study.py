@@ -168,7 +168,7 @@ def _write_sheet(
     if description["dataset"] == "phantom":
         whose = "computed phantoms, not patients"
     caption = f"{description['dataset']} ({description['selection']}): {whose}"
-    save(contact_sheet(labels, predictor_of, refs, rows, caption), path)
+    save(contact_sheet(labels, predictor_of, refs, rows, caption), path, dpi=130)
 
 
 def _compare_with(folder: Path, rows: list[dict]) -> int:

@@ -1,38 +1,45 @@
 """The study's figures in words."""
 
-# By file: title, and what it shows in words for whom cannot see it.
+# By file: title, and what it shows in words for whom cannot see it. The app shows it too, so it
+# names tables by what they hold, which is the same on both pages.
 CAPTIONS = {
     "dice.png": (
         "Dice of each patient",
-        "Dots of each patient's Dice in one row per model, with the mean and its 95 % interval; "
-        "the figures are in the leaderboard.",
+        "One row per model or fusion, best on top: a dot for each patient's Dice, and a diamond "
+        "for the mean with its 95 % interval. Means and intervals are in the leaderboard.",
     ),
     "size.png": (
         "Dice against the size of the tumour",
-        "Scatter plot of Dice against the number of tumour pixels, one marker per model.",
+        "Scatter plot: each patient's Dice upwards, the true size of the tumour in pixels to the "
+        "right on a logarithmic scale, one kind of marker per model.",
     ),
     "differences.png": (
         "Paired differences",
-        "Mean paired differences in Dice with their 95 % intervals, one row per comparison; the "
-        "figures are in the claims table.",
+        "One row per difference that was tested: the mean difference in Dice over the same "
+        "patients as a diamond, filled if p is below 0.05 after Holm's correction, with its 95 % "
+        "interval beside a line at zero. The numbers are in the table of every difference.",
     ),
     "reliability.png": (
         "Reliability",
-        "For each model the share of pixels with tumour against the probability given, before and "
-        "after temperature scaling, beside the diagonal.",
+        "One panel per model or fusion: the share of pixels with tumour against the probability "
+        "given, as trained and after temperature scaling, beside the diagonal on which both are "
+        "equal. Below the diagonal a model is too sure.",
     ),
     "gflop.png": (
         "Dice against operations",
-        "Mean Dice with its interval against GFLOP per slice; the front of models that nothing "
-        "cheaper beats is dashed.",
+        "One marker per model: mean Dice with its 95 % interval upwards, GFLOP per slice to the "
+        "right; models of about the same cost stand side by side. A dashed line joins those that "
+        "nothing cheaper beats.",
     ),
     "latency.png": (
         "Dice against time",
-        "Mean Dice with its interval against milliseconds per slice on a CPU; the front is dashed.",
+        "One marker per model: mean Dice with its 95 % interval upwards, milliseconds per slice on "
+        "a CPU to the right; models about as fast stand side by side. A dashed line joins those "
+        "that nothing faster beats.",
     ),
     "phantoms.png": (
         "Best, median and worst phantom of each model",
-        "Computed heads, not patients, with each model's mask in orange and the truth outlined in "
-        "blue.",
+        "One row of three pictures per model: slices of computed heads, not of patients, with the "
+        "model's mask in orange, the truth outlined in blue, and the Dice of the head above.",
     ),
 }

@@ -1,13 +1,15 @@
-"""The study's figures: colour-blind safe (Okabe and Ito), and told apart in grey by marker and
-line as well."""
+"""The study's figures: colour-blind safe (Okabe and Ito), told apart in grey by marker and line as
+well, and large enough to read from the back of a room."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from brainseg.files import replacing
 
@@ -15,51 +17,48 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 3)))
 _GREY = "#666666"
+_TEXT, _SMALL = 14, 12.5  # points, of figures 8 inches wide
+_WIDTH = 8
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, dpi: int = 160) -> None:
     """As PNG, without the metadata that would make every build differ."""
     with replacing(path) as aside:
-        figure.savefig(aside, format="png", dpi=130, metadata={"Software": None})
+        figure.savefig(aside, format="png", dpi=dpi, metadata={"Software": None})
 
 
 def dice_figure(dice: dict[str, np.ndarray], summaries: dict[str, dict]) -> Figure:
     """Each patient's Dice, and each mean with its interval, one row per model, best on top."""
     names = sorted(dice, key=lambda name: summaries[name]["mean"])
-    figure, axes = _new(7, 0.9 + 0.42 * len(names))
+    figure, axes = _rows(names, 0.5)
     rng = np.random.default_rng(0)
     for row, name in enumerate(names):
         own = summaries[name]
         jitter = rng.uniform(-0.14, 0.14, len(dice[name]))
-        axes.plot(dice[name], row + jitter, "o", color=COLOURS[0], alpha=0.45, ms=4, mew=0)
+        axes.plot(dice[name], row + jitter, "o", color=COLOURS[0], alpha=0.45, ms=5, mew=0)
         axes.plot([own["low"], own["high"]], [row, row], color="black", lw=2, solid_capstyle="butt")
-        axes.plot(own["mean"], row, "D", color="white", mec="black", mew=1.4, ms=7)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.set_xlabel("Dice per patient; diamond: mean with 95 % interval")
+        axes.plot(own["mean"], row, "D", color="white", mec="black", mew=1.4, ms=8)
+    figure.supxlabel("Dice per patient; diamond: mean with 95 % interval", fontsize=_TEXT)
     axes.set_xlim(min(0.5, min(np.nanmin(v) for v in dice.values())) - 0.02, 1.0)
-    axes.grid(axis="x", color="#dddddd", lw=0.8)
     return figure
 
 
 def difference_figure(claims: Sequence[dict]) -> Figure:
     """Every paired difference that the claims rest on, with its interval."""
     bars = [
-        (f"{claim['better']} − {comparison['other']}", comparison)
+        (f"{claim['better']}\n− {comparison['other']}", comparison)
         for claim in reversed(claims)
         for comparison in reversed(claim["comparisons"])
     ]
-    figure, axes = _new(7, 0.9 + 0.36 * len(bars))
+    figure, axes = _rows([label for label, _ in bars], 0.62)
     for row, (_, comparison) in enumerate(bars):
         firm = comparison["p_holm"] < 0.05
         axes.plot([comparison["low"], comparison["high"]], [row, row], color="black", lw=2)
-        axes.plot(comparison["difference"], row, "D", ms=7, mec="black",
+        axes.plot(comparison["difference"], row, "D", ms=9, mec="black",
                   color=COLOURS[0] if firm else "white")  # fmt: skip
     axes.axvline(0, color=_GREY, lw=1)
-    axes.set_yticks(range(len(bars)), [label for label, _ in bars])
-    axes.set_ylim(-0.6, len(bars) - 0.4)
-    axes.set_xlabel("paired difference in Dice, 95 % interval; filled: p < 0.05 after Holm")
-    axes.grid(axis="x", color="#dddddd", lw=0.8)
+    figure.supxlabel("paired difference in Dice, 95 % interval\nfilled: p < 0.05 after Holm",
+                     fontsize=_TEXT)  # fmt: skip
     return figure
 
 
@@ -67,7 +66,7 @@ def reliability_figure(curves: dict[str, dict[bool, list[dict]]]) -> Figure:
     """Share of tumour against probability, per model, before and after temperature scaling."""
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(2.6 * columns + 0.4, 2.7 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(max(2.7 * columns, 5), 2.9 * rows + 1), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes in grid.flat[len(curves) :]:
         axes.set_axis_off()
@@ -77,28 +76,31 @@ def reliability_figure(curves: dict[str, dict[bool, list[dict]]]) -> Figure:
             x, y = ([r[key] for r in pair[scaled]] for key in ("mean_probability", "tumour_share"))
             axes.plot(x, y, color=COLOURS[scaled], ls=LINES[scaled], marker=MARKERS[scaled], ms=4,
                       label=label)  # fmt: skip
-        axes.set_title(name, fontsize=10)
+        axes.set_title(_lines(name, 20), fontsize=_SMALL)
         axes.set_aspect("equal")
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         _plain(axes)
-    grid[0, 0].legend(fontsize=7, frameon=False, loc="upper left")
-    figure.supxlabel("probability", fontsize=10)
-    figure.supylabel("share of these pixels with tumour", fontsize=10)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), fontsize=_SMALL, frameon=False,
+                  loc="outside upper center", ncols=2)  # fmt: skip
+    figure.supxlabel("probability", fontsize=_TEXT)
+    figure.supylabel("share of these pixels with tumour", fontsize=_TEXT)
     return figure
 
 
 def size_figure(dice: dict[str, np.ndarray], tumour_px: np.ndarray) -> Figure:
     """Dice of each patient against the size of the tumour."""
-    figure, axes = _new(7, 4)
+    figure, axes = _new(5)
     for index, (name, values) in enumerate(dice.items()):
-        axes.plot(tumour_px, values, MARKERS[index % 8], color=COLOURS[index % 8], ms=6, alpha=0.8,
+        axes.plot(tumour_px, values, MARKERS[index % 8], color=COLOURS[index % 8], ms=7, alpha=0.8,
                   ls="", label=name, mec="white", mew=0.5)  # fmt: skip
     axes.set_xscale("log")
     for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         formatter(lambda value, _: f"{value:,.0f}" if f"{value:.0e}"[0] in "125" else "")
-    axes.set_xlabel("true tumour, pixels in the whole volume")
-    axes.set_ylabel("Dice")
+    axes.set_xlabel("true tumour, pixels in the whole volume", fontsize=_TEXT)
+    axes.set_ylabel("Dice", fontsize=_TEXT)
     axes.grid(color="#dddddd", lw=0.8)
-    axes.figure.legend(fontsize=8, frameon=False, loc="outside upper center", ncols=4)
+    _legend(figure, axes, list(dice))
     return figure
 
 
@@ -107,40 +109,69 @@ def pareto_figure(points: Sequence[dict], key: str, label: str) -> Figure:
 
     points: ``name``, ``dice``, ``low``, ``high``, ``parameters`` and the cost under ``key``.
     """
-    figure, axes = _new(7, 4)
+    figure, axes = _new(5)
     best, front = -np.inf, []
     for point in sorted(points, key=lambda p: (p[key], -p["dice"])):
         if point["dice"] > best:
             best = point["dice"]
             front.append(point)
     axes.plot([p[key] for p in front], [p["dice"] for p in front], color=_GREY, lw=1, ls="--")
-    widest, named = max(p[key] for p in points), []
+    widest, costs, labels = max(p[key] for p in points), [], []
     for index, point in enumerate(points):
         error = [[point["dice"] - point["low"]], [point["high"] - point["dice"]]]
+        # Those of about the same cost stand side by side: their intervals would hide each other.
+        neighbours = sum(abs(point[key] - cost) < 0.03 * widest for cost in costs)
+        costs.append(point[key])
+        labels.append(f"{point['name']} ({point['parameters'] / 1e6:.1f} M)")
+        aside = ScaledTranslation(neighbours * 12 / 72, 0, figure.dpi_scale_trans)
         axes.errorbar(point[key], point["dice"], yerr=error, color=COLOURS[index % 8],
-                      fmt=MARKERS[index % 8], ms=8, capsize=3)  # fmt: skip
-        # The second of two names at about the same cost goes below.
-        below = any(abs(point[key] - cost) < 0.03 * widest for cost in named)
-        named.append(point[key])
-        axes.annotate(f"{point['name']}\n{point['parameters'] / 1e6:.1f} M",
-                      xytext=(8, -4 if below else 4), va="top" if below else "bottom",
-                      xy=(point[key], point["dice"]), textcoords="offset points",
-                      fontsize=8)  # fmt: skip
-    axes.margins(x=0.2)
-    axes.set_xlabel(label)
-    axes.set_ylabel("mean Dice, 95 % interval")
+                      fmt=MARKERS[index % 8], ms=9, capsize=4, label=labels[-1],
+                      transform=axes.transData + aside)  # fmt: skip
+        axes.update_datalim([(point[key], point["low"]), (point[key], point["high"])])
+    axes.margins(x=0.1)
+    axes.autoscale_view()
+    axes.set_xlabel(label, fontsize=_TEXT)
+    axes.set_ylabel("mean Dice, 95 % interval", fontsize=_TEXT)
     axes.grid(color="#dddddd", lw=0.8)
+    _legend(figure, axes, labels)
     return figure
 
 
-def _new(width: float, height: float):
-    figure = Figure(figsize=(width, height), layout="constrained")
+def _new(height: float):
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     axes = figure.subplots()
     _plain(axes)
     return figure, axes
 
 
+def _rows(labels: Sequence[str], inches: float):
+    """A figure with a row for each label, the first at the bottom."""
+    figure, axes = _new(1 + inches * len(labels))
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(-0.6, len(labels) - 0.4)
+    axes.grid(axis="x", color="#dddddd", lw=0.8)
+    return figure, axes
+
+
+def _legend(figure: Figure, axes, labels: Sequence[str]) -> None:
+    """Above the axes, in as many columns as the longest label leaves room for."""
+    columns = max(1, 76 // (max(map(len, labels)) + 5))
+    figure.set_figheight(figure.get_figheight() + 0.27 * -(-len(labels) // columns))
+    figure.legend(*axes.get_legend_handles_labels(), fontsize=_SMALL, frameon=False,
+                  loc="outside upper center", ncols=columns)  # fmt: skip
+
+
+def _lines(name: str, width: int) -> str:
+    """A long name on several lines, broken after a hyphen or an underscore."""
+    lines = [""]
+    for part in re.findall("[^-_]*[-_]|[^-_]+", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
 def _plain(axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=9)
+    axes.tick_params(which="both", labelsize=_SMALL)
     axes.set_axisbelow(True)
