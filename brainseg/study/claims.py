@@ -25,6 +25,11 @@ ROWS = (
     "unetpp-hybrid",
 )
 LEVEL = 0.05
+_HOW_TO_READ = (
+    "Of {count} differences tested at once, one is sooner large by chance than a single one would "
+    "be, so each must pass a stricter bar (Holm's correction of p). An interval knows of its own "
+    "test alone: it can lie above zero where the claim is not confirmed."
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,12 @@ CLAIMS = (
     Claim("For the ensemble BCE beats the hybrid loss", "unetpp-bce", ("unetpp-hybrid",)),
     Claim("Learning to fuse beats averaging the same predictions", "unetpp-bce", ("fusion_mean",)),
 )
+
+
+def how_to_read(claims: list[dict]) -> str:
+    """Why an interval above zero does not make a claim confirmed; "" for fewer than two tests."""
+    count = sum(len(claim["comparisons"]) for claim in claims)
+    return _HOW_TO_READ.format(count=count) if count > 1 else ""
 
 
 def judge(

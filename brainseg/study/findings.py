@@ -14,7 +14,7 @@ from brainseg.files import read_table
 from brainseg.metrics.calibration import expected_calibration_error
 from brainseg.metrics.statistics import rank_stability
 from brainseg.study.captions import CAPTIONS
-from brainseg.study.claims import ROWS, judge
+from brainseg.study.claims import ROWS, how_to_read, judge
 from brainseg.study.score import SCORES, summary
 from brainseg.study.training_text import training_text
 
@@ -105,22 +105,22 @@ class Study:
     def equal(self) -> Study | None:
         """The study's rows, all trained for equally many epochs, if their scores are in
         ``equal/``."""
-        return self._beside("equal")
+        return self.beside("equal")
 
     @cached_property
     def longer(self) -> Study | None:
         """Models that were trained for longer but are not shipped, if their scores are in
         ``longer/``."""
-        return self._beside("longer")
+        return self.beside("longer")
 
     @cached_property
     def other_seeds(self) -> dict[int, Study]:
         """The same trainings from other random numbers, by seed, if these are in ``seed<k>/``."""
         seeds = sorted(int(path.name[4:]) for path in self.folder.glob("seed[0-9]*"))
-        found = {seed: self._beside(f"seed{seed}") for seed in seeds}
+        found = {seed: self.beside(f"seed{seed}") for seed in seeds}
         return {seed: study for seed, study in found.items() if study}
 
-    def _beside(self, name: str) -> Study | None:
+    def beside(self, name: str) -> Study | None:
         """Another study of the same patients, in a folder of this one; None without scores.
 
         Raises ValueError if the patients are others.
@@ -222,7 +222,7 @@ class Study:
             "patients": self.about.get("patients"),
             "size_px": first.get("size_px"),
             "note": self.about.get("note", ""),
-            "claims_note": EQUAL if self.equal else "",
+            "claims_note": " ".join(filter(None, (how_to_read(self.claims), self.equal and EQUAL))),
             "rows": rows,
         }
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from brainseg.files import markdown_table
 from brainseg.study.choices import settings_text
-from brainseg.study.claims import ROWS
+from brainseg.study.claims import ROWS, how_to_read
+from brainseg.study.conclusions import in_short
 from brainseg.study.findings import Study
 from brainseg.study.score import DICE_HEADINGS, dice_cells, hd95_text, interval_text
 from brainseg.study.trained_alike import (
@@ -35,7 +36,7 @@ def _head(study: Study) -> list[str]:
     parts = [
         "# The study",
         "Written by `python -m brainseg report` from the files in `study/`; only the discussion "
-        "is written by hand.",
+        "and the sentences in short are by hand.",
         f"Data set `{about['dataset']}`, {about['selection']}, {about['patients']} patients whom "
         "no model, threshold or weight has seen. Dice is per patient over the whole volume. "
         "Intervals are 95 % bootstrap intervals over patients; p-values are of paired Wilcoxon "
@@ -43,6 +44,7 @@ def _head(study: Study) -> list[str]:
     ]
     if study.missing:
         parts.append("**Not there yet:** " + "; ".join(study.missing) + ".")
+    parts += in_short(study)
     return [*parts, study.discussion] if study.discussion else parts
 
 
@@ -98,12 +100,30 @@ def _leaderboard_section(study: Study) -> list[str]:
 def _claims_section(study: Study) -> list[str]:
     headings = ("claim", "verdict", "what was found, against the hardest rival")
     rows = [[c["claim"], f"**{c['verdict']}**", c["text"]] for c in study.claims]
+    told = how_to_read(study.claims)
     return [
         "## Claims and findings",
         *equal_table(study),
         markdown_table(headings, rows),
+        *([told] if told else []),
+        *_differences_table(study),
         *_figures(study, "differences"),
     ]
+
+
+def _differences_table(study: Study) -> list[str]:
+    headings = ("every difference that was tested", "Dice", "95 % interval", "p (Holm)")
+    rows = [
+        [
+            f"`{claim['better']}` minus `{gap['other']}`",
+            f"{gap['difference']:+.3f}",
+            f"{gap['low']:+.3f} to {gap['high']:+.3f}",
+            f"{gap['p_holm']:.2g}",
+        ]
+        for claim in study.claims
+        for gap in claim["comparisons"]
+    ]
+    return [markdown_table(headings, rows)] if rows else []
 
 
 def _fusion_section(study: Study) -> list[str]:

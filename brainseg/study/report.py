@@ -1,8 +1,8 @@
 """``python -m brainseg report``: from the raw figures of a study to its pages.
 
 Writes into the study's folder ``leaderboard.json``, ``claims.json``, ``missing.json``,
-``figures.json`` and the figures, beside it ``study.md``, and the table in the README between two
-marks.
+``figures.json``, ``conclusions.json`` and the figures, beside it ``study.md``, and the table in the
+README between two marks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from brainseg.files import write_text
+from brainseg.study.conclusions import conclusions
 from brainseg.study.findings import Study
 from brainseg.study.pages import page, readme_table
 from brainseg.study.score import finite
@@ -33,6 +34,7 @@ def write_report(folder: Path, readme: Path, *, check: bool = False) -> list[Pat
         folder / "claims.json": _json_text(study.claims),
         folder / "missing.json": _json_text(study.missing),
         folder / "figures.json": _json_text(study.figures),
+        folder / "conclusions.json": _json_text(conclusions(study)),
         folder.with_suffix(".md"): page(study),
         readme: _with_table(readme, study),
     }

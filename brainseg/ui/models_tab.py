@@ -56,12 +56,10 @@ def build_models_tab(checkpoints: str | Path, tab: gr.Tab) -> None:
 
 
 def cards(checkpoints: str | Path) -> dict[str, str]:
-    """The model card of each checkpoint, as Markdown without its header, by label."""
+    """The model card of each checkpoint, as Markdown without its header, by label; its headings one
+    level down, for the page has a title."""
     found, _ = _find(checkpoints)
-    return {
-        label: re.sub(r"\A---\n.*?\n---\n", "", _card(checkpoint), flags=re.DOTALL)
-        for label, checkpoint in found.items()
-    }
+    return {label: _below(_card(checkpoint)) for label, checkpoint in found.items()}
 
 
 def render(checkpoints: str | Path) -> str:
@@ -125,6 +123,17 @@ def _card(checkpoint: Checkpoint) -> str:
     except (CheckpointError, OSError):  # a stranger may have written these
         pass
     return "This checkpoint has no model card."
+
+
+def _below(card: str) -> str:
+    text = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
+    # What begins with # in a block of code is no heading.
+    return re.sub(
+        r"^```.*?^```|^#{1,5} ",
+        lambda found: found[0] if found[0].startswith("`") else "#" + found[0],
+        text,
+        flags=re.DOTALL | re.MULTILINE,
+    )
 
 
 def _licence(card: str) -> str:

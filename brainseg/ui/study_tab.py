@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 from html import escape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import gradio as gr
 
-from brainseg.ui import markup
+from brainseg.ui import leaderboard, markup
 from brainseg.ui.compare_actions import message
 from brainseg.ui.compare_tab import CompareParts
 from brainseg.ui.events import PRIVATE
 from brainseg.ui.session import INVITATION
 
-_CHOOSE = (Path(__file__).with_name("choose.js")).read_text("utf-8")
+_SCRIPT = "\n".join(
+    Path(__file__).with_name(name).read_text("utf-8") for name in ("choose.js", "enlarge.js")
+)
+_DIALOG = """
+<dialog class="large"><p><strong class="title"></strong>
+<button type="button" class="close">Close</button></p>
+<div class="pane" tabindex="0" role="region" aria-label="The figure, enlarged"><img alt=""></div>
+</dialog>
+"""
 
 
 def build_study_tab(
@@ -22,7 +31,7 @@ def build_study_tab(
 ) -> None:
     """Lay the page out and wire it; to be called inside a tab. A model chosen here is marked on
     the Compare page, which is then shown."""
-    sheet = gr.HTML(js_on_load=_CHOOSE, apply_default_css=False, elem_id="study")
+    sheet = gr.HTML(js_on_load=_SCRIPT, apply_default_css=False, elem_id="study")
 
     def choose(event: gr.EventData, found) -> tuple:
         name = str(event._data["name"])
@@ -42,11 +51,11 @@ def render(study: Path, checkpoints: Path) -> str:
     claims = _read(study / "claims.json", list)
     missing = _read(study / "missing.json", list)
     figures = _read(study / "figures.json", list)
-    parts = ['<div class="sheet"><h2>Leaderboard</h2>']
+    learned = _read(study / "conclusions.json", list)
+    parts = ['<div class="sheet">', _conclusions(learned or []), "<h2>Leaderboard</h2>"]
     rows = [row for row in (board or {}).get("rows", []) if isinstance(row, dict)]
     if rows:
-        parts.append(_about(board))
-        parts.append(_leaderboard(rows))
+        parts += [leaderboard.about(board), leaderboard.tables(rows)]
     else:
         parts.append(_shipped(checkpoints))
     absent = [str(item) for item in missing or []]
@@ -64,122 +73,72 @@ def render(study: Path, checkpoints: Path) -> str:
     if figures:
         parts.append('<h2>Figures</h2><div class="plots">')
         parts += [_figure(study, item) for item in figures if isinstance(item, dict)]
-        parts.append("</div>")
+        parts.append(f"</div>{_DIALOG}")
     return "".join(parts) + "</div>"
 
 
-def _about(board: dict) -> str:
-    facts = []
-    if board.get("dataset"):
-        facts.append(f"data set {board['dataset']}")
-    if board.get("patients") is not None:
-        facts.append(f"{board['patients']} patients")
-    if board.get("fold") is not None:
-        facts.append(f"fold {board['fold']}")
-    if board.get("size_px"):
-        facts.append(f"{board['size_px']} px")
-    text = "Dice per patient over the whole volume, with its 95 % interval: " + ", ".join(facts)
-    return f"<p>{escape(text)}. {escape(str(board.get('note') or ''))}</p>"
+def _conclusions(found: list) -> str:
+    """Cards: a figure with its interval, a sentence, and an address that shows an example."""
+    cards = "".join(_card(one) for one in found if isinstance(one, dict))
+    title = "<h2>What was learned</h2>"
+    return f'{title}<div class="conclusions">{cards}</div>' if cards else ""
 
 
-def _leaderboard(rows: list[dict]) -> str:
-    rows = sorted(rows, key=lambda row: -(_part(row, "dice", "mean") or -1))
-    columns = [column for column in _COLUMNS if any(column[1](row) != "" for row in rows)]
-    cells = [
-        [
-            f"{escape(str(row.get('name', '?')))}<br>{_button(row)}",
-            _interval(row),
-            *(escape(value(row)) for _, value in columns),
-        ]
-        for row in rows
-    ]
-    headings = ["Name", "Mean Dice, 95 % interval", *(title for title, _ in columns)]
-    return markup.raw_table(headings, cells, "Leaderboard")
-
-
-def _interval(row: dict) -> str:
-    mean, low, high = (_part(row, "dice", key) for key in ("mean", "low", "high"))
-    if mean is None:
-        return "not measured"
-    if low is None or high is None:
-        return f"{mean:.3f}"
-    bar = (
-        f'<span class="interval" aria-hidden="true"><i style="left:{100 * low:.1f}%;'
-        f'width:{100 * (high - low):.1f}%"></i><b style="left:{100 * mean:.1f}%"></b></span>'
-    )
-    return f"{mean:.3f} ({low:.3f} to {high:.3f}){bar}"
-
-
-def _button(row: dict) -> str:
-    name = escape(str(row.get("name", "")))
-    return (
-        f'<button type="button" data-choose="{name}" aria-label="Show {name} in Compare">'
-        "Show in Compare</button>"
-    )
-
-
-def _part(row: dict, key: str, inner: str) -> float | None:
-    part = row.get(key)
-    value = part.get(inner) if isinstance(part, dict) else None
-    return value if isinstance(value, int | float) else None
-
-
-def _number(key: str, inner: str | None = None, form: str = "{:.3f}"):
-    def value(row: dict) -> str:
-        found = row.get(key) if inner is None else _part(row, key, inner)
-        return form.format(found) if isinstance(found, int | float) else ""
-
-    return value
-
-
-def _false_positives(row: dict) -> str:
-    marked, empty = row.get("false_positive_slices"), row.get("empty_slices")
-    return "" if marked is None or empty is None else f"{marked} of {empty}"
-
-
-def _ranks(row: dict) -> str:
-    low, high = _part(row, "rank", "low"), _part(row, "rank", "high")
-    return "" if low is None or high is None else f"{low:g} to {high:g}"
-
-
-def _calibration(row: dict) -> str:
-    before, after = row.get("ece_before"), row.get("ece_after")
-    if not isinstance(before, int | float):
-        return ""
-    return f"{before:.3f}" + (f" → {after:.3f}" if isinstance(after, int | float) else "")
-
-
-_COLUMNS = (
-    ("Median", _number("dice", "median")),
-    ("Rank, 95 %", _ranks),
-    ("Best in", _number("rank", "first_share", "{:.0%}")),
-    ("IoU", _number("iou", "mean")),
-    ("HD95 (px)", _number("hd95_px", "mean", "{:.1f}")),
-    ("Surface Dice", _number("surface_dice", "mean")),
-    ("Precision", _number("precision", "mean")),
-    ("Recall", _number("recall", "mean")),
-    ("False-positive slices", _false_positives),
-    ("Calibration error", _calibration),
-    ("Parameters", _number("parameters", None, "{:,.0f}")),
-    ("GFLOP", _number("gflop", None, "{:.1f}")),
-    ("Latency (ms)", _number("latency_ms", None, "{:.0f}")),
-)
+def _card(one: dict) -> str:
+    text = {key: escape(str(one.get(key) or "")) for key in ("title", "sentence", "what", "shown")}
+    figure = ""
+    if None not in (gap := [leaderboard.number(one, key) for key in ("difference", "low", "high")]):
+        figure = (
+            f'<p class="gap"><strong>{gap[0]:+.3f}</strong> Dice<br><small>95 % interval '
+            f"{gap[1]:+.3f} to {gap[2]:+.3f}, {escape(str(one.get('patients')))} patients<br>"
+            f"{text['what']}</small></p>"
+        )
+    link, show = "", one.get("show")
+    if isinstance(show, dict):  # the page's own script acts on it, and else the page does
+        link = (
+            f'<p><a class="show-me" href="?{escape(urlencode(show))}" aria-label="Show me: '
+            f'{text["title"]}">Show me</a> <small>{text["shown"]}</small></p>'
+        )
+    return f"<article><h3>{text['title']}</h3>{figure}<p>{text['sentence']}</p>{link}</article>"
 
 
 def _claims(claims: list) -> str:
-    rows = []
-    for claim in claims:
-        if not isinstance(claim, dict):
-            continue
-        rows.append(
-            [
-                f"{escape(str(claim.get('claim', '')))}",
-                f'<span class="verdict">{escape(str(claim.get("verdict", "not tested")))}</span>',
-                escape(str(claim.get("text") or "")),
-            ]
-        )
+    claims = [claim for claim in claims if isinstance(claim, dict)]
+    rows = [
+        [
+            escape(str(claim.get("claim", ""))),
+            f'<span class="verdict">{escape(str(claim.get("verdict", "not tested")))}</span>',
+            escape(str(claim.get("text") or "")),
+        ]
+        for claim in claims
+    ]
     headings = ["Claim", "Verdict", "What was found"]
-    return markup.raw_table(headings, rows, "Claims", words=True)
+    return markup.raw_table(headings, rows, "Claims", words=True) + _differences(claims)
+
+
+def _differences(claims: list[dict]) -> str:
+    """Every difference that the claims rest on, to unfold."""
+    rows = [
+        [
+            f"{claim.get('better')} minus {gap.get('other')}",
+            _signed(gap, "difference"),
+            f"{_signed(gap, 'low')} to {_signed(gap, 'high')}",
+            f"{p:.2g}" if (p := leaderboard.number(gap, "p_holm")) is not None else "",
+        ]
+        for claim in claims
+        for gap in claim.get("comparisons") or []
+        if isinstance(gap, dict)
+    ]
+    if not rows:
+        return ""
+    headings = ["Difference in Dice", "Mean", "95 % interval", "p (Holm)"]
+    table = markup.table(headings, rows, "Every difference", words=True)
+    return f"<details><summary>Every difference that was tested</summary>{table}</details>"
+
+
+def _signed(row: dict, key: str) -> str:
+    value = leaderboard.number(row, key)
+    return "?" if value is None else f"{value:+.3f}"
 
 
 def _figure(study: Path, item: dict) -> str:
@@ -187,9 +146,12 @@ def _figure(study: Path, item: dict) -> str:
     path = study / Path(str(item.get("file", ""))).name
     if not path.is_file() or path.suffix != ".png":
         return f"<p>{escape(str(item.get('title') or item.get('file')))}: not there yet.</p>"
-    picture = markup.picture(path.read_bytes(), str(item.get("alt") or item.get("title") or ""))
     title = escape(str(item.get("title") or ""))
-    return f"<figure><figcaption>{title}</figcaption>{picture}</figure>"
+    picture = markup.picture(path.read_bytes(), str(item.get("alt") or item.get("title") or ""))
+    return (
+        f'<figure><figcaption><span>{title}</span><button type="button" class="enlarge" '
+        f'aria-label="Enlarge: {title}">Enlarge</button></figcaption>{picture}</figure>'
+    )
 
 
 def _shipped(checkpoints: Path) -> str:
@@ -201,8 +163,8 @@ def _shipped(checkpoints: Path) -> str:
             row = {"name": path.parent.name, **test}
             patients = test["dice"].get("patients", "")
             fold = test.get("fold", "")
-            name = escape(path.parent.name)
-            rows.append([f"{name}<br>{_button(row)}", _interval(row), str(patients), str(fold)])
+            cells = [leaderboard.name_cell(row), leaderboard.interval_cell(row)]
+            rows.append([*cells, escape(str(patients)), escape(str(fold))])
     text = (
         "<p>There is no study yet. Until then, what each shipped model scored on its own "
         "test patients:</p>"

@@ -153,6 +153,43 @@ def test_losses_and_seeds_are_compared_at_equal_training(study):
     )
 
 
+def test_conclusions_are_sentences_by_hand_with_figures_from_the_scores(study):
+    readme = study.parents[1] / "README.md"
+    write_results(rows_of({"unet-bce": (0.5, 0.6, 0.7)}), study / "equal", DESCRIPTION)
+    text = """[[conclusions]]
+        title = "Training"
+        sentence = "More is more."
+        of = "fusion_mean"
+        minus = "equal/unet-bce"
+        show = { example = "small", left = "unet-bce" }
+        shown = ""
+        """
+    (study / "conclusions.toml").write_text(text)
+    write_report(study, readme)
+    (found,) = json.loads((study / "conclusions.json").read_text())
+    assert found["difference"] == pytest.approx(2.53 / 3 - 0.6) and found["patients"] == 3
+    assert found["what"] == "fusion_mean minus unet-bce" and found["show"]["example"] == "small"
+    page = study.with_suffix(".md").read_text()
+    assert "- **Training.** More is more. +0.243 Dice, 95 % interval +0.160 to +0.340" in page
+    (study / "conclusions.toml").write_text(text.replace("More is more", "Less is more"))
+    assert len(write_report(study, readme, check=True)) == 2
+    (study / "conclusions.toml").write_text(text.replace("equal/unet", "equal/none"))
+    with pytest.raises(ValueError, match=r"names equal/none-bce, which the study has not"):
+        write_report(study, readme)
+    (study / "conclusions.toml").write_text(text.replace("sentence", "sentences"))
+    with pytest.raises(ValueError, match="no list of conclusions"):
+        write_report(study, readme)
+
+
+def test_it_is_said_why_an_interval_above_zero_confirms_nothing(study):
+    write_report(study, study.parents[1] / "README.md")
+    page = study.with_suffix(".md").read_text()
+    assert "Of 2 differences tested at once" in page
+    assert "| `unetpp-bce` minus `fusion_mean` | " in page
+    board = json.loads((study / "leaderboard.json").read_text())
+    assert "Of 2 differences tested at once" in board["claims_note"]
+
+
 def test_longer_trainings_stand_beside_those_begun_and_trained_alike(study):
     told = json.loads((study / "models.json").read_text())
     short = {"total_epochs": 10, "small_epochs": 0}

@@ -49,9 +49,32 @@ def test_the_leaderboard_is_sorted_and_columns_without_figures_are_left_out(tmp_
     assert "15 patients" in html
 
 
+def test_the_short_table_leads_to_all_columns(tmp_path):
+    row = {"name": "one", "dice": {"mean": 0.7, "low": 0.6, "high": 0.8, "median": 0.71},
+           "recall": {"mean": 0.912}, "parameters": 57_900_000}  # fmt: skip
+    write(tmp_path, leaderboard={"rows": [row]})
+    short, _, every = study_tab.render(tmp_path, tmp_path).partition("All columns")
+    assert "0.710" in short and "Recall" not in short and 'class="interval"' in short
+    assert "0.912" in every and "57.9 M" in every and "0.710" in every
+
+
+def test_conclusions_come_first_with_a_figure_and_an_address_to_look_at(tmp_path):
+    one = {"title": "Losses", "sentence": "a < b", "difference": 0.03, "low": -0.01, "high": 0.06,
+           "patients": 15, "what": "x minus y", "shown": "as shipped",
+           "show": {"example": "small", "left": "a&b", "view": "errors"}}  # fmt: skip
+    write(tmp_path, conclusions=[one, "no conclusion", {"title": "Bare", "show": []}])
+    html = study_tab.render(tmp_path, tmp_path)
+    assert html.index("a &lt; b") < html.index("Leaderboard")
+    assert "+0.030" in html and "-0.010 to +0.060, 15 patients<br>x minus y<" in html
+    assert 'href="?example=small&amp;left=a%26b&amp;view=errors"' in html
+    assert html.count("show-me") == 1 and "Bare" in html and "None" not in html
+
+
 def test_claims_and_figures(tmp_path):
     claim = {"claim": "a > b", "verdict": "refuted", "difference": -0.02, "low": -0.05,
-             "high": 0.01, "p_holm": 0.4, "text": "<no>"}  # fmt: skip
+             "high": 0.01, "p_holm": 0.4, "text": "<no>", "better": "a", "comparisons": [
+                 {"other": "b", "difference": -0.02, "low": -0.05, "high": 0.01, "p_holm": 0.4},
+                 {"other": "<c>", "difference": 0.5}, "none"]}  # fmt: skip
     figures = [
         {"file": "pareto.png", "title": "Dice against cost", "alt": "A plot"},
         {"file": "../../secret.png", "title": "Elsewhere"},
@@ -63,6 +86,8 @@ def test_claims_and_figures(tmp_path):
     write(folder, claims=[claim, {}], figures=figures)
     html = study_tab.render(folder, tmp_path)
     assert "a &gt; b" in html and "&lt;no&gt;" in html and "refuted" in html
+    assert "a minus b" in html and "a minus &lt;c&gt;" in html and "+0.500" in html
+    assert 'aria-label="Enlarge: Dice against cost"' in html and "<dialog" in html
     write(folder, leaderboard={"claims_note": "on <others>"})
     assert "on &lt;others&gt;" in study_tab.render(folder, tmp_path)
     assert 'alt="A plot"' in html and "Elsewhere: not there yet" in html
@@ -78,7 +103,18 @@ def test_models_are_listed_with_their_cards(random_checkpoints):
     html = models_tab.render(random_checkpoints)
     assert "unetpp-bce" in html and "ensemble of unet-bce, unet_resnet34-bce" in html
     assert "apache-2.0" in html and "Add your own" in html
-    assert models_tab.cards(random_checkpoints)["unet-bce"].startswith("# untrained")
+    assert models_tab.cards(random_checkpoints)["unet-bce"].startswith("## untrained")
+
+
+def test_headings_of_a_card_go_below_those_of_the_page(random_checkpoints, tmp_path):
+    folder = tmp_path / "unet-bce"
+    folder.mkdir()
+    for name in ("config.json", "metrics.json", "model.safetensors"):
+        (folder / name).symlink_to(random_checkpoints / "unet-bce" / name)
+    text = "# One\n```python\n# no heading\n```\n## Two\n#hash\n"
+    (folder / "README.md").write_text(text)
+    wanted = "## One\n```python\n# no heading\n```\n### Two\n#hash\n"
+    assert models_tab.cards(tmp_path)["unet-bce"] == wanted
 
 
 def test_a_model_without_a_card_gets_one(tmp_path):

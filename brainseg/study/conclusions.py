@@ -1,0 +1,80 @@
+"""What a study concludes: a few sentences by hand, and beside each a figure from the scores.
+
+``conclusions.toml`` in the study's folder has a table ``[[conclusions]]`` for each:
+
+- ``title``, ``sentence``: Markdown without marks, in plain words;
+- ``of``, ``minus``: two rows of the study, whose paired difference in Dice is the figure. A row of
+  a folder in the study's is named with it: ``equal/unet-bce``;
+- ``show``: what to look at, as in an address of the page: ``example``, ``left``, ``right`` and
+  ``view``;
+- ``shown``: what the visitor sees there, where that is not what the figure was measured on.
+"""
+
+from __future__ import annotations
+
+import tomllib
+
+import numpy as np
+
+from brainseg.metrics.statistics import paired_difference
+from brainseg.study.findings import Study
+from brainseg.study.training_text import training_text
+
+FILE = "conclusions.toml"
+_KEYS = {"title", "sentence", "of", "minus", "show", "shown"}
+
+
+def conclusions(study: Study) -> list[dict]:
+    """By hand ``title``, ``sentence``, ``show`` and ``shown``; from the scores ``difference``,
+    ``low``, ``high`` and ``patients``, as ``paired_difference`` has them, and ``what``, of which
+    models. Empty without the file.
+
+    Raises ValueError where the file is none, or names what the study has not.
+    """
+    path = study.folder / FILE
+    if not path.is_file():
+        return []
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))["conclusions"]
+        if wrong := [entry for entry in entries if entry.keys() != _KEYS]:
+            raise KeyError(f"{sorted(wrong[0])}, not {sorted(_KEYS)}")
+    except (tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no list of conclusions ({error}).") from error
+    return [_with_figure(study, entry) for entry in entries]
+
+
+def in_short(study: Study) -> list[str]:
+    """The conclusions as a section of the study's page."""
+    lines = [
+        f"- **{one['title']}.** {one['sentence']} {one['difference']:+.3f} Dice, 95 % interval "
+        f"{one['low']:+.3f} to {one['high']:+.3f}, {one['patients']} patients: {one['what']}."
+        for one in conclusions(study)
+    ]
+    return ["## In short", "\n".join(lines)] if lines else []
+
+
+def _with_figure(study: Study, entry: dict) -> dict:
+    rows = [_row(study, entry[key]) for key in ("of", "minus")]
+    (first, name, trained), (second, other, other_trained) = rows
+    gap = paired_difference(first, second)
+    what = f"{name} minus {other}"
+    if trained and trained == other_trained:
+        what += f", each trained for {trained}"
+    elif trained and other_trained:
+        what = f"{name} after {trained} minus {other} after {other_trained}"
+    return {
+        **{key: entry[key] for key in ("title", "sentence", "show", "shown")},
+        **{key: gap[key] for key in ("difference", "low", "high", "patients")},
+        "what": what,
+    }
+
+
+def _row(study: Study, named: str) -> tuple[np.ndarray, str, str]:
+    """Dice per patient of a row, its name, and how long it was trained in words, "" for fusions."""
+    folder, _, name = named.rpartition("/")
+    found = study.beside(folder) if folder else study
+    if found is None or name not in found.dice:
+        there = ", ".join(found.dice) if found else "no scores"
+        raise ValueError(f"{FILE} names {named}, which the study has not: there are {there}.")
+    model = found.models.get(name, {})
+    return found.dice[name], name, training_text(model) if "total_epochs" in model else ""
