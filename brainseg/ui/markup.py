@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
+from itertools import combinations
 
 import numpy as np
 
@@ -17,6 +18,7 @@ HEADER = """
 <p class="not-clinical" role="note"><strong>Not for clinical use.</strong> A research demonstration:
 its masks and figures must not inform any diagnosis or treatment.</p>
 """
+COMPARE_TITLE = "<h2>Compare</h2>"  # for screen readers: the other tabs have titles to be seen
 
 
 def table(
@@ -67,14 +69,24 @@ def findings(items: Sequence[Finding]) -> str:
 
 
 def seen(picture: np.ndarray, slice_number: int, size: int) -> str:
-    """The network's input, folded away."""
+    """The network's input, folded away. picture: T1, FLAIR and T1c side by side, uint8 (height,
+    3 * width)."""
     return (
         f'<details class="seen"><summary>What the network sees</summary>'
         f'<img src="{data_url(rendering.png(np.repeat(picture[..., None], 3, -1)))}" alt="T1, '
         f'FLAIR and T1c of slice {slice_number}, as the network reads them">Slice {slice_number} '
         f"as T1, FLAIR and T1c, padded to a square of {size} pixels and scaled to the mean and "
-        "spread of the head. Three equal pictures: one sequence stands in for all.</details>"
+        f"spread of the head. {_stand_ins(picture)}</details>"
     )
+
+
+def _stand_ins(picture: np.ndarray) -> str:
+    """Which of the three sequences are one and the same, in a sentence; "" if none are."""
+    planes = zip(("T1", "FLAIR", "T1c"), np.split(picture, 3, axis=1), strict=True)
+    equal = [(a, b) for (a, one), (b, other) in combinations(planes, 2) if (one == other).all()]
+    if len(equal) == 3:
+        return "The three are equal: one sequence stands in for all."
+    return "".join(f"{a} and {b} are equal: one sequence stands in for both." for a, b in equal)
 
 
 def picture(file: bytes, alt: str) -> str:

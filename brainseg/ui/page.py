@@ -48,6 +48,7 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
         gr.HTML(markup.HEADER, apply_default_css=False)
         with gr.Tabs(selected="compare") as tabs:
             with gr.Tab("Compare", id="compare"):
+                gr.HTML(markup.COMPARE_TITLE, elem_classes="unseen")
                 compare = build_compare_tab(checkpoints, study_folder)
             with gr.Tab("Study", id="study"):
                 build_study_tab(checkpoints, study_folder, page, tabs, compare)
