@@ -20,8 +20,10 @@ from brainseg.ui.view import View
 
 COMPARED = "the scan in Compare"
 _STAPLE = "fusion_staple"  # it weighs the masks over a whole scan, and severities are no scan
-# Okabe and Ito's colours that stand out on white and on black, then again in dashes.
+# Okabe and Ito's colours that stand out on white and on black, with dashes to tell lines apart
+# without them; twelve lines differ in one or the other.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_DASHES = ("none", "8 4", "2 3", "12 3 2 3")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +131,7 @@ def curve(found: View, curves: dict[str, list[float]]) -> str:
         )
     for number, (name, values) in enumerate(_sorted(found, curves)):
         colour = _COLOURS[number % len(_COLOURS)]
-        dash = ' stroke-dasharray="7 4"' if number >= len(_COLOURS) else ""
+        dash = f' stroke-dasharray="{_DASHES[number % len(_DASHES)]}"'
         known = [(s, v) for s, v in zip(levels, values, strict=True) if not np.isnan(v)]
         points = " ".join(at(s, v) for s, v in known)
         row = top + 14 + 20 * number
@@ -141,9 +143,9 @@ def curve(found: View, curves: dict[str, list[float]]) -> str:
         )
     total = max(top + height + 30, top + 20 * len(curves) + 10)
     return (
-        f'<div class="scrolls" tabindex="0"><svg class="curve" viewBox="0 0 790 {total}" '
-        f'role="img" aria-label="Dice against severity, one line for each model; the table below '
-        f'holds the same numbers">'
+        f'<div class="scrolls" tabindex="0" role="region" aria-label="Curve"><svg class="curve" '
+        f'viewBox="0 0 790 {total}" role="img" aria-label="Dice against severity, one line for '
+        f'each model; the curve as a table, below, holds the same numbers">'
         f'{"".join(parts)}<text x="{left + 0.75 * width}" y="{top + height + 18}" '
         f'text-anchor="middle">severity</text></svg></div>'
     )

@@ -1,8 +1,10 @@
-"""Untrained stand-ins for shipped checkpoints, small scans on disk, and the app in a process."""
+"""Untrained stand-ins for shipped checkpoints, small scans on disk, and the app in a process and in
+a browser."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +18,8 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+WAIT_MS = 60_000
 
 
 def save_random(folder: Path, model: str, *, encoder: str | None = None, bases=()) -> None:
@@ -94,6 +98,48 @@ def app(random_checkpoints, tmp_path_factory):
     # Gradio logs the paths it refuses, which the tests ask for.
     assert log.count("Traceback") == log.count("InvalidPathError:")
     assert not list(folder.glob("brainseg-*")), "uploads outlive the app"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser without windows; skips where there is none."""
+    why = "playwright is not installed: pip install -e .[dev]"
+    sync_api = pytest.importorskip("playwright.sync_api", reason=why)
+    if BROWSER is None:
+        pytest.skip("no chromium or google-chrome is installed")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, app):
+    """A function that opens the page for one more visitor. Any console error fails the test."""
+    errors, contexts, outside = [], [], []
+
+    def open_page(width=1440, height=1000, **settings):
+        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda r: None if _is_inside(r.url, app[0]) else outside.append(r.url))
+        page.goto(app[0])
+        page.wait_for_selector("#examples button")
+        page.wait_for_selector("#compare-viewer .viewer", state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert outside == [], "the page fetched something from outside"
+
+
+def _is_inside(url: str, home: str) -> bool:
+    return url.startswith((home, home.replace("http", "ws"), "data:", "blob:"))
 
 
 def without_proxy():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -11,56 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-pytest.importorskip("playwright", reason="playwright is not installed: pip install -e .[dev]")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed"),
-]
+pytestmark = pytest.mark.slow
 
 VIEWER = "#compare-viewer .viewer"
 FINISHED = "#compare-viewer .save:not([hidden])"
 MODELS = ["unetpp-bce", "unet-bce", "unet_resnet34-bce"]
-WAIT_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def visit(browser, app):
-    """A function that opens the page for one more visitor."""
-    errors, contexts, outside = [], [], []
-
-    def open_page(width=1440, height=1000, **settings):
-        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT_MS)
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda r: None if _is_inside(r.url, app[0]) else outside.append(r.url))
-        page.goto(app[0])
-        page.wait_for_selector("#examples button")
-        page.wait_for_selector(VIEWER, state="attached")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert outside == [], "the page fetched something from outside"
-
-
-def _is_inside(url: str, home: str) -> bool:
-    return url.startswith((home, home.replace("http", "ws"), "data:", "blob:"))
 
 
 def give(page, path: Path, place: str = ".scan-drop") -> None:
