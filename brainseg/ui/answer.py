@@ -38,8 +38,9 @@ def _with_truth(found: View, models: Sequence[Entry]) -> str:
     if len(models) == 1:
         told = f"{best.name} has a Dice of {dices[best.name]:.2f}: it {_errors(found, best)}."
     elif dices[best.name] - dices[worst.name] < _ALIKE:
+        how = "come about equally close to" if dices[best.name] >= 0.5 else "are all far from"
         told = (
-            f"All {len(models)} models come about equally close to the truth, with a Dice of "
+            f"The {len(models)} models {how} the truth, with a Dice of "
             f"{dices[worst.name]:.2f} to {dices[best.name]:.2f}: no difference to speak of."
         )
     else:

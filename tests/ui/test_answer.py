@@ -69,8 +69,15 @@ def test_kinds_of_errors(parts, expected):
 def test_no_difference_to_speak_of():
     text = told(EXACT, model("same", (slice(4, 6), 10, 5)), truth=TRUTH)
     assert text == (
-        "All 2 models come about equally close to the truth, with a Dice of 1.00 to 1.00: no "
+        "The 2 models come about equally close to the truth, with a Dice of 1.00 to 1.00: no "
         "difference to speak of."
+    )
+
+
+def test_all_are_far_from_it():
+    far = [model(name, (slice(0, 2), 10, 5)) for name in "ab"]
+    assert told(*far, truth=TRUTH).startswith(
+        "The 2 models are all far from the truth, with a Dice"
     )
 
 
@@ -142,4 +149,4 @@ def test_only_what_was_drawn_counts():
     for result in (EXACT, FALSE):
         made = view.add(made, result)
     drawn = view.draw_truth(view.finish(made), 4, shape)
-    assert answer(drawn).startswith("All 2 models come about equally close to the truth")
+    assert answer(drawn).startswith("The 2 models come about equally close to the truth")
