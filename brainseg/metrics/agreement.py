@@ -58,5 +58,27 @@ def mean_agreement(table: np.ndarray, one: int, others: Sequence[int]) -> float:
     return float(defined.mean()) if defined.size else float("nan")
 
 
+def disputed(votes: np.ndarray, count: int) -> np.ndarray:
+    """In how many pixels of each slice ``count`` voters do not all say the same.
+
+    votes: (slices, height, width), from ``votes``. Returns int64 (slices,).
+    """
+    return ((votes > 0) & (votes < count)).sum(axis=(1, 2), dtype=np.int64)
+
+
+def most_different(masks: Sequence[np.ndarray]) -> np.ndarray:
+    """In which slice each mask differs from each other by most pixels: int64 (n, n), symmetric,
+    -1 where two masks are the same everywhere.
+
+    masks: (slices, height, bytes), bits packed along the width.
+    """
+    table = np.full((len(masks), len(masks)), -1, np.int64)
+    for i, j in combinations(range(len(masks)), 2):
+        pixels = _BITS[masks[i] ^ masks[j]].sum(axis=(1, 2), dtype=np.int64)
+        if pixels.any():
+            table[i, j] = table[j, i] = pixels.argmax()
+    return table
+
+
 def _bits(packed: np.ndarray) -> int:
     return int(_BITS[packed].sum(dtype=np.int64))

@@ -69,6 +69,13 @@ def outline(values: np.ndarray) -> np.ndarray:
     return inside
 
 
+def box(values: np.ndarray) -> tuple[int, int, int, int]:
+    """Top, left, bottom and right, the latter two exclusive, of the largest shape in a slice, or
+    in the brightest values of several; the whole of it where there is none."""
+    left, top, width, height = cv2.boundingRect(outline(values))
+    return (top, left, top + height, left + width) if width else (0, 0, *values.shape)
+
+
 def depth(inside: np.ndarray) -> np.ndarray:
     """How many pixels each pixel of an outline lies below its edge; 0 outside."""
     return cv2.distanceTransform(np.pad(inside, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from brainseg.scans.guard import Finding
 from brainseg.scans.scan import ScanError
-from brainseg.ui import downloads, markup, session, view, words
+from brainseg.ui import downloads, markup, message, session, view, words
+from brainseg.ui.answer import answer
 from brainseg.ui.inputs import Inputs, read_files, seen_by_network, was_given_before
 from brainseg.ui.uploads import results_folder
 from brainseg.ui.view import View
@@ -69,7 +70,7 @@ def cancelled(found: View | None, wanted: str, study: Path) -> dict:
         **_figures(found),
         "status": markup.notice(told),
         "state": found,
-        "viewer": message(found, found.start, wanted, study, running=None, jump=True),
+        "viewer": message_of(found, found.start, wanted, study, running=None, jump=True),
         "figures": True,
         "cancel": False,
     }
@@ -84,7 +85,7 @@ def draw_truth(found: View | None, data: dict, wanted: str, study: Path) -> dict
         found = session.draw_truth(found, index, str(data["picture"]))
         return {
             "state": found,
-            "viewer": message(found, index, wanted, study),
+            "viewer": message_of(found, index, wanted, study),
             **_figures(found),
         }
     except Exception as error:
@@ -107,12 +108,21 @@ def write_files(found: View | None, data: dict) -> tuple[list[str], str]:
         return [], markup.notice(session.explain(error))
 
 
-def message(found: View, index: int, wanted: str, study: Path, **extra) -> dict:
-    """What the viewer is told, to show slice ``index``; ``extra`` as in ``view.payload``."""
+def message_of(found: View, index: int, wanted: str, study: Path, **extra) -> dict:
+    """What the viewer is told, to show slice ``index``; ``extra`` as in ``message.whole``."""
     estimates, reason = session.estimates(found, study)
-    return view.payload(
-        found, index, chosen=wanted, estimates=estimates, estimateNote=reason, **extra
-    )
+    return message.whole(
+        found, index, chosen=wanted, estimates=estimates, estimateNote=reason,
+        answer=answer(found), **extra,
+    )  # fmt: skip
+
+
+def slices(found: View, data: dict, wanted: str, study: Path) -> dict:
+    """The slices that the viewer asks for; all of the comparison where it has lost it."""
+    index = int(data["index"])
+    if data.get("whole"):
+        return message_of(found, index, wanted, study)
+    return message.slices(found, [int(number) for number in data["wanted"]])
 
 
 _NOTHING = {
@@ -139,7 +149,7 @@ def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str)
             **(_figures(found) if is_last else progress),
             "notes": notes,
             "state": found,
-            "viewer": message(
+            "viewer": message_of(
                 found, found.start, wanted, study, running=step.running, jump=is_last
             ),
             "files": False,

@@ -156,7 +156,7 @@ def wire_viewer(parts: CompareParts, study: Path) -> None:
         if found is None:
             gr.Warning(session.EXPIRED)
             return None
-        return actions.message(found, int(event._data["index"]), wanted, study)
+        return actions.slices(found, event._data, wanted, study)
 
     def drawn(event: gr.EventData, found, wanted) -> dict:
         return by_part(parts, actions.draw_truth(found, event._data, wanted, study))

@@ -27,7 +27,7 @@ from brainseg.inference.results import Comparison
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.scan import ScanError
 from brainseg.study import estimate
-from brainseg.ui import receipt, view, words
+from brainseg.ui import message, receipt, view, words
 from brainseg.ui.inputs import EXAMPLES, Inputs, read_example, read_files
 from brainseg.ui.view import View
 
@@ -236,7 +236,7 @@ def draw_truth(found: View, index: int, picture: str) -> View:
             raise ValueError
         file = base64.b64decode(picture.removeprefix("data:image/png;base64,"), validate=True)
         plane = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if plane is None or max(plane.shape) > view.MAX_SIDE:
+        if plane is None or max(plane.shape) > message.MAX_SIDE:
             raise ValueError
         return view.draw_truth(found, index, plane > 127)
     except (ValueError, binascii.Error, cv2.error) as error:

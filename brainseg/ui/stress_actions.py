@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from brainseg.ui import markup, session, stress_curve, view, words
+from brainseg.ui import markup, message, session, stress_curve, words
 from brainseg.ui.view import View
 
 
@@ -18,7 +18,7 @@ def run(
     for step in stress_curve.run(subject, corruption, checkpoints):
         found = step.view
         yield {
-            "viewer": message(found, 0, step.running),
+            "viewer": message_of(found, 0, step.running),
             "state": found,
             **(_progress(step) if step.running else _outcome(found)),
         }
@@ -37,7 +37,7 @@ def cancelled(found: View | None) -> dict:
     return {
         **_outcome(found),
         "status": markup.notice(words.cancelled(found.not_run, verdict)),
-        "viewer": message(found, 0, None),
+        "viewer": message_of(found, 0, None),
         "state": found,
     }
 
@@ -45,9 +45,9 @@ def cancelled(found: View | None) -> dict:
 _NOTHING = {"cancel": False, "curve": "", "viewer": None, "state": None, "figures": False}
 
 
-def message(found: View, index: int, running: str | None) -> dict:
+def message_of(found: View, index: int, running: str | None) -> dict:
     """What the viewer is told, to show a severity."""
-    return view.payload(
+    return message.whole(
         found,
         index,
         running=running,
@@ -55,6 +55,13 @@ def message(found: View, index: int, running: str | None) -> dict:
         sliceLabel="Severity",
         sliceHelp="How much worse the slice gets. Every model follows at once.",
     )
+
+
+def slices(found: View, data: dict) -> dict:
+    """The severities that the viewer asks for; all of the comparison where it has lost it."""
+    if data.get("whole"):
+        return message_of(found, int(data["index"]), None)
+    return message.slices(found, [int(number) for number in data["wanted"]])
 
 
 def _progress(step: session.Step) -> dict:

@@ -115,8 +115,8 @@ def explain_corruption(name: str) -> gr.Radio:
 
 
 def show_severity(event: gr.EventData, found: View | None) -> dict | None:
-    """The message that shows another severity."""
+    """The severities that the viewer asks for."""
     if found is None:
         gr.Warning(session.EXPIRED)
         return None
-    return actions.message(found, int(event._data["index"]), None)
+    return actions.slices(found, event._data)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import gradio as gr
 
 from brainseg.ui import leaderboard, markup
-from brainseg.ui.compare_actions import message
+from brainseg.ui.compare_actions import message_of
 from brainseg.ui.compare_tab import CompareParts
 from brainseg.ui.events import PRIVATE
 from brainseg.ui.session import INVITATION
@@ -37,7 +37,7 @@ def build_study_tab(
         name = str(event._data["name"])
         shown, text = None, markup.notice(f"{name} will be marked. {INVITATION}")
         if found:
-            shown, text = message(found, found.start, name, study), gr.skip()
+            shown, text = message_of(found, found.start, name, study), gr.skip()
         return gr.Tabs(selected="compare"), name, shown, text
 
     marked = [tabs, compare.chosen, compare.viewer, compare.status]

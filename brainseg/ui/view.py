@@ -1,12 +1,11 @@
-"""What one visitor's page keeps of a comparison, and what of it travels to the browser.
+"""What one visitor's page keeps of a comparison.
 
 Every slice is kept as small PNG files: the picture, each model's probabilities in 8 bits, and the
-truth. A message to the browser holds those of the slice shown and its neighbours, never a volume.
+truth. What of them travels is ``message``'s to say.
 """
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +15,13 @@ import numpy as np
 
 from brainseg.inference.results import Result
 from brainseg.metrics import agreement, overlap
-from brainseg.scans import rendering
+from brainseg.scans import heads, rendering
 from brainseg.scans.scan import Scan
 from brainseg.ui import words
 
-MAX_SIDE = 768
-"""Longest side of a picture that travels; larger ones are shrunk for the page, not for scores."""
+MENTIONED = 0.1
+"""Pixels less probable than this need not be seen when a slice is cropped to the head."""
+Box = tuple[int, int, int, int]
 
 
 def new_id() -> str:
@@ -36,8 +36,11 @@ class Entry:
     level: probabilities, in 255ths, above it are tumour; exact at the model's own threshold.
     maps: one grey PNG file for each slice.
     counts: int64 (256,), pixels of the whole scan at each 8-bit probability.
-    true_counts: the same among the pixels of the truth; None without a truth.
+    marked_at: int64 (slices,), pixels it marks in each slice, at its own level.
+    box: top, left, bottom, right of all that is more probable than ``MENTIONED``, or None.
+    true_counts: ``counts`` among the pixels of the truth; None without a truth, as the next two.
     seen_counts: ``counts``, in the slices whose truth is known.
+    right_at: int64 (slices,), those of ``marked_at`` that are in the truth.
     """
 
     name: str
@@ -46,8 +49,11 @@ class Entry:
     level: int
     maps: list[bytes]
     counts: np.ndarray
+    marked_at: np.ndarray
+    box: Box | None = None
     true_counts: np.ndarray | None = None
     seen_counts: np.ndarray | None = None
+    right_at: np.ndarray | None = None
 
     def plane(self, index: int) -> np.ndarray:
         """Probabilities of one slice in 255ths, uint8 (height, width)."""
@@ -70,7 +76,11 @@ class View:
     order: name and kind of every entry to come, ensembles first and fusions last.
     truth: bits packed along the width, (slices, height, bytes), or None.
     drawn: the slices whose truth the visitor drew; empty where a file gave it.
-    pairs: Dice of each entry with each other in the order of ``order``, when all are there.
+    head: top, left, bottom, right of the head in all slices, and of the truth.
+    pairs: Dice of each entry with each other in the order of ``order``, when all are there; so
+        are the next two.
+    apart: the slice in which each entry differs most from each other, -1 where in none.
+    disputed: int64 (slices,), pixels that some models mark and others do not.
     start: the slice to show first; sample: its pixels, (height, width, channels), at the end.
     inputs, checkpoints: for the receipt.
     doubts: what speaks against the scan, in a word or two each; is_stopped: so much that it was
@@ -86,7 +96,10 @@ class View:
     truth: np.ndarray | None = None
     drawn: frozenset[int] = frozenset()
     start: int = 0
+    head: Box | None = None
     pairs: np.ndarray | None = None
+    apart: np.ndarray | None = None
+    disputed: np.ndarray | None = None
     sample: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
     inputs: dict = field(default_factory=dict)
@@ -112,6 +125,23 @@ class View:
             return None
         return np.unpackbits(self.truth[index], axis=-1, count=self.shape[2]).astype(bool)
 
+    def true_at(self) -> np.ndarray | None:
+        """int64 (slices,), pixels of the truth in each slice; None without a truth."""
+        if self.truth is None:
+            return None
+        return np.array([np.unpackbits(plane).sum(dtype=np.int64) for plane in self.truth])
+
+    @property
+    def frame(self) -> Box:
+        """What of a slice is worth a look: the head, the truth, and all that is marked."""
+        return _around(self.head, *(entry.box for entry in self.entries.values())) or (
+            0, 0, *self.shape[1:],
+        )  # fmt: skip
+
+    def known(self) -> list[int]:
+        """The slices whose truth is known, from 0."""
+        return sorted(self.drawn) or list(range(self.shape[0]))
+
     def full_truth(self) -> np.ndarray | None:
         if self.truth is None:
             return None
@@ -125,12 +155,14 @@ def begin(
     **rest,
 ) -> View:
     """The view of a scan before any model has run."""
-    images = [encode(plane) for plane in rendering.display_volume(scan)]
+    shown = rendering.display_volume(scan)
+    head = heads.box(shown.max(axis=0))
     known = truth is not None and truth.any()
     shape = scan.pixels.shape
     return View(
         scan=replace(scan, pixels=np.broadcast_to(scan.pixels.flat[0], shape)),
-        images=images,
+        images=[encode(plane) for plane in shown],
+        head=_around(head, _box(truth.any(axis=0)) if known else None),
         order=sorted(order, key=lambda item: words.KIND_ORDER.index(item[1])),
         truth=None if truth is None else np.packbits(truth, axis=-1),
         start=rendering.largest_slice(truth) if known else shape[0] // 2,
@@ -141,16 +173,23 @@ def begin(
 def add(view: View, result: Result) -> View:
     """The view with one more model's result."""
     level = int(np.floor(result.threshold * 255))
-    maps, counts = [], np.zeros(256, np.int64)
+    maps, marked_at, counts = [], [], np.zeros(256, np.int64)
+    mentioned = np.zeros(view.shape[1:], bool)
     for plane in result.probabilities:
         eight_bit = (plane * 255 + 0.5).astype(np.uint8)
         # Exact at the trained threshold, half a step of 1/255 off elsewhere.
         marked = plane > result.threshold
+        mentioned |= plane > MENTIONED
         eight_bit = np.where(marked, eight_bit.clip(level + 1), eight_bit.clip(0, level))
         eight_bit = eight_bit.astype(np.uint8)
-        counts += np.bincount(eight_bit.ravel(), minlength=256)
+        in_slice = np.bincount(eight_bit.ravel(), minlength=256)
+        counts += in_slice
+        marked_at.append(in_slice[level + 1 :].sum())
         maps.append(encode(eight_bit))
-    entry = Entry(result.name, result.kind, result.threshold, level, maps, counts)
+    entry = Entry(
+        result.name, result.kind, result.threshold, level, maps, counts,
+        np.array(marked_at, np.int64), _box(mentioned),
+    )  # fmt: skip
     return replace(view, entries={**view.entries, result.name: _scored(view, entry)})
 
 
@@ -158,13 +197,22 @@ def finish(view: View) -> View:
     """The view once all models are there: how far they agree, and where to look first."""
     order = [item for item in view.order if item[0] in view.entries]
     masks = [view.entries[name].mask() for name, _ in order]
-    pairs = agreement.pairwise_dice([np.packbits(mask, axis=-1) for mask in masks])
+    packed = [np.packbits(mask, axis=-1) for mask in masks]
     # By a truth, ``begin`` chose: where its tumour is, or the middle of a head without any. The
     # most votes for a tumour that is not there are often on a blurred slice at the top.
     start = view.start
     if view.truth is None:
         start = rendering.largest_slice(agreement.votes(masks))
-    return replace(view, order=order, pairs=pairs, start=start)
+    models = [mask for mask, (_, kind) in zip(masks, order, strict=True) if kind != "fusion"]
+    models = models or masks
+    return replace(
+        view,
+        order=order,
+        start=start,
+        pairs=agreement.pairwise_dice(packed),
+        apart=agreement.most_different(packed),
+        disputed=agreement.disputed(agreement.votes(models), len(models)),
+    )
 
 
 def draw_truth(view: View, index: int, plane: np.ndarray) -> View:
@@ -220,57 +268,6 @@ def report(view: View, level: int | None = None) -> dict:
     return found
 
 
-def payload(view: View, index: int, *, radius: int = 2, **extra) -> dict:
-    """The message that shows slice ``index``, from 0: figures, and the planes around it.
-
-    JSON-ready. ``extra`` goes along as it is, such as ``running`` and ``chosen``.
-    """
-    slices, height, width = view.shape
-    index = int(np.clip(index, 0, slices - 1))
-    figures = report(view)
-    others = sum(kind != "fusion" for _, kind in view.order) - 1
-    has_ensemble = any(kind == "ensemble" for _, kind in view.order)
-    cards = []
-    for name, kind in view.order:
-        card = {"name": name, "kind": kind, "ready": name in view.entries}
-        card["about"] = words.about(name, has_ensemble)
-        if card["ready"]:
-            entry = view.entries[name]
-            card |= {
-                "level": entry.level,
-                "threshold": entry.threshold,
-                "counts": entry.counts.tolist(),
-                "agreement": figures["models"][name].get("agreement"),
-                "others": others if kind != "fusion" else others + 1,
-            }
-            if entry.true_counts is not None:
-                card |= {
-                    "trueCounts": entry.true_counts.tolist(),
-                    "seenCounts": entry.seen_counts.tolist(),
-                    "truthPixels": int(entry.true_counts.sum()),
-                }
-        cards.append(card)
-    near = range(max(0, index - radius), min(slices, index + radius + 1))
-    return {
-        "id": view.id,
-        "source": view.scan.source,
-        "slices": slices,
-        "height": height,
-        "width": width,
-        "index": index,
-        "start": view.start,
-        "spacing": view.scan.spacing_mm,
-        "truth": view.truth is not None,
-        "truthName": view.truth_name,
-        "drawn": sorted(view.drawn),
-        "sliceNames": list(view.slice_names),
-        "cards": cards,
-        "pairs": None if view.pairs is None else [[_null(v) for v in row] for row in view.pairs],
-        "planes": {str(i): _planes(view, i) for i in near},
-        **extra,
-    }
-
-
 def encode(plane: np.ndarray) -> bytes:
     """A grey PNG file of uint8 (height, width)."""
     return cv2.imencode(".png", plane, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
@@ -286,11 +283,14 @@ def _scored(view: View, entry: Entry) -> Entry:
     if view.truth is None:
         return entry
     inside, seen = np.zeros(256, np.int64), np.zeros(256, np.int64)
-    for index in sorted(view.drawn) or range(view.shape[0]):
+    right_at = np.zeros(view.shape[0], np.int64)
+    for index in view.known():
         plane = entry.plane(index)
         seen += np.bincount(plane.ravel(), minlength=256)
-        inside += np.bincount(plane[view.truth_plane(index)], minlength=256)
-    return replace(entry, true_counts=inside, seen_counts=seen)
+        in_slice = np.bincount(plane[view.truth_plane(index)], minlength=256)
+        inside += in_slice
+        right_at[index] = in_slice[entry.level + 1 :].sum()
+    return replace(entry, true_counts=inside, seen_counts=seen, right_at=right_at)
 
 
 def _scores(entry: Entry, level: int) -> dict[str, float]:
@@ -305,24 +305,16 @@ def _scores(entry: Entry, level: int) -> dict[str, float]:
     }
 
 
-def _planes(view: View, index: int) -> dict:
-    truth = view.truth_plane(index)
-    return {
-        "image": _url(view.images[index]),
-        "truth": None if truth is None else _url(encode(truth.astype(np.uint8) * 255)),
-        "maps": {name: _url(entry.maps[index]) for name, entry in view.entries.items()},
-    }
+def _box(marks: np.ndarray) -> Box | None:
+    """The smallest box round what a bool plane marks."""
+    left, top, width, height = cv2.boundingRect(marks.astype(np.uint8))
+    return (top, left, top + height, left + width) if width else None
 
 
-def _url(file: bytes) -> str:
-    # The pictures travel inside the message: none of a visitor's scan is written to a served file.
-    height, width = (int.from_bytes(file[a : a + 4], "big") for a in (20, 16))
-    if max(height, width) > MAX_SIDE:
-        scale = MAX_SIDE / max(height, width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        file = encode(cv2.resize(decode(file), size, interpolation=cv2.INTER_AREA))
-    return "data:image/png;base64," + base64.b64encode(file).decode()
-
-
-def _null(value: float) -> float | None:
-    return None if value != value else round(float(value), 4)
+def _around(*boxes: Box | None) -> Box | None:
+    """The smallest box round several."""
+    given = [box for box in boxes if box]
+    if not given:
+        return None
+    top, left, bottom, right = zip(*given, strict=True)
+    return min(top), min(left), max(bottom), max(right)

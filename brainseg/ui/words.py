@@ -53,11 +53,6 @@ def summary(report: dict, mask: str = "") -> str:
     truth = "with its true mask" if report["truth"] else "no true mask given"
     if report["truth"] and mask:
         truth = f"scored by the true mask {mask}"
-    entries = report["models"].values()
-    if report["truth"] and entries and all(entry["recall"] is None for entry in entries):
-        alarms = sum(entry["area_px"] > 0 for entry in entries)
-        told = f"{alarms} of {len(entries)} mark some, a false alarm"
-        truth += f", which holds no tumour: {told if alarms else 'none marks any'}"
     if drawn := report.get("drawn_slices"):
         truth = f"truth drawn on slice {', '.join(map(str, drawn))}, scored there only"
     left_out = "".join(f" Left out: {reason}" for reason in report["skipped"])

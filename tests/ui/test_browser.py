@@ -42,7 +42,7 @@ def state(page, expression: str):
 def figures(page) -> dict[str, str]:
     cards = page.locator(f"{VIEWER} .card")
     return {
-        card.locator("strong").inner_text(): card.locator(".figure").inner_text()
+        card.locator("strong").text_content(): card.locator(".figure").text_content()
         for card in cards.all()
     }
 
@@ -57,9 +57,13 @@ def test_an_example_in_one_click(visit):
     page.click("#examples button[data-choose=small]")
     page.wait_for_selector(FINISHED)
     found = figures(page)
-    assert list(found)[:3] == MODELS and len(found) == 6
-    assert page.locator(f"{VIEWER} .card .badge").first.inner_text() == "ensemble"
+    assert {*list(found)[:3]} == {*MODELS} and len(found) == 6  # fusions are folded below
     assert all(text.startswith(("Dice", "Both")) for text in found.values())
+    dices = [float(text.split()[1]) for text in found.values()]
+    assert dices[:3] == sorted(dices[:3], reverse=True)
+    card = page.locator(f"{VIEWER} .card", has=page.locator("strong:text-is('unetpp-bce')"))
+    assert card.locator(".badge").inner_text() == "ensemble"
+    assert f"{dices[0]:.2f}" in page.inner_text(f"{VIEWER} .answer")
     assert "phantom small" in page.inner_text("#status")
     assert page.locator(f"{VIEWER} .matrix td").count() > 36
     assert state(page, "Object.keys(s.message.planes).length") == 5  # never the whole volume
@@ -87,9 +91,11 @@ def test_a_picture_with_truth_composed_in_the_browser(visit, scan_png, truth_png
     assert page.inner_text(f"{VIEWER} .threshold-value") == f"{levels[1] / 255:.2f}"
 
     # So do opacity, style, colour and truth: the picture changes, and nothing is fetched.
+    page.click(f"{VIEWER} .open-extras")
+
     def picture():
-        canvas = f"document.querySelectorAll('{VIEWER} .card canvas')[1]"
-        return page.evaluate(f"{canvas}.toDataURL()")
+        card = f"{VIEWER} .card:has(strong:text-is('unet-bce'))"
+        return page.locator(f"{card} canvas").evaluate("canvas => canvas.toDataURL()")
 
     seen = {picture()}
     moved(page, ".opacity", 90)
@@ -169,7 +175,7 @@ def test_a_volume_with_its_slider(visit, scan_nifti):
     page.click(f"{VIEWER} .jump")
     start = state(page, "s.message.start")
     assert page.inner_text(f"{VIEWER} .slice-value") == f"{start + 1} / 6"
-    page.locator(f"{VIEWER} .zoom-in").focus()
+    page.locator(f"{VIEWER} .jump").focus()
     page.keyboard.press("ArrowRight" if start < 5 else "ArrowLeft")
     assert state(page, "s.index") == (start + 1 if start < 5 else start - 1)
 
@@ -222,7 +228,7 @@ def test_a_held_key_never_shows_one_slice_under_the_number_of_another(visit, num
         const again = () => {{ window.seen.push(look()); requestAnimationFrame(again); }};
         again();
     }}""")
-    page.locator(f"{VIEWER} .zoom-in").focus()
+    page.locator(f"{VIEWER} .jump").focus()
     for _ in range(90):  # as fast as a held key
         page.keyboard.down("ArrowRight")
         page.wait_for_timeout(15)
@@ -288,6 +294,7 @@ def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
     give(page, scan_png)
     compare(page)
     assert not any(text.startswith("Dice") for text in figures(page).values())
+    page.click(f"{VIEWER} .open-extras")
     page.check(f"{VIEWER} .draw", force=True)
     canvas = page.locator(f"{VIEWER} .card canvas").first
     canvas.scroll_into_view_if_needed()

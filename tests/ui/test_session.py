@@ -18,7 +18,7 @@ from brainseg.inference.results import Comparison, Result
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.study import estimate
-from brainseg.ui import markup, models_tab, session, stress_curve, view, words
+from brainseg.ui import markup, message, models_tab, session, stress_curve, view, words
 from brainseg.ui.downloads import write_files
 from brainseg.ui.inputs import _example, read_files, seen_by_network, was_given_before
 
@@ -147,7 +147,7 @@ def test_sequences_of_two_heads_are_noticed(scan_nifti, tmp_path):
 
 def test_the_mask_is_named_beside_the_score(random_checkpoints, scan_png, truth_png):
     last = finished({"scan": scan_png, "truth": truth_png}, random_checkpoints)[-1].view
-    assert view.payload(last, 0)["truthName"] == "truth.png"
+    assert message.whole(last, 0)["truthName"] == "truth.png"
     assert "scored by the true mask truth.png" in words.summary(view.report(last), last.truth_name)
 
 
@@ -507,7 +507,7 @@ def damaged_copies(random_checkpoints, tmp_path):
 def test_no_path_of_the_server_is_ever_shown(damaged_copies, scan_png, tmp_path, small_phantoms):
     last = finished({"scan": scan_png}, damaged_copies)[-1].view
     assert [name for name, kind in last.order if kind == "model"] == ["more/unet-bce", "unet-bce"]
-    shown = [words.summary(view.report(last)), json.dumps(view.payload(last, 0))]
+    shown = [words.summary(view.report(last)), json.dumps(message.whole(last, 0))]
     write_files(last, tmp_path, 0)
     shown += [(tmp_path / name).read_text() for name in ("receipt.json", "receipt.html")]
     shown.append(json.dumps(session.compare_files({"scan": scan_png}, damaged_copies)))

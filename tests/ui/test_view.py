@@ -1,11 +1,9 @@
-import base64
-
 import numpy as np
 import pytest
 
 from brainseg.inference.results import Comparison, Result
 from brainseg.scans.scan import Scan
-from brainseg.ui import view, words
+from brainseg.ui import view
 
 
 def scan_of(shape, spacing_mm=None):
@@ -66,27 +64,6 @@ def test_empty_against_empty_has_no_figures_rather_than_zeros():
     assert entry["dice"] is entry["iou"] is entry["precision"] is entry["recall"] is None
 
 
-def test_a_message_holds_the_slice_and_its_neighbours_only():
-    shape = (9, 6, 7)
-    made = view_of(scan_of(shape), results(shape))
-    message = view.payload(made, 4, radius=1, running=None)
-    assert list(message["planes"]) == ["3", "4", "5"]
-    assert message["planes"]["4"]["maps"].keys() == {"model-0", "model-1", "model-2"}
-    assert list(view.payload(made, 99)["planes"]) == ["6", "7", "8"]
-    url = message["planes"]["4"]["maps"]["model-1"]
-    plane = view.decode(base64.b64decode(url.partition(",")[2]))
-    assert (plane == made.entries["model-1"].plane(4)).all()
-
-
-def test_large_pictures_travel_smaller_and_are_kept_whole():
-    shape = (1, 1000, 1600)
-    result = Result("m", "model", np.ones(shape, np.float32), 0.5)
-    made = view_of(scan_of(shape), [result])
-    url = view.payload(made, 0)["planes"]["0"]["maps"]["m"]
-    assert view.decode(base64.b64decode(url.partition(",")[2])).shape == (480, 768)
-    assert made.entries["m"].mask().all() and made.entries["m"].mask().shape == shape
-
-
 def test_a_drawn_truth_counts_only_where_it_was_drawn():
     shape = (3, 4, 5)
     marks = np.zeros(shape, np.float32)
@@ -116,23 +93,50 @@ def test_the_first_slice_is_where_the_truth_is_or_else_the_masks():
     assert view_of(scan_of(shape), [result], truth).start == 4
 
 
-def test_a_head_without_a_tumour_is_shown_in_its_middle_and_false_alarms_are_said():
+def test_a_head_without_a_tumour_is_shown_in_its_middle_whatever_is_marked():
     shape = (5, 4, 4)
-    alarm, quiet = np.zeros((2, *shape), np.float32)
-    alarm[4, 0, 0] = 1
-    found = [Result("alarm", "model", alarm, 0.5), Result("quiet", "model", quiet, 0.5)]
-    made = view_of(scan_of(shape), found, np.zeros(shape, bool))
-    assert made.start == 2
-    told = words.summary(view.report(made))
-    assert "holds no tumour: 1 of 2 mark some, a false alarm" in told
-    made = view_of(scan_of(shape), found[1:], np.zeros(shape, bool))
-    assert "holds no tumour: none marks any" in words.summary(view.report(made))
-    truth = np.ones(shape, bool)
-    assert "no tumour" not in words.summary(view.report(view_of(scan_of(shape), found, truth)))
+    marks = np.zeros(shape, np.float32)
+    marks[4, 0, 0] = 1
+    result = Result("alarm", "model", marks, 0.5)
+    assert view_of(scan_of(shape), [result], np.zeros(shape, bool)).start == 2
 
 
 def test_ensembles_come_first_and_fusions_last():
     order = [("a", "model"), ("f", "fusion"), ("e", "ensemble")]
     made = view.begin(scan_of((1, 2, 2)), None, order)
     assert [name for name, _ in made.order] == ["e", "a", "f"]
-    assert [card["ready"] for card in view.payload(made, 0)["cards"]] == [False] * 3
+
+
+def test_pixels_by_slice_are_those_of_the_masks():
+    shape = (3, 9, 11)
+    found = results(shape)
+    truth = np.random.default_rng(2).random(shape) > 0.6
+    made = view_of(scan_of(shape), found, truth)
+    assert (made.true_at() == truth.sum(axis=(1, 2))).all()
+    for result in found:
+        entry = made.entries[result.name]
+        assert (entry.marked_at == result.mask.sum(axis=(1, 2))).all()
+        assert (entry.right_at == (result.mask & truth).sum(axis=(1, 2))).all()
+    masks = [result.mask for result in found]
+    votes = sum(mask.astype(int) for mask in masks)
+    assert (made.disputed == ((votes > 0) & (votes < 3)).sum(axis=(1, 2))).all()
+    apart = (masks[0] != masks[2]).sum(axis=(1, 2))
+    assert made.apart[0, 2] == made.apart[2, 0] == apart.argmax()
+    assert (np.diag(made.apart) == -1).all()
+
+
+def test_the_frame_holds_the_head_the_truth_and_what_is_marked():
+    pixels = np.zeros((2, 100, 120, 1), np.uint8)
+    pixels[:, 30:70, 40:90] = 200
+    scan = Scan(pixels, source="scan.png")
+    marks = np.zeros(pixels.shape[:3], np.float32)
+    nothing = Result("m", "model", marks, 0.5)
+    assert view_of(scan, [nothing]).frame == (30, 40, 70, 90)
+    marked = marks.copy()
+    marked[1, 80:85, 50:60] = 0.2  # not yet marked at 0.5, but at lower thresholds
+    assert view_of(scan, [Result("m", "model", marked, 0.5)]).frame == (30, 40, 85, 90)
+    truth = marks > 1
+    truth[0, 35, 5] = True
+    assert view_of(scan, [nothing], truth).frame == (30, 5, 70, 90)
+    blank = Scan(np.zeros_like(pixels), source="scan.png")
+    assert view_of(blank, [nothing]).frame == (0, 0, 100, 120)

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import gradio as gr
 
-SCRIPT = ("start", "slices", "layers", "canvas", "figures", "cards", "gestures", "truth", "wiring")
+SCRIPT = (
+    "start", "slices", "layers", "layout", "canvas", "figures", "ruler", "cards", "gestures",
+    "truth", "address", "wiring",
+)  # fmt: skip
 _HERE = Path(__file__).parent
 
 
 def make_viewer(**props) -> gr.HTML:
-    """An empty viewer. Its value is ``view.payload(...)``; its events are ``slice`` and ``drawn``,
-    ``download``, each with the visible slice's ``index`` and more in the event's data."""
+    """An empty viewer. Its value is a message of ``message``; its events are ``slice``, ``drawn``
+    and ``download``, each with the visible slice's ``index`` and more in the event's data."""
     return gr.HTML(
         html_template=_read("page.html"),
         css_template=_read("style.css"),

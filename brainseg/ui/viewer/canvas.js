@@ -1,16 +1,9 @@
 // Layers onto a card's canvas, at the window all cards share.
 
-// The slice's size in mm where it is known, so that pixels that are not square look right.
-function sides(slice) {
-  const mm = message.spacing;
-  const wide = mm ? message.width * mm[2] : slice.width;
-  const high = mm ? message.height * mm[1] : slice.height;
-  return { wide, high };
-}
-
 function prepare(canvas, slice) {
   const { wide, high } = sides(slice);
   canvas.style.aspectRatio = `${wide} / ${high}`;
+  canvas.style.setProperty("--aspect", wide / high);
   const ratio = Math.min(2, window.devicePixelRatio || 1);
   const width = Math.max(1, Math.round(canvas.clientWidth * ratio));
   const height = Math.max(1, Math.round(width * high / wide));
@@ -18,10 +11,12 @@ function prepare(canvas, slice) {
   const context = canvas.getContext("2d");
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, width, height);
-  const sx = (width / slice.width) * look.zoom;
-  const sy = (height / slice.height) * look.zoom;
-  context.setTransform(sx, 0, 0, sy,
-    width / 2 - look.x * slice.width * sx, height / 2 - look.y * slice.height * sy);
+  const [, , across, down] = frame();
+  const sx = (width / slice.width / across) * look.zoom;
+  const sy = (height / slice.height / down) * look.zoom;
+  const [x, y] = ofSlice([look.x, look.y]);
+  context.setTransform(sx, 0, 0, sy, width / 2 - x * slice.width * sx,
+    height / 2 - y * slice.height * sy);
   context.lineScale = ratio / Math.sqrt(sx * sy); // one CSS pixel, in slice pixels
   return context;
 }

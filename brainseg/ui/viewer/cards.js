@@ -5,11 +5,10 @@ const make = (tag, className, text = "") =>
 
 function build() {
   root.dataset.state = "shown";
-  const list = find(".cards");
   const names = message.cards.map((card) => card.name);
   if (names.join("\n") !== [...cards.keys()].join("\n")) {
     cards = new Map();
-    list.replaceChildren(...message.cards.map((card) => {
+    for (const card of message.cards) {
       const item = make("li", "card");
       const canvas = make("canvas", "");
       canvas.setAttribute("role", "img");
@@ -21,11 +20,15 @@ function build() {
       const figure = make("p", "figure");
       const line = make("p", "line");
       const table = make("dl", "details");
-      item.append(canvas, head, figure, line, table);
-      cards.set(card.name, { item, canvas, figure, line, table });
-      listen(canvas);
-      return item;
-    }));
+      const button = make("button", "enlarge", "⤢");
+      button.type = "button";
+      button.setAttribute("aria-label", `Enlarge ${card.name}`);
+      button.setAttribute("aria-pressed", "false");
+      button.addEventListener("click", () => enlarge(card.name));
+      item.append(canvas, button, head, figure, line, table);
+      cards.set(card.name, { item, canvas, button, figure, line, table });
+      listen(canvas, card.name);
+    }
     for (const select of [find(".left"), find(".right")]) {
       select.replaceChildren(...names.map((text) => new Option(text, text)));
     }
@@ -38,13 +41,17 @@ function build() {
     }
   }
   root.dataset.chosen = message.chosen || "";
+  arrange();
   const slider = find(".slice");
   slider.max = message.slices;
   find(".slices").hidden = message.slices < 2;
   find(".slice-label").textContent = message.sliceLabel || "Slice";
-  find(".slice-help").textContent = message.sliceHelp
+  find(".slices").title = message.sliceHelp
     || "All cards show this slice; the left and right keys step through.";
   find(".jump").hidden = Boolean(message.scope);
+  find(".worst").hidden = worstSlice() < 0;
+  find(".worst").textContent = message.truth ? "Worst slice" : "Most disputed";
+  find(".sorting").hidden = Boolean(message.scope) || names.length < 2;
   find(".save").hidden = Boolean(message.scope) || Boolean(message.running);
   find(".drawing").hidden = Boolean(message.scope) || Boolean(message.running);
   for (const item of findAll(".needs-truth")) item.hidden = !message.truth;
@@ -73,7 +80,7 @@ function draw() {
     const isThere = Boolean(slice.maps[card.name]);
     item.classList.toggle("running", !isThere);
     item.classList.toggle("chosen", card.name === message.chosen);
-    stack(prepare(canvas, slice), slice, card);
+    if (canvas.clientWidth) stack(prepare(canvas, slice), slice, card); // else it is folded away
     const isNext = message.running === card.name;
     const c = isThere ? counts(slice, card) : null;
     const [head, rest] = c ? verdict(card, c) : [isNext ? "Running…" : "Waiting", ""];
@@ -83,10 +90,19 @@ function draw() {
       ([term, value]) => [make("dt", "", term), make("dd", "", value)]));
     canvas.setAttribute("aria-label", `${label}, ${card.name}: ${head}. ${rest}`);
   }
+  ruler();
   differ(slice, label);
   legend(slice);
+  answer();
   Object.assign(root.dataset, { id: message.id, index });
   root.dataset.composed = (performance.now() - began).toFixed(1);
+}
+
+function answer() {
+  const text = message.answer || "";
+  const said = text && options.level !== null ? text + " (At the models' own thresholds.)" : text;
+  find(".answer").hidden = !said;
+  if (find(".answer").textContent !== said) find(".answer").textContent = said;
 }
 
 // Draw at once, and what takes longer once the visitor's hand rests.
@@ -95,7 +111,7 @@ function drawSoon() {
   draw();
   isHurried = false;
   clearTimeout(resting);
-  resting = setTimeout(draw, 150);
+  resting = setTimeout(() => { draw(); looked(); }, 150);
 }
 
 function differ(slice, label) {
@@ -139,6 +155,12 @@ function swipe(slice, label) {
   const canvas = find(".pair");
   const [left, right] = [find(".left").value, find(".right").value].map((text) =>
     message.cards.find((card) => card.name === text) || message.cards[0]);
+  const [i, j] = [left, right].map((card) => message.cards.indexOf(card));
+  const most = message.apart && message.slices > 1 ? message.apart[i][j] : -1;
+  const button = find(".differs-most");
+  button.hidden = most < 0;
+  button.textContent = `Most different: ${message.sliceNames[most] || `slice ${most + 1}`}`;
+  button.dataset.slice = most;
   const context = prepare(canvas, slice);
   stack(context, slice, right);
   const at = canvas.width * find(".split").value / 100;
@@ -206,6 +228,11 @@ function legend(slice) {
   } else {
     if (options.mode !== "none") add(options.colour, "marked as tumour", options.mode === "fill" ? "filled" : "");
     if (slice.truth && options.truth) add(TRUTH, "truth");
+  }
+  if (message.ruler) {
+    const what = message.truth ? "green right, red wrong, blue missed" : "what is marked";
+    parts.push(make("span", "", `Strip under the slider, by slice: ${what}, `
+      + `${large || "mean of the models"}; below it, where they differ.`));
   }
   const scope = message.scope === "slice" ? "this picture"
     : message.drawn.length ? "the slices you drew on" : "the whole scan";

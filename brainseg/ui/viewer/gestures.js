@@ -1,7 +1,9 @@
 // What the visitor does: slices, modes, zoom, pan and the swipe's handle.
 
 function show(number) {
-  index = Math.max(0, Math.min(message.slices - 1, number));
+  const next = Math.max(0, Math.min(message.slices - 1, number));
+  heading = Math.sign(next - index) || heading;
+  index = next;
   drawSoon();
   ask();
 }
@@ -9,12 +11,6 @@ function show(number) {
 function setMode(mode) {
   options.mode = mode;
   for (const input of findAll("[data-mode]")) input.checked = input.dataset.mode === mode;
-  find(".mode-help").textContent = {
-    fill: "What each model marks as tumour.",
-    outline: "The border of what each model marks.",
-    errors: "Right, wrong and missed pixels.",
-    none: "The scan alone.",
-  }[mode];
 }
 
 function zoom(factor, x = look.x, y = look.y) {
@@ -42,8 +38,19 @@ function pointAt(canvas, event) {
   ];
 }
 
-function listen(canvas) {
+// `name`: of the card that a click enlarges, if the canvas is a card's.
+function listen(canvas, name = null) {
   const fingers = new Map();
+  let pressed = null;
+  let clicked = 0;
+  canvas.addEventListener("click", (event) => {
+    const isStill = pressed && Math.hypot(event.clientX - pressed.clientX,
+      event.clientY - pressed.clientY) < 5;
+    clearTimeout(clicked);
+    if (name && isStill && event.detail === 1 && !isDrawing()) {
+      clicked = setTimeout(() => enlarge(name), 250); // unless it becomes a double click
+    }
+  });
   canvas.addEventListener("dblclick", (event) => {
     if (!isDrawing()) zoom(look.zoom > 1 ? 1 / look.zoom : 2.5, ...pointAt(canvas, event));
   });
@@ -54,6 +61,7 @@ function listen(canvas) {
   }, { passive: false });
   canvas.addEventListener("pointerdown", (event) => {
     if (canvas.classList.contains("pair") && look.zoom === 1) moveSplit(canvas, event);
+    pressed = fingers.size ? null : event;
     fingers.set(event.pointerId, event);
     canvas.setPointerCapture(event.pointerId);
     if (isDrawing()) dab(canvas, event, true);

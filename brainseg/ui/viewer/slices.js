@@ -54,10 +54,20 @@ function isMissing(number) {
   return !slice || message.cards.some((card) => card.ready && !slice.maps[card.name]);
 }
 
+// The shown slice, those ahead in the direction of travel, and one behind, as far as they have to
+// be asked for. Requests that come too fast are dropped, so the shown one is asked for each time.
+function wanted() {
+  const near = [0, 1, 2, 3, -1].map((step) => index + step * heading).filter(isMissing);
+  return near.filter((number) => number === index || !flying.has(number));
+}
+
 function ask() {
-  if (asked === index || ![index, index + 1, index - 1].some(isMissing)) return;
+  if (asked === index || ![0, 1, 2].some((step) => isMissing(index + step * heading))) return;
+  const numbers = wanted();
+  if (!numbers.length) return;
   asked = index;
-  trigger("slice", { index });
+  for (const number of numbers) flying.add(number);
+  trigger("slice", { index, wanted: numbers });
   clearTimeout(late);
   late = setTimeout(askAgain, PATIENCE_MS);
 }
@@ -66,6 +76,7 @@ function ask() {
 function askAgain() {
   if (!message || decoding || !isMissing(index)) return;
   asked = -1;
+  flying.clear();
   ask();
 }
 
@@ -73,6 +84,11 @@ async function receive(value) {
   if (!value || !value.id) {
     message = null;
     root.dataset.state = "empty";
+    return;
+  }
+  if (!value.cards) {
+    if (message?.id === value.id) await take(value.planes);
+    else if (!message) trigger("slice", { index, whole: true }); // the page was made anew
     return;
   }
   const isNew = !message || message.id !== value.id;
@@ -87,17 +103,26 @@ async function receive(value) {
     index = value.index;
     Object.assign(look, { zoom: 1, x: 0.5, y: 0.5 });
     setDrawing(false);
+    large = null;
     options.level = null; // chosen for another scan
     showLevel();
   } else if (value.jump) index = value.index;
+  flying.clear();
+  if (await take(value.planes) && wantedLook && !message.running) applyLook();
+}
+
+// Slices into what is kept; false where another comparison came meanwhile.
+async function take(planes) {
   decoding++;
-  const isCurrent = await decodeAll(value.planes);
+  const isCurrent = await decodeAll(planes);
   decoding--;
-  if (!isCurrent) return;
+  if (!isCurrent) return false;
+  for (const number of Object.keys(planes)) flying.delete(Number(number));
   for (const number of slices.keys()) {
     if (slices.size <= KEPT_SLICES) break;
     if (Math.abs(number - index) > 3 && !mine.has(number)) slices.delete(number);
   }
   draw();
   askAgain();
+  return true;
 }

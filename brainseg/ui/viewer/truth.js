@@ -11,7 +11,7 @@ function setDrawing(value) {
 function dab(canvas, event, isFirst) {
   const slice = slices.get(index);
   if (!slice) return;
-  const [x, y] = pointAt(canvas, event);
+  const [x, y] = ofSlice(pointAt(canvas, event));
   const at = [x * slice.width, y * slice.height];
   const radius = Number(find(".brush-size").value) / 2 * slice.width / 256;
   slice.truth ??= new Uint8Array(slice.width * slice.height);

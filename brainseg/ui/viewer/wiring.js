@@ -1,8 +1,10 @@
 // Which control does what; then the first value.
 
+find(".slice").id = name + "-slice";
+find(".slice-label").htmlFor = name + "-slice";
 for (const input of findAll("[data-mode]")) {
   input.name = name + "-mode";
-  input.addEventListener("change", () => { setMode(input.dataset.mode); draw(); });
+  input.addEventListener("change", () => { setMode(input.dataset.mode); draw(); looked(); });
 }
 for (const input of findAll("[data-colour]")) {
   input.name = name + "-colour";
@@ -13,6 +15,17 @@ for (const input of findAll("[data-colour]")) {
 const on = (selector, event, act) => find(selector).addEventListener(event, act);
 on(".slice", "input", (event) => show(event.target.value - 1));
 on(".jump", "click", () => show(message.start));
+on(".worst", "click", () => show(worstSlice()));
+on(".differs-most", "click", (event) => show(Number(event.target.dataset.slice)));
+listenToRuler(find(".ruler"));
+on(".sort", "change", () => { arrange(); draw(); });
+on(".fusions", "toggle", draw);
+on(".uncropped", "change", draw);
+on(".open-extras", "click", (event) => {
+  const extras = find(".extras");
+  extras.hidden = !extras.hidden;
+  event.currentTarget.setAttribute("aria-expanded", String(!extras.hidden));
+});
 on(".threshold", "input", (event) => {
   options.level = Number(event.target.value);
   showLevel();
@@ -48,6 +61,7 @@ on(".zoom-in", "click", () => zoom(1.6));
 on(".zoom-out", "click", () => zoom(1 / 1.6));
 on(".zoom-reset", "click", () => zoom(1 / look.zoom));
 for (const selector of [".split", ".left", ".right"]) on(selector, "input", draw);
+for (const selector of [".left", ".right"]) on(selector, "change", looked);
 for (const selector of [".votes", ".entropy", ".pair"]) listen(find(selector));
 root.addEventListener("keydown", (event) => {
   if (!message || /INPUT|SELECT|TEXTAREA/.test(event.target.tagName)) return;
@@ -55,7 +69,6 @@ root.addEventListener("keydown", (event) => {
   if (step) { show(index + step); event.preventDefault(); }
 });
 on(".save", "click", () => trigger("download", { index, level: options.level }));
-find(".extra").open = window.innerWidth > 700;
 new ResizeObserver(() => requestAnimationFrame(draw)).observe(find(".body"));
 root.state = () => (
   { index, look, level: options.level, slice: slices.get(index), message, layer, hd95 });

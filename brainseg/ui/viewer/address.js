@@ -1,0 +1,28 @@
+// What of the view belongs to an address: set by "look" events, told by "looked" ones.
+
+let wantedLook = null; // from an address, until the comparison it is meant for is there
+
+root.addEventListener("look", (event) => {
+  wantedLook = event.detail;
+  if (message && !message.running) applyLook();
+});
+
+function applyLook() {
+  const { left, right, view, slice } = wantedLook || {};
+  wantedLook = null;
+  for (const [side, name] of [["left", left], ["right", right]]) {
+    if (message.cards.some((card) => card.name === name)) find(`.${side}`).value = name;
+  }
+  const mode = findAll("[data-mode]").find((input) => input.dataset.mode === view);
+  if (mode && (message.truth || view !== "errors")) setMode(view);
+  if (slice >= 1 && slice <= message.slices) show(slice - 1);
+  draw();
+}
+
+function looked() {
+  if (!message || message.running || message.scope) return;
+  root.dispatchEvent(new CustomEvent("looked", { bubbles: true, detail: {
+    left: find(".left").value, right: find(".right").value, view: options.mode, slice: index + 1,
+    source: message.source,
+  } }));
+}
