@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+WAIT_MS = 60_000
 
 
 def save_random(folder: Path, model: str, *, encoder: str | None = None, bases=()) -> None:
@@ -112,6 +115,50 @@ def _wait(url: str, process: subprocess.Popen) -> None:
     raise TimeoutError(url)
 
 
+@pytest.fixture(scope="module")
+def browser():
+    pytest.importorskip("playwright", reason="playwright is not installed: pip install -e .[dev]")
+    if BROWSER is None:
+        pytest.skip("no chromium or google-chrome is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, app):
+    """A function that opens the page for one more visitor, at an address. Any console error fails
+    the test."""
+    errors, contexts, outside = [], [], []
+
+    def open_page(width=1440, height=1000, address="", **settings):
+        settings = {"reduced_motion": "reduce", **settings}  # nothing moves under the pointer
+        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda r: None if _is_inside(r.url, app[0]) else outside.append(r.url))
+        page.goto(app[0] + address)
+        page.wait_for_selector("#examples button", state="attached")
+        page.wait_for_selector("#compare-viewer .viewer", state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert outside == [], "the page fetched something from outside"
+
+
+def _is_inside(url: str, home: str) -> bool:
+    return url.startswith((home, home.replace("http", "ws"), "data:", "blob:"))
+
+
 @pytest.fixture
 def scan_png(tmp_path) -> Path:
     """A grey picture, 60 by 80 pixels, of a bright disc in a darker, grained one."""
@@ -162,4 +209,19 @@ def long_nifti(tmp_path) -> Path:
     pixels = make_case(3, "large", size=64, slices=6).scan.pixels[..., 1].astype(np.int16)
     path = tmp_path / "long.nii.gz"
     sitk.WriteImage(sitk.GetImageFromArray(np.repeat(pixels, 16, axis=0)), str(path))
+    return path
+
+
+@pytest.fixture
+def numbered_nifti(tmp_path) -> Path:
+    """A volume of 155 slices whose middle is as bright as the slice's number."""
+    import SimpleITK as sitk
+
+    from brainseg.data.phantom import make_case
+
+    head = make_case(3, "large", size=64, slices=5).scan.pixels[2, ..., 1].astype(np.int16)
+    volume = np.repeat(head[None], 155, axis=0)
+    volume[:, 28:36, 28:36] = np.arange(20, 175)[:, None, None]
+    path = tmp_path / "numbered.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(volume), str(path))
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -11,56 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-pytest.importorskip("playwright", reason="playwright is not installed: pip install -e .[dev]")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed"),
-]
+pytestmark = pytest.mark.slow
 
 VIEWER = "#compare-viewer .viewer"
 FINISHED = "#compare-viewer .save:not([hidden])"
 MODELS = ["unetpp-bce", "unet-bce", "unet_resnet34-bce"]
-WAIT_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def visit(browser, app):
-    """A function that opens the page for one more visitor."""
-    errors, contexts, outside = [], [], []
-
-    def open_page(width=1440, height=1000, **settings):
-        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT_MS)
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda r: None if _is_inside(r.url, app[0]) else outside.append(r.url))
-        page.goto(app[0])
-        page.wait_for_selector("#examples button")
-        page.wait_for_selector(VIEWER, state="attached")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert outside == [], "the page fetched something from outside"
-
-
-def _is_inside(url: str, home: str) -> bool:
-    return url.startswith((home, home.replace("http", "ws"), "data:", "blob:"))
 
 
 def give(page, path: Path, place: str = ".scan-drop") -> None:
@@ -224,21 +178,6 @@ def test_a_volume_with_its_slider(visit, scan_nifti):
     page.locator(f"{VIEWER} .jump").focus()
     page.keyboard.press("ArrowRight" if start < 5 else "ArrowLeft")
     assert state(page, "s.index") == (start + 1 if start < 5 else start - 1)
-
-
-@pytest.fixture
-def numbered_nifti(tmp_path) -> Path:
-    """A volume of 155 slices whose middle is as bright as the slice's number."""
-    import SimpleITK as sitk
-
-    from brainseg.data.phantom import make_case
-
-    head = make_case(3, "large", size=64, slices=5).scan.pixels[2, ..., 1].astype(np.int16)
-    volume = np.repeat(head[None], 155, axis=0)
-    volume[:, 28:36, 28:36] = np.arange(20, 175)[:, None, None]
-    path = tmp_path / "numbered.nii.gz"
-    sitk.WriteImage(sitk.GetImageFromArray(volume), str(path))
-    return path
 
 
 def test_a_held_key_never_shows_one_slice_under_the_number_of_another(visit, numbered_nifti):
