@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+WAIT_MS = 60_000
 
 
 def save_random(folder: Path, model: str, *, encoder: str | None = None, bases=()) -> None:
@@ -110,6 +113,50 @@ def _wait(url: str, process: subprocess.Popen) -> None:
         except OSError:
             time.sleep(0.2)
     raise TimeoutError(url)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    pytest.importorskip("playwright", reason="playwright is not installed: pip install -e .[dev]")
+    if BROWSER is None:
+        pytest.skip("no chromium or google-chrome is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, app):
+    """A function that opens the page for one more visitor, at an address. Any console error fails
+    the test."""
+    errors, contexts, outside = [], [], []
+
+    def open_page(width=1440, height=1000, address="", **settings):
+        settings = {"reduced_motion": "reduce", **settings}  # nothing moves under the pointer
+        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda r: None if _is_inside(r.url, app[0]) else outside.append(r.url))
+        page.goto(app[0] + address)
+        page.wait_for_selector("#examples button", state="attached")
+        page.wait_for_selector("#compare-viewer .viewer", state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert outside == [], "the page fetched something from outside"
+
+
+def _is_inside(url: str, home: str) -> bool:
+    return url.startswith((home, home.replace("http", "ws"), "data:", "blob:"))
 
 
 @pytest.fixture

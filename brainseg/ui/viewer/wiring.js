@@ -57,6 +57,27 @@ root.addEventListener("keydown", (event) => {
 on(".save", "click", () => trigger("download", { index, level: options.level }));
 find(".extra").open = window.innerWidth > 700;
 new ResizeObserver(() => requestAnimationFrame(draw)).observe(find(".body"));
+// How to look, as an address says it, and what the visitor chose: see ../links.js.
+root.addEventListener("look", ({ detail }) => {
+  if (!message) return;
+  for (const side of ["left", "right"]) {
+    if (cards.has(detail[side])) find("." + side).value = detail[side];
+  }
+  if (detail.view && (detail.view !== "errors" || message.truth)) setMode(detail.view);
+  if (detail.slice && detail.slice <= message.slices) show(detail.slice - 1);
+  else draw();
+});
+const looking = () => ({ left: find(".left").value, right: find(".right").value,
+  view: options.mode, slice: index + 1, source: message?.source });
+let told = "";
+for (const event of ["input", "change", "keydown", "click"]) {
+  root.addEventListener(event, () => {
+    const detail = looking();
+    if (!message || told === JSON.stringify(detail)) return;
+    told = JSON.stringify(detail);
+    root.dispatchEvent(new CustomEvent("looked", { bubbles: true, detail }));
+  });
+}
 root.state = () => (
   { index, look, level: options.level, slice: slices.get(index), message, layer, hd95 });
 watch("value", () => receive(props.value));
