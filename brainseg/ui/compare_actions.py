@@ -29,7 +29,8 @@ def run_files(
 ) -> Iterator[dict]:
     """Compare a visitor's files, unless the guard stops them; ``before``: those of their last
     run."""
-    yield _begun("Reading the scan.")
+    given = _given()
+    yield _begun("Reading the scan.", given)
     inputs = read_files(paths)
     if told := was_given_before(paths, before or {}):
         inputs = replace(inputs, findings=(*inputs.findings, Finding("assumed", False, told)))
@@ -37,7 +38,8 @@ def run_files(
         error = ScanError("Not compared: see below why, and what to do.")
         yield {**failed(error), "notes": _notes(inputs), "anyway": True, "stopped": inputs}
         return
-    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs))
+    given["name"] = _name(inputs)
+    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs), given)
 
 
 def run_anyway(
@@ -46,18 +48,25 @@ def run_anyway(
     """Compare what the guard stopped."""
     if inputs is None:
         raise ScanError(session.EXPIRED)
-    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs))
+    given = _given(_name(inputs))
+    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs), given)
 
 
 def run_example(kind: str, wanted: str, checkpoints: str | Path, study: Path) -> Iterator[dict]:
     """Compare on a phantom, which is known to be sound."""
-    yield _begun(f"Computing the phantom {kind}.")
-    yield from _follow(session.run_example(kind, checkpoints), wanted, study, "")
+    given = _given(f"phantom {kind}", kind)
+    yield _begun(f"Computing the phantom {kind}.", given)
+    yield from _follow(session.run_example(kind, checkpoints), wanted, study, "", given)
 
 
 def failed(error: Exception) -> dict:
     """There is no comparison, and why."""
     return {**_NOTHING, "status": markup.notice(session.explain(error))}
+
+
+def left() -> dict:
+    """As at the beginning: the visitor went back to where nothing was compared."""
+    return {**_NOTHING, "status": markup.notice(session.INVITATION), "stopped": None}
 
 
 def cancelled(found: View | None, wanted: str, study: Path) -> dict:
@@ -126,6 +135,7 @@ def slices(found: View, data: dict, wanted: str, study: Path) -> dict:
 
 
 _NOTHING = {
+    "given": None,
     "notes": "",
     "state": None,
     "viewer": None,
@@ -136,17 +146,32 @@ _NOTHING = {
 }
 
 
-def _begun(text: str) -> dict:
+def _begun(text: str, given: dict) -> dict:
     """A run begins: the last one leaves the page."""
-    return {**_NOTHING, "status": markup.progress(text, 0, 1), "cancel": True}
+    return {
+        **_NOTHING,
+        "given": {**given, "isShown": False},
+        "status": markup.progress(text, 0, 1),
+        "cancel": True,
+    }
 
 
-def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str) -> Iterator[dict]:
+def _given(name: str = "", example: str | None = None) -> dict:
+    """What ``given.js`` and ``links.js`` are told of a run, besides whether something of it
+    ``isShown``, which folds the inputs: its ``name``, "" as long as it is not known, the
+    ``example`` that it is of, and an id that no other ``run`` has."""
+    return {"run": view.new_id(), "name": name, "example": example}
+
+
+def _follow(
+    steps: Iterator[session.Step], wanted: str, study: Path, notes: str, given: dict
+) -> Iterator[dict]:
     for step in steps:
         found, is_last = step.view, step.running is None
         progress = {"status": markup.progress(step.text, step.done, step.total), "table": ""}
         yield {
             **(_figures(found) if is_last else progress),
+            "given": {**given, "isShown": True},
             "notes": notes,
             "state": found,
             "viewer": message_of(
@@ -166,6 +191,12 @@ def _figures(found: View) -> dict:
         "status": markup.notice(words.summary(report, found.truth_name)),
         "table": markup.table(*words.table(report), "All figures"),
     }
+
+
+def _name(inputs: Inputs) -> str:
+    """What is compared, in one line: the scan, and the file of its mask if there is one."""
+    mask = inputs.files.get("truth", {}).get("file")
+    return f"{inputs.scan.source} with the mask {mask}" if mask else inputs.scan.source
 
 
 def _notes(inputs: Inputs) -> str:

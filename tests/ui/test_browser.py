@@ -17,7 +17,15 @@ FINISHED = "#compare-viewer .save:not([hidden])"
 MODELS = ["unetpp-bce", "unet-bce", "unet_resnet34-bce"]
 
 
+def unfold(page) -> None:
+    """Show the inputs, which fold away once there is something to look at."""
+    change = page.locator("#given [aria-expanded=false]")
+    if change.is_visible():
+        change.click()
+
+
 def give(page, path: Path, place: str = ".scan-drop") -> None:
+    unfold(page)
     page.set_input_files(f"{place} input[type=file]", path)
     page.wait_for_selector(f"{place} :text('{path.name.split('.')[0]}')")
 
@@ -263,6 +271,7 @@ def test_the_next_scan_keeps_neither_threshold_nor_mask_in_silence(
     moved(page, ".threshold", 200)
     other = tmp_path / "other.png"
     Image.fromarray(np.asarray(Image.open(scan_png))[:, ::-1]).save(other)
+    unfold(page)
     page.click(".scan-drop [aria-label=Clear]")
     give(page, other)
     compare(page)
@@ -311,6 +320,7 @@ def test_a_cancelled_comparison_makes_way_for_the_next(visit):
     page.click("#examples button[data-choose=noisy]")
     page.click("#cancel")
     page.wait_for_selector("#status :text('Cancelled')")
+    unfold(page)
     page.click("#examples button[data-choose=small]")
     page.wait_for_selector(FINISHED)
     assert "phantom small" in page.inner_text("#status")
@@ -440,6 +450,7 @@ def test_the_last_click_wins(visit, long_nifti):
         { subtree: true, childList: true, characterData: true })""")
     page.click("#run")
     page.wait_for_function("window.hasRun")  # however short a moment that was
+    page.click("#given [aria-expanded=false]")
     page.click("#examples button[data-choose=small]")
     page.wait_for_selector("#status :text('phantom small: ')")
     page.wait_for_selector("#cancel", state="hidden")
@@ -482,7 +493,7 @@ def test_a_model_chosen_in_the_study_is_marked_in_compare(visit, is_compared):
     box = choice.bounding_box()
     assert box["x"] + box["width"] <= 1440  # seen without scrolling the table
     choice.click()
-    page.wait_for_selector("#examples", state="visible")
+    page.wait_for_selector("#status", state="visible")
     if not is_compared:
         page.wait_for_selector("#status :text('unet-bce will be marked')")
         page.click(example)

@@ -111,7 +111,7 @@ function drawSoon() {
   draw();
   isHurried = false;
   clearTimeout(resting);
-  resting = setTimeout(() => { draw(); looked(); }, 150);
+  resting = setTimeout(draw, 150);
 }
 
 function differ(slice, label) {
