@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from brainseg.scans.guard import Finding
+from brainseg.scans.guard import MASK_IN_DOUBT, Finding
 from brainseg.scans.scan import ScanError
-from brainseg.ui import downloads, markup, session, view, words
-from brainseg.ui.inputs import Inputs, read_files, seen_by_network, was_given_before
+from brainseg.ui import downloads, markup, session, trust, view, words
+from brainseg.ui.inputs import Inputs, read_files, seen_by_network, was_given_before, with_seen
 from brainseg.ui.uploads import results_folder
 from brainseg.ui.view import View
 
@@ -29,9 +29,10 @@ def run_files(
     """Compare a visitor's files, unless the guard stops them; ``before``: those of their last
     run."""
     yield _begun("Reading the scan.")
-    inputs = read_files(paths)
+    inputs = with_seen(read_files(paths), checkpoints)
     if told := was_given_before(paths, before or {}):
-        inputs = replace(inputs, findings=(*inputs.findings, Finding("assumed", False, told)))
+        doubt = Finding(MASK_IN_DOUBT, False, told)
+        inputs = replace(inputs, findings=(*inputs.findings, doubt))
     if inputs.is_stopped:
         error = ScanError("Not compared: see below why, and what to do.")
         yield {**failed(error), "notes": _notes(inputs), "anyway": True, "stopped": inputs}
@@ -51,7 +52,8 @@ def run_anyway(
 def run_example(kind: str, wanted: str, checkpoints: str | Path, study: Path) -> Iterator[dict]:
     """Compare on a phantom, which is known to be sound."""
     yield _begun(f"Computing the phantom {kind}.")
-    yield from _follow(session.run_example(kind, checkpoints), wanted, study, "")
+    steps = session.run_example(kind, checkpoints)
+    yield from _follow(steps, wanted, study, trust.strip_of_phantom())
 
 
 def failed(error: Exception) -> dict:
@@ -132,12 +134,13 @@ def _begun(text: str) -> dict:
 
 
 def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str) -> Iterator[dict]:
+    shown = {"notes": notes}  # once: what a visitor has opened of it stays open
     for step in steps:
         found, is_last = step.view, step.running is None
         progress = {"status": markup.progress(step.text, step.done, step.total), "table": ""}
         yield {
             **(_figures(found) if is_last else progress),
-            "notes": notes,
+            **shown,
             "state": found,
             "viewer": message(
                 found, found.start, wanted, study, running=step.running, jump=is_last
@@ -148,6 +151,7 @@ def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str)
             "anyway": False,
             "stopped": None,
         }
+        shown = {}
 
 
 def _figures(found: View) -> dict:
@@ -160,4 +164,5 @@ def _figures(found: View) -> dict:
 
 def _notes(inputs: Inputs) -> str:
     picture, index = seen_by_network(inputs.scan)
-    return markup.findings(inputs.findings) + markup.seen(picture, index + 1, picture.shape[0])
+    strip = trust.strip(inputs.scan, inputs.findings, inputs.mask_file)
+    return strip + markup.seen(picture, index + 1, picture.shape[0])

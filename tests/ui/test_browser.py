@@ -326,7 +326,7 @@ def test_the_next_scan_keeps_neither_threshold_nor_mask_in_silence(
     )
     assert state(page, "s.level") is None
     assert page.inner_text(f"{VIEWER} .threshold-value") == "own"
-    page.wait_for_selector(".findings :text('had been given as the true mask of scan.png')")
+    page.wait_for_selector(".trust :text('had been given as the true mask of scan.png')")
 
 
 def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
@@ -402,7 +402,7 @@ def test_what_is_no_scan_is_stopped_until_the_visitor_insists(visit, tmp_path):
     page = visit()
     give(page, path)
     page.click("#run")
-    page.wait_for_selector(".findings :text('probably not a brain MRI')")
+    page.wait_for_selector(".trust :text('probably not a brain MRI')")
     assert page.locator(f"{VIEWER} .empty").is_visible()
     assert page.locator(".seen").count() == 1
     page.click("#anyway")

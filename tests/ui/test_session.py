@@ -15,6 +15,8 @@ from brainseg.data import phantom
 from brainseg.inference import results
 from brainseg.inference.loading import load_usable
 from brainseg.inference.results import Comparison, Result
+from brainseg.scans.masks import read_mask
+from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.study import estimate
@@ -228,6 +230,11 @@ def test_downloads_hold_what_was_shown(random_checkpoints, scan_nifti, tmp_path)
         assert ((written.pixels[..., 0] > 0) == last.entries[name].mask()).all()
         assert written.affine == pytest.approx(last.scan.affine)
     assert {"overlays/votes-slice3.png", "overlays/disagreement-slice3.png"} <= names
+    every = {name: entry.mask() for name, entry in last.entries.items()}
+    union = np.any([*every.values(), last.full_truth()], axis=0)
+    with noting() as notes:
+        assert (read_mask(tmp_path / "out" / "masks" / "all.seg.nrrd", last.scan) == union).all()
+    assert ", ".join([*every, "truth"]) in notes[0]  # its segments, by name
     slip = json.loads(paths[3].read_text())
     assert slip["inputs"]["scan"]["file"] == "volume.nii.gz"
     assert len(slip["inputs"]["scan"]["sha256"]) == 64
