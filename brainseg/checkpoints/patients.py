@@ -24,6 +24,7 @@ from brainseg.data import patients_named
 from brainseg.data.case import CaseRef
 from brainseg.data.splits import slice_roles
 from brainseg.scans.guard import Finding
+from brainseg.scans.notes import listed
 
 TRAINED, VALIDATED = "trained on this patient", "validated on this patient"
 
@@ -138,15 +139,16 @@ def role_hashes(
 
 def _finding(how: str, dataset: str, patient: str, labels: list[str]) -> Finding:
     names = ", ".join(labels)
+    were, their = ("were", "their") if len(labels) > 1 else ("was", "its")
     if how == TRAINED:
         text = (
-            f"By its name this is {patient} of {dataset}, on whom {names} "
-            f"{'were' if len(labels) > 1 else 'was'} trained: having seen the answer, they look "
-            "better here than on anybody new. By how much was not measured."
+            f"By its name this is {patient} of {dataset}, on whom {names} {were} trained: with the "
+            f"answer seen, {their} masks look better here than on anybody new. By how much was not "
+            "measured."
         )
     else:
         text = (
             f"By its name this is {patient} of {dataset}, on whom epoch and threshold of {names} "
             "were chosen, so that they suit this patient. By how much was not measured."
         )
-    return Finding(f"{how}: {names}", False, text)
+    return Finding(f"{how}: {listed(labels, 3)}", False, text)

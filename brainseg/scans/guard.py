@@ -196,9 +196,9 @@ def _thick(distance_mm: float) -> Finding:
     return Finding(
         "thick slices",
         False,
-        f"The slices lie {distance_mm:.3g} mm apart, further than in any patient that the models "
-        f"were trained on (some {_THICK_MM:g} mm and less): each blurs more of the head into one "
-        "picture, and small tumours may lie between two.",
+        f"The slices lie {distance_mm:.3g} mm apart, further than in LGG, on which the shipped "
+        f"models were trained (some {_THICK_MM:g} mm at most, by its numbers of slices): each "
+        "blurs more of the head into one picture, and small tumours may lie between two.",
     )
 
 

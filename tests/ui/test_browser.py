@@ -409,6 +409,19 @@ def test_what_is_no_scan_is_stopped_until_the_visitor_insists(visit, tmp_path):
     page.wait_for_selector(FINISHED)
 
 
+def test_what_bears_on_trust_opens_by_keyboard_and_stays_open(visit, long_nifti):
+    page = visit(390, 844)
+    give(page, long_nifti)
+    page.click("#run")
+    chip = page.locator(".trust summary", has_text="one sequence")
+    chip.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".trust p:has-text('0.71 from FLAIR')")
+    page.wait_for_selector(FINISHED)  # whatever came meanwhile
+    assert page.locator(".trust details[open]").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_two_visitors_at_once_do_not_meet(visit, scan_png, scan_nifti):
     one, two = visit(), visit()
     give(one, scan_png)

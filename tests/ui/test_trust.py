@@ -109,7 +109,7 @@ def test_who_was_trained_on_is_said_and_forbids_an_estimate(
     assert len(strips) == 1  # what is open in it is not closed by the next step
     assert [label for _, label, _ in chips(strips[0])][:3] == codes
     report = session.compare_files({"scan": known_png}, told_checkpoints)
-    assert "having seen the answer" in report["findings"][0]
+    assert "with the answer seen" in report["findings"][0]
     other = with_seen(read_files({"scan": scan_png}), told_checkpoints)
     assert other.doubts[0] == "one sequence"
     assert with_seen(other, tmp_path / "none").findings == other.findings
