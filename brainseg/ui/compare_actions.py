@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from brainseg.scans.guard import Finding
+from brainseg.scans.guard import MASK_IN_DOUBT, Finding
 from brainseg.scans.scan import ScanError
-from brainseg.ui import downloads, markup, message, session, view, words
+from brainseg.ui import downloads, markup, message, session, trust, view, words
 from brainseg.ui.answer import answer
-from brainseg.ui.inputs import Inputs, read_files, seen_by_network, was_given_before
+from brainseg.ui.inputs import Inputs, read_files, seen_by_network, was_given_before, with_seen
 from brainseg.ui.uploads import results_folder
 from brainseg.ui.view import View
 
@@ -31,9 +31,10 @@ def run_files(
     run."""
     given = _given()
     yield _begun("Reading the scan.", given)
-    inputs = read_files(paths)
+    inputs = with_seen(read_files(paths), checkpoints)
     if told := was_given_before(paths, before or {}):
-        inputs = replace(inputs, findings=(*inputs.findings, Finding("assumed", False, told)))
+        doubt = Finding(MASK_IN_DOUBT, False, told)
+        inputs = replace(inputs, findings=(*inputs.findings, doubt))
     if inputs.is_stopped:
         error = ScanError("Not compared: see below why, and what to do.")
         yield {**failed(error), "notes": _notes(inputs), "anyway": True, "stopped": inputs}
@@ -56,7 +57,8 @@ def run_example(kind: str, wanted: str, checkpoints: str | Path, study: Path) ->
     """Compare on a phantom, which is known to be sound."""
     given = _given(f"phantom {kind}", kind)
     yield _begun(f"Computing the phantom {kind}.", given)
-    yield from _follow(session.run_example(kind, checkpoints), wanted, study, "", given)
+    steps = session.run_example(kind, checkpoints)
+    yield from _follow(steps, wanted, study, trust.strip_of_phantom(), given)
 
 
 def failed(error: Exception) -> dict:
@@ -166,13 +168,14 @@ def _given(name: str = "", example: str | None = None) -> dict:
 def _follow(
     steps: Iterator[session.Step], wanted: str, study: Path, notes: str, given: dict
 ) -> Iterator[dict]:
+    shown = {"notes": notes}  # once: what a visitor has opened of it stays open
     for step in steps:
         found, is_last = step.view, step.running is None
         progress = {"status": markup.progress(step.text, step.done, step.total), "table": ""}
         yield {
             **(_figures(found) if is_last else progress),
             "given": {**given, "isShown": True},
-            "notes": notes,
+            **shown,
             "state": found,
             "viewer": message_of(
                 found, found.start, wanted, study, running=step.running, jump=is_last
@@ -183,6 +186,7 @@ def _follow(
             "anyway": False,
             "stopped": None,
         }
+        shown = {}
 
 
 def _figures(found: View) -> dict:
@@ -195,10 +199,11 @@ def _figures(found: View) -> dict:
 
 def _name(inputs: Inputs) -> str:
     """What is compared, in one line: the scan, and the file of its mask if there is one."""
-    mask = inputs.files.get("truth", {}).get("file")
+    mask = inputs.mask_file
     return f"{inputs.scan.source} with the mask {mask}" if mask else inputs.scan.source
 
 
 def _notes(inputs: Inputs) -> str:
     picture, index = seen_by_network(inputs.scan)
-    return markup.findings(inputs.findings) + markup.seen(picture, index + 1, picture.shape[0])
+    strip = trust.strip(inputs.scan, inputs.findings, inputs.mask_file)
+    return strip + markup.seen(picture, index + 1, picture.shape[0])

@@ -191,8 +191,8 @@ def scan_nifti(tmp_path) -> tuple[Path, Path]:
 
     case = make_case(3, "large", size=64, slices=6)
     image = sitk.GetImageFromArray(case.scan.pixels[..., 1].astype(np.int16))
-    slice_mm, row_mm, column_mm = case.scan.spacing_mm
-    image.SetSpacing((column_mm, row_mm, slice_mm))
+    _, row_mm, column_mm = case.scan.spacing_mm
+    image.SetSpacing((column_mm, row_mm, 5.0))  # six slices of a head would be thick ones
     image.SetOrigin((-12.0, 34.0, -5.0))
     path = tmp_path / "volume.nii.gz"
     sitk.WriteImage(image, str(path))

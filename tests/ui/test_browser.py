@@ -280,7 +280,7 @@ def test_the_next_scan_keeps_neither_threshold_nor_mask_in_silence(
     )
     assert state(page, "s.level") is None
     assert page.inner_text(f"{VIEWER} .threshold-value") == "own"
-    page.wait_for_selector(".findings :text('had been given as the true mask of scan.png')")
+    page.wait_for_selector(".trust :text('had been given as the true mask of scan.png')")
 
 
 def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
@@ -358,11 +358,24 @@ def test_what_is_no_scan_is_stopped_until_the_visitor_insists(visit, tmp_path):
     page = visit()
     give(page, path)
     page.click("#run")
-    page.wait_for_selector(".findings :text('probably not a brain MRI')")
+    page.wait_for_selector(".trust :text('probably not a brain MRI')")
     assert page.locator(f"{VIEWER} .empty").is_visible()
     assert page.locator(".seen").count() == 1
     page.click("#anyway")
     page.wait_for_selector(FINISHED)
+
+
+def test_what_bears_on_trust_opens_by_keyboard_and_stays_open(visit, long_nifti):
+    page = visit(390, 844)
+    give(page, long_nifti)
+    page.click("#run")
+    chip = page.locator(".trust summary", has_text="one sequence")
+    chip.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".trust p:has-text('0.71 from FLAIR')")
+    page.wait_for_selector(FINISHED)  # whatever came meanwhile
+    assert page.locator(".trust details[open]").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_two_visitors_at_once_do_not_meet(visit, scan_png, scan_nifti):
