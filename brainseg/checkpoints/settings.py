@@ -30,6 +30,7 @@ _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold",
 _MAX_CONFIG_BYTES = 2**20
 _MAX_SIZE = 2048
 _MAX_BASES = 16
+HASHED_ROLES = ("train", "watched", "start")
 _WRITTEN_APART = ("size", "run", "threshold", "encoder")
 
 
@@ -64,6 +65,8 @@ class Settings:
         what ``config.from_json`` makes of them. What is not told is None, 0 or empty.
     encoder_source: the repository or package from which the encoder's first weights came.
     patients: how many it was trained, validated and tested on, by role.
+    patient_hashes: whom it was trained on, and watched to choose epoch and threshold, see
+        ``checkpoints/patients.py``; empty where it does not tell.
     precision: in which it was trained: ``bf16``, ``fp16`` or ``no`` (float32).
     """
 
@@ -80,6 +83,7 @@ class Settings:
     started_from: Start | None = None
     encoder_source: str | None = None
     patients: dict[str, int] = field(default_factory=dict)
+    patient_hashes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     epochs_done: int | None = None
     best_epoch: int | None = None
     interrupted: bool = False
@@ -268,6 +272,7 @@ def settings_from_json(values: dict) -> Settings:
         stack_inputs=stack_inputs,
         bases=bases,
         started_from=_start(values["started_from"]) if "started_from" in values else None,
+        patient_hashes=_hashes(values.get("patient_hashes", {})),
         **told,
     )
 
@@ -318,6 +323,18 @@ def _start(value: object) -> Start:
     if not good:
         raise _Unusable("started_from is no plain name with a data set and a number of epochs")
     return Start(value["name"], value["dataset"], value["epochs"])
+
+
+def _hashes(value: object) -> dict[str, tuple[str, ...]]:
+    good = isinstance(value, dict) and all(
+        role in HASHED_ROLES
+        and isinstance(own, list)
+        and all(isinstance(h, str) and re.fullmatch("[0-9a-f]{16}", h) for h in own)
+        for role, own in value.items()
+    )
+    if not good:
+        raise _Unusable("patient_hashes are not lists of 16 hexadecimal digits by role")
+    return {role: tuple(own) for role, own in value.items()}
 
 
 def _check_class(smp_class: object, settings: Settings) -> None:

@@ -45,6 +45,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Segment one scan after the other; 1 if one can't be read or shows no head, which does not
     stop the rest."""
+    from brainseg.checkpoints.patients import find_seen
     from brainseg.commands.prediction_files import describe, predict_to_folder
     from brainseg.commands.sources import Source, expand
     from brainseg.inference.predictor import WORTH_TUNING
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from brainseg.scans.notes import noting, summed_up
     from brainseg.scans.roles import USED
     from brainseg.scans.scan import ScanError
+    from brainseg.study.effects import with_effect
 
     sequences = {role: getattr(args, role) for role in USED if getattr(args, role)}
     if bool(args.scans) == bool(sequences):
@@ -69,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.truth and len(sources) > 1:
         raise ValueError(f"--truth goes with one scan, and {len(sources)} were given.")
     predictors = load_predictors(args.checkpoints)
+    settings = {label: own.checkpoint.settings for label, own in predictors.items()}
     for text in summed_up(notes):
         print(f"note: {text}")
     failed, slices, given, told = 0, 0, set(), Counter()
@@ -77,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
             with noting() as notes:
                 scan = source.read(args.channels)
                 truth = read_mask(args.truth, scan) if args.truth else None
-            findings = guard.findings(scan, notes, source.sequences)
+            names = [file.name for file in source.sequences.values()] or [source.path.name]
+            found = guard.findings(scan, notes, source.sequences)
+            findings = [*find_seen(names, settings), *map(with_effect, found)]
             if any(finding.stops for finding in findings) and not args.anyway:
                 raise _stopped(source.path, findings)
         except ScanError as error:  # the other scans of a folder are still wanted
@@ -113,7 +118,7 @@ def _stopped(path: Path, findings: Sequence[Finding]) -> ScanError:
     """The error for what the guard stops; what reading it assumed may be the reason."""
     from brainseg.scans.scan import ScanError
 
-    reasons = [f.text for f in findings if f.stops or f.code == "assumed"]
+    reasons = [f.text for f in findings if f.stops or f.code in ("assumed", "resampled")]
     told = " ".join([*reasons, "To segment it nevertheless, add --anyway."])
     return ScanError(f"{path}: {told}")
 

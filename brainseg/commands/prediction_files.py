@@ -14,6 +14,7 @@ from brainseg.inference.results import Comparison
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.rendering import display_volume, in_proportion, largest_slice, overlay
 from brainseg.scans.scan import Scan
+from brainseg.scans.segments import SUFFIX, TRUTH, can_hold_segments, write_segments
 
 
 def predict_to_folder(
@@ -25,7 +26,8 @@ def predict_to_folder(
     flips: bool = False,
     findings: Sequence[str] = (),
 ) -> Comparison:
-    """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``.
+    """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``; of
+    volumes all masks and the truth in one file too, ``all.seg.nrrd``, for 3D Slicer.
 
     ``findings``: sentences on the scan, by the guard and its reader, to go with the scores. Masks
     are in the scan's own format and geometry; the overlay shows the slice with most tumour.
@@ -35,6 +37,10 @@ def predict_to_folder(
     out.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
         write_mask(result.mask, scan, out / f"{name.replace('/', '_')}{mask_suffix(scan)}")
+    if can_hold_segments(scan):
+        masks = {name: result.mask for name, result in results.items()}
+        masks |= {} if truth is None else {TRUTH: truth}
+        write_segments(masks.items(), scan, out / f"all{SUFFIX}")
     with replacing(out / "overlay.png") as aside:
         _, data = cv2.imencode(".png", _sheet(comparison)[..., ::-1])
         aside.write_bytes(data.tobytes())

@@ -19,6 +19,9 @@ def evaluate_flags(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--patients", type=Path, metavar="FILE", help="one patient id a line")
     which.add_argument("--fold", type=int, choices=range(5), help="this fold (default: 0)")
     which.add_argument("--all", action="store_true", help="every patient, training patients too")
+    which.add_argument("--unseen", action="store_true",
+        help="patients that none of the models was trained or watched on, by the hashes that "
+        "checkpoints hold")  # fmt: skip
     which.add_argument("--out-of-fold", action="store_true",
         help="every patient, each by the run that had left their fold out: --checkpoints is where "
         "train.py --left-out all has put its runs")  # fmt: skip
@@ -50,6 +53,7 @@ def evaluate(args: argparse.Namespace) -> int:
     everyone = load_dataset(args.dataset, args.data)
     refs, fold, selection = _choose_patients(everyone, args)
     predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
+    refs = _unseen(refs, args.dataset, predictors) if args.unseen else refs
     calibration, beliefs = Calibration(), StapleBeliefs()
     observers = [calibration, beliefs] if args.study else []
     note = scoring.note(predictors, args.dataset, refs)
@@ -126,6 +130,8 @@ def _choose_patients(everyone: list, args: argparse.Namespace) -> tuple[list, in
         selection = f"listed in {args.patients.name}"
     elif args.all:
         selection = "all"
+    elif args.unseen:
+        selection = "unseen by all models"
     else:
         fold = args.fold or 0
         selection = f"fold {fold}"
@@ -137,6 +143,23 @@ def _choose_patients(everyone: list, args: argparse.Namespace) -> tuple[list, in
     if not refs:
         raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
     return refs, fold, selection
+
+
+def _unseen(refs: list, dataset: str, predictors: dict) -> list:
+    """The cases of patients whom no model has seen, nor one that it reads."""
+    from brainseg.checkpoints.patients import unseen
+
+    told = {label: predictor.checkpoint.settings for label, predictor in predictors.items()}
+    for label, predictor in predictors.items():
+        told |= {f"{base.name}, read by {label},": base.checkpoint.settings
+                 for base in predictor.bases}  # fmt: skip
+    found = unseen(refs, dataset, told)
+    if not found:
+        raise ValueError(
+            f"Each of the patients of {dataset} was trained or watched on by one of the models: "
+            "give other data, or fewer models by --checkpoints."
+        )
+    return found
 
 
 def _listed(path: Path, known: set[str]) -> list[str]:

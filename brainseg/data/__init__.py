@@ -1,5 +1,6 @@
 """Data sets by name: modules with ``TITLE``, ``LICENCE``, ``LICENCE_ID``, ``HOME``, ``load``; with
-``NOTE`` where readers of its scores must know something, ``SEQUENCES`` where not all are there.
+``NOTE`` where readers of its scores must know something, ``SEQUENCES`` where not all are there,
+``patients_named`` where names of files say whose they are.
 
 Several in one training are named in one word, ``"lgg+figshare"``.
 """
@@ -13,6 +14,7 @@ from types import ModuleType
 
 from brainseg.data import brats, figshare, folder, lgg, phantom
 from brainseg.data.case import Case, CaseRef, DataError
+from brainseg.scans.listing import stem_of
 from brainseg.scans.notes import told_together
 
 DATASETS = {
@@ -25,7 +27,7 @@ DATASETS = {
 
 __all__ = [
     "DATASETS", "Case", "CaseRef", "DataError", "datasets_of", "default_path", "load_dataset",
-    "load_datasets", "notes_of",
+    "load_datasets", "notes_of", "patients_named",
 ]  # fmt: skip
 
 
@@ -45,6 +47,18 @@ def datasets_of(name: str) -> dict[str, ModuleType]:
 def notes_of(name: str) -> list[str]:
     """What readers of scores on these data sets must know, a sentence or two for each such set."""
     return [module.NOTE for module in datasets_of(name).values() if hasattr(module, "NOTE")]
+
+
+def patients_named(name: str) -> list[tuple[str, str]]:
+    """Whose a file or folder of this name may be: data sets and ids of their patients, by the rules
+    by which each names its own. No other name is ever known, so an empty list says nothing."""
+    stem = stem_of(Path(name))
+    return [
+        (dataset, patient)
+        for dataset, module in DATASETS.items()
+        if hasattr(module, "patients_named")
+        for patient in module.patients_named(stem)
+    ]
 
 
 def load_datasets(name: str, paths: Sequence[str | Path] | None = None) -> dict[str, list[CaseRef]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from brainseg.data import nnunet
 from brainseg.data.case import Case, CaseRef, DataError, naming, usable
-from brainseg.data.examinations import Examination, examinations
+from brainseg.data.examinations import Examination, beginnings, examinations
 from brainseg.scans.listing import file_of, unpack_hint, volume_entries, walk
 from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import listed, note
@@ -46,6 +46,12 @@ def load(path: Path) -> list[CaseRef]:
     folders = sorted({*folders} - {label.parent for own in apart.values() for label in own})
     refer = partial(_reference, apart)
     return usable(examinations(path, folders), refer, lambda exam: exam.name)
+
+
+def patients_named(stem: str) -> list[str]:
+    """Patients of published sets, of ``BraTS-GLI-00012-000-t1c`` or ``UPENN-GBM-00001_11_FLAIR``:
+    every beginning of the name, since the id is that of a folder and the rest free."""
+    return beginnings(stem)
 
 
 def _labels_apart(folders: list[Path]) -> dict[str, list[Path]]:

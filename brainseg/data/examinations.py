@@ -83,6 +83,23 @@ def examinations(root: Path, folders: Iterable[Path]) -> list[Examination]:
     return _told_apart(found)
 
 
+def beginnings(name: str) -> list[str]:
+    """Ids that a file of a published set may be of: each beginning of its name up to a hyphen,
+    underline or dot, without the time point. None of names that several patients may have."""
+    if not _is_unique(name):
+        return []
+    ends = [found.start() for found in re.finditer("[-_.]", name)]
+    return list(dict.fromkeys(_known_patient(name[:end]) for end in (*ends, len(name))))
+
+
+def _known_patient(name: str) -> str:
+    """A folder's name of a published set without its time point."""
+    for pattern, patient_of in _TIME_POINTS:
+        if found := pattern.fullmatch(name):
+            return found.expand(patient_of)
+    return name
+
+
 def _place(root: Path, folder: Path) -> _Place:
     parts = (root.resolve().name, *folder.relative_to(root).parts)
     subjects = [i for i, part in enumerate(parts) if _SUBJECT.fullmatch(part)]
@@ -96,12 +113,8 @@ def _place(root: Path, folder: Path) -> _Place:
         while at > 1 and (parts[at].lower() in _CONTENT or _SESSION.fullmatch(parts[at])):
             at -= 1
         sessions = [part for part in parts[at + 1 :] if part.lower() not in _CONTENT]
-        patient = parts[at]
-        for pattern, patient_of in _TIME_POINTS:
-            if found := pattern.fullmatch(patient):
-                patient = found.expand(patient_of)
-                break
-        else:
+        patient = _known_patient(parts[at])
+        if not any(pattern.fullmatch(parts[at]) for pattern, _ in _TIME_POINTS):
             found = _TIME_POINT.fullmatch(patient)
             patient = found[1] if found else patient
             is_assumed = bool(sessions or found)

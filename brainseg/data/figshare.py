@@ -2,7 +2,8 @@
 
 Two layouts: the original ``*.mat`` files (HDF5), which know their patients, and the PNG copies
 (``images/N.png``, ``masks/N.png``, ``labels.csv`` with ``id,tumor_type``), which lost them. There
-the patient id is ``<type>-<N // 20>``, an approximation: say so beside every score.
+the patient id is ``<type>-<N // 20>``, an approximation: say so beside every score. The name of a
+file alone, ``345.png``, says nothing of its patient: the type is in the table.
 """
 
 from __future__ import annotations

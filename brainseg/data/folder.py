@@ -55,6 +55,11 @@ def load(path: Path) -> list[CaseRef]:
     return usable(images, reference, str)
 
 
+def patients_named(stem: str) -> list[str]:
+    """Without a table of patients the file is one itself."""
+    return [stem]
+
+
 def _by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     if not folder.is_dir():

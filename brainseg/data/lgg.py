@@ -7,6 +7,7 @@ pre-contrast, FLAIR, post-contrast, and ``..._<slice>_mask.tif`` beside it.
 from __future__ import annotations
 
 import filecmp
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +21,8 @@ TITLE = "LGG MRI Segmentation (TCGA lower-grade glioma, Buda et al. 2019)"
 LICENCE = "CC BY-NC-SA 4.0"
 LICENCE_ID = "cc-by-nc-sa-4.0"
 HOME = "https://www.kaggle.com/datasets/mateuszbuda/lgg-mri-segmentation"
+
+_PATIENT = re.compile(r"TCGA_[A-Z0-9]{2}_[A-Z0-9]{4}_\d{8}(?![^_])", re.IGNORECASE)
 
 
 def load(path: Path) -> list[CaseRef]:
@@ -43,6 +46,12 @@ def load(path: Path) -> list[CaseRef]:
         return _reference(folder, place + folder.name)
 
     return usable(folders, reference, lambda folder: folder.name)
+
+
+def patients_named(stem: str) -> list[str]:
+    """The patient of ``TCGA_CS_4941_19960909`` and of slices of theirs, ``..._12``: the folder's
+    name, with the date."""
+    return [found[0].upper()] if (found := _PATIENT.match(stem)) else []
 
 
 def _folders(path: Path) -> list[Path]:

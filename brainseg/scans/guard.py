@@ -14,6 +14,7 @@ import numpy as np
 
 from brainseg.scans import heads
 from brainseg.scans.channels import ORDER
+from brainseg.scans.notes import ASSUMED
 from brainseg.scans.preprocessing import Spacing
 from brainseg.scans.scan import Scan
 
@@ -23,6 +24,11 @@ _SAME_HEAD = {True: 0.94, False: 0.9}  # Dice: of sequences of one patient 0.96 
 _SKULL = {True: 0.15, False: 0.08}  # see ``heads.rim``
 _ENOUGH = 5  # slices of a volume among which three should show a tumour that is there
 _STANDS_OUT = 3.0  # deviations, see ``heads.standing_out``
+# LGG has 20 to 88 slices for a head of some 150 mm: no patient of it had thicker ones.
+_THICK_MM = 7.5
+# Axial slices follow the base of the skull or the commissures, up to some 20 degrees off the
+# scanner's axes; what lies further off shows other anatomy than the models were trained on.
+_OBLIQUE_DEGREES = 25
 _SHORT = {"t1": "T1", "flair": "FLAIR", "t1c": "T1c"}
 _SMALLEST = 16  # pixels along an edge; no head can be told from anything else in fewer
 
@@ -61,6 +67,8 @@ def inspect(scan: Scan, given: Collection[str] = ()) -> list[Finding]:
     if not findings:
         findings += _of_sequences(scan.pixels, given)
         findings += _of_heads(chosen, scan.spacing_mm, given)
+    if not any(finding.stops for finding in findings):
+        findings += _of_slices(scan)
     return findings
 
 
@@ -95,10 +103,33 @@ def _of_heads(chosen: np.ndarray, spacing_mm: Spacing, given: Collection[str]) -
     return found
 
 
+def _of_slices(scan: Scan) -> list[Finding]:
+    """How the slices lie, where the file states it."""
+    found = []
+    if len(scan.pixels) > 1 and scan.spacing_mm is not None and scan.spacing_mm[0] > _THICK_MM:
+        found.append(_thick(scan.spacing_mm[0]))
+    if scan.affine is not None:
+        upright = abs(scan.affine[2, 2]) / np.linalg.norm(scan.affine[:3, 2])
+        degrees = float(np.degrees(np.arccos(min(upright, 1.0))))
+        if degrees > _OBLIQUE_DEGREES:
+            found.append(_oblique(degrees))
+    return found
+
+
 def findings(scan: Scan, notes: Sequence[str], given: Collection[str] = ()) -> tuple[Finding, ...]:
-    """What ``inspect`` finds and what reading the scan assumed, which speaks of colours itself."""
+    """What ``inspect`` finds and what reading the scan assumed, which speaks of colours itself.
+
+    notes: as ``noting`` collects them; those with a code of their own have it here too.
+    """
     seen = [finding for finding in inspect(scan, given) if finding.code != "colour"]
-    return (*seen, *(Finding("assumed", False, text) for text in notes))
+    told = [Finding(getattr(text, "code", ASSUMED), False, str(text)) for text in notes]
+    return (*seen, *sorted(told, key=lambda finding: finding.code == ASSUMED))
+
+
+def speak_against(found: Collection[Finding]) -> tuple[str, ...]:
+    """The codes of those that speak against the scan itself, and not of what was assumed, or of the
+    mask that came with it."""
+    return tuple(f.code for f in found if f.code not in (ASSUMED, MASK_IN_DOUBT))
 
 
 _BLANK = Finding(
@@ -155,6 +186,29 @@ _DIFFERENT_HEADS = Finding(
     "sequence covers little of the head. Check that all are of one patient and one visit, and "
     "register them.",
 )
+
+
+MASK_IN_DOUBT = "mask in doubt"
+"""Of notes: the true mask may be that of another scan."""
+
+
+def _thick(distance_mm: float) -> Finding:
+    return Finding(
+        "thick slices",
+        False,
+        f"The slices lie {distance_mm:.3g} mm apart, further than in LGG, on which the shipped "
+        f"models were trained (some {_THICK_MM:g} mm at most, by its numbers of slices): each "
+        "blurs more of the head into one picture, and small tumours may lie between two.",
+    )
+
+
+def _oblique(degrees: float) -> Finding:
+    return Finding(
+        "oblique slices",
+        False,
+        f"The slices lie {degrees:.0f} degrees off the patient's axial plane. The models were "
+        "trained on axial slices, and read each as it lies.",
+    )
 
 
 def _missing(name: str, instead: str) -> Finding:

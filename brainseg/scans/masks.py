@@ -1,6 +1,8 @@
 """Reading the tumour masks of scans, and writing masks back where the scans came from."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -64,13 +66,22 @@ def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
             f"{path.name} can hold one slice, the mask has {len(mask)}. "
             "Use .tif or a volume format."
         )
+    with whole_file(path, suffix) as temporary:
+        _write(mask, scan, temporary, suffix)
+    return path
+
+
+@contextmanager
+def whole_file(path: Path, suffix: str) -> Iterator[Path]:
+    """A temporary sibling to write to, with this suffix; it becomes ``path`` when the block ends
+    without error. Raises ScanError where that can't be written."""
     if not path.parent.is_dir():
         raise ScanError(
             f"{path.name} cannot be written: there is no folder {path.parent}. Create it first."
         )
     temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
-        _write(mask, scan, temporary, suffix)
+        yield temporary
         temporary.replace(path)  # atomic
     except (OSError, RuntimeError) as error:
         raise ScanError(
@@ -78,7 +89,6 @@ def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
-    return path
 
 
 def mask_suffix(scan: Scan) -> str:

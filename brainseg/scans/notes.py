@@ -12,19 +12,30 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+ASSUMED = "assumed"
+
 _COLLECTED: ContextVar[list[str] | None] = ContextVar("notes", default=None)
 
 _NAME = re.compile(r"\S*(?:[/\\\d_]|\.\w)\S*")  # a path, a file's name or a number
 _WHOLE = 3  # as many notes that differ in names only are told one by one
 
 
-def note(text: str) -> None:
-    """Say what was found, what was assumed and what to do if that is wrong."""
+class Note(str):
+    """A sentence, and in a word or two what it bears on: ``code``, as of ``guard.Finding``."""
+
+    code: str = ASSUMED
+
+
+def note(text: str, code: str = ASSUMED) -> None:
+    """Say what was found, what was assumed and what to do if that is wrong. ``code``: where that is
+    more than an assumption, and the scan itself is not what it was."""
     notes = _COLLECTED.get()
     if notes is None:
         logging.getLogger("brainseg").warning(text)
     elif text not in notes:
-        notes.append(text)
+        told = Note(text)
+        told.code = code
+        notes.append(told)
 
 
 def listed(names: Iterable[object], most: int = 8, between: str = ", ") -> str:

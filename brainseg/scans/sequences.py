@@ -123,6 +123,7 @@ def _resample(scan: Scan, plane: np.ndarray, reference: Scan, how: str) -> np.nd
     note(
         f"{scan.source} lies on another grid than {reference.source} ({how}) and was resampled "
         f"onto it, {outside.mean():.0%} of which it does not cover. If they are not of one "
-        "examination, or the patient moved between them, register them first."
+        "examination, or the patient moved between them, register them first.",
+        "resampled",
     )
     return moved

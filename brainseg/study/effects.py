@@ -6,6 +6,10 @@ By the code of a finding (``scans.guard``). The figures are those of the documen
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from brainseg.scans.guard import Finding
+
 _TOGETHER = (
     "Measured with both at once, skulls taken away and FLAIR in the place of T1, on the 20 "
     "validation patients of LGG, with unet_efficientnet, which is not necessarily compared here: "
@@ -35,9 +39,20 @@ EFFECTS = {
     ),
     "different heads": f"{_NOT_MEASURED} Masks of two heads at once mean little.",
     "text": _NOT_MEASURED,
+    "thick slices": _NOT_MEASURED,
+    "oblique slices": _NOT_MEASURED,
+    "resampled": (
+        f"{_NOT_MEASURED} It blurs a little, and where the grid does not fit, heads lie apart."
+    ),
 }
 
 SOURCES = {
     "docs/training.md": ("0.779", "0.690", "0.786", "0.747"),
     "docs/study/discussion.md": ("0.71", "0.34", "0.21", "0.03"),
 }
+
+
+def with_effect(finding: Finding) -> Finding:
+    """The finding with what it was measured to cost, if its rule has an effect."""
+    effect = EFFECTS.get(finding.code)
+    return replace(finding, text=f"{finding.text} {effect}") if effect else finding

@@ -12,6 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from brainseg.checkpoints.folder import Checkpoint
+from brainseg.checkpoints.patients import standing, tells_patients
+from brainseg.checkpoints.settings import Settings
 from brainseg.data import notes_of
 from brainseg.data.case import Case, CaseRef, DataError, leave_out
 from brainseg.data.splits import fold_of
@@ -114,8 +116,7 @@ def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]
     seen = [
         label
         for label, predictor in predictors.items()
-        if dataset in predictor.checkpoint.settings.datasets
-        and any(fold_of(p) not in predictor.checkpoint.settings.run.unseen_folds for p in patients)
+        if _has_seen(predictor.checkpoint.settings, dataset, patients)
     ]
     if seen:
         notes.append(
@@ -123,6 +124,14 @@ def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]
             "validated on."
         )
     return " ".join(notes)
+
+
+def _has_seen(settings: Settings, dataset: str, patients: set[str]) -> bool:
+    """By the hashes of its patients, or, where it does not tell, by the folds it left out."""
+    if tells_patients(settings):
+        return any(standing(settings, dataset, patient) for patient in patients)
+    unseen = settings.run.unseen_folds
+    return dataset in settings.datasets and any(fold_of(p) not in unseen for p in patients)
 
 
 def summary(rows: DataFrame | Sequence[dict]) -> dict:

@@ -30,6 +30,7 @@ from brainseg.checkpoints.folder import (
     read_checkpoint,
     save_checkpoint,
 )
+from brainseg.checkpoints.patients import role_hashes
 from brainseg.checkpoints.settings import Settings, settings_of
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
@@ -251,11 +252,13 @@ def _finish(run: _Run, settings: Settings) -> Checkpoint:
     best = {k: v.half().float() if v.is_floating_point() else v for k, v in best.items()}
     model.load_state_dict(best)
     patients = {role: len(set(run.data.owners[rows])) for role, rows in run.roles.items()}
+    hashes = role_hashes(run.data.owners, run.roles, watch=config.watch)
     settings = replace(
         settings,
         encoder_source=run.progress.encoder_source,
         data_key=run.data.folder.name,
         patients=patients,
+        patient_hashes={**settings.patient_hashes, **hashes},
         epochs_done=run.progress.epochs_done,
         best_epoch=run.progress.best_epoch,
         precision=accelerator.mixed_precision,

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from brainseg.checkpoints.card import model_card, scored_parts
 from brainseg.checkpoints.folder import CARD, CONFIG, METRICS, Checkpoint, read_checkpoint
+from brainseg.checkpoints.patients import seen_at_start
 from brainseg.checkpoints.settings import Base, settings_of
 from brainseg.config import Config, ConfigError
 from brainseg.data import load_datasets, notes_of
@@ -186,7 +187,8 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
         maps = base_maps(config, bases, helpers, prepared, accelerator, folder)
     if config.init_from:
         initial, start = starting_weights(config, place.initial)
-        settings = replace(settings, started_from=start)
+        seen = seen_at_start(place.initial)
+        settings = replace(settings, started_from=start, patient_hashes=seen)
     with _tracking(accelerator, folder):
         checkpoint = train(
             config,

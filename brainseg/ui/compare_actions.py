@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from brainseg.scans.guard import Finding
+from brainseg.scans.guard import MASK_IN_DOUBT, Finding
 from brainseg.scans.scan import ScanError
-from brainseg.ui import downloads, markup, message, session, view, words
+from brainseg.ui import downloads, markup, message, session, trust, view, words
 from brainseg.ui.answer import answer
-from brainseg.ui.inputs import Inputs, read_files, seen_by_network, was_given_before
+from brainseg.ui.inputs import Inputs, read_files, seen_by_network, was_given_before, with_seen
 from brainseg.ui.uploads import results_folder
 from brainseg.ui.view import View
 
@@ -29,15 +29,18 @@ def run_files(
 ) -> Iterator[dict]:
     """Compare a visitor's files, unless the guard stops them; ``before``: those of their last
     run."""
-    yield _begun("Reading the scan.")
-    inputs = read_files(paths)
+    given = _given()
+    yield _begun("Reading the scan.", given)
+    inputs = with_seen(read_files(paths), checkpoints)
     if told := was_given_before(paths, before or {}):
-        inputs = replace(inputs, findings=(*inputs.findings, Finding("assumed", False, told)))
+        doubt = Finding(MASK_IN_DOUBT, False, told)
+        inputs = replace(inputs, findings=(*inputs.findings, doubt))
     if inputs.is_stopped:
         error = ScanError("Not compared: see below why, and what to do.")
         yield {**failed(error), "notes": _notes(inputs), "anyway": True, "stopped": inputs}
         return
-    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs))
+    given["name"] = _name(inputs)
+    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs), given)
 
 
 def run_anyway(
@@ -46,18 +49,26 @@ def run_anyway(
     """Compare what the guard stopped."""
     if inputs is None:
         raise ScanError(session.EXPIRED)
-    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs))
+    given = _given(_name(inputs))
+    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs), given)
 
 
 def run_example(kind: str, wanted: str, checkpoints: str | Path, study: Path) -> Iterator[dict]:
     """Compare on a phantom, which is known to be sound."""
-    yield _begun(f"Computing the phantom {kind}.")
-    yield from _follow(session.run_example(kind, checkpoints), wanted, study, "")
+    given = _given(f"phantom {kind}", kind)
+    yield _begun(f"Computing the phantom {kind}.", given)
+    steps = session.run_example(kind, checkpoints)
+    yield from _follow(steps, wanted, study, trust.strip_of_phantom(), given)
 
 
 def failed(error: Exception) -> dict:
     """There is no comparison, and why."""
     return {**_NOTHING, "status": markup.notice(session.explain(error))}
+
+
+def left() -> dict:
+    """As at the beginning: the visitor went back to where nothing was compared."""
+    return {**_NOTHING, "status": markup.notice(session.INVITATION), "stopped": None}
 
 
 def cancelled(found: View | None, wanted: str, study: Path) -> dict:
@@ -126,6 +137,7 @@ def slices(found: View, data: dict, wanted: str, study: Path) -> dict:
 
 
 _NOTHING = {
+    "given": None,
     "notes": "",
     "state": None,
     "viewer": None,
@@ -136,18 +148,34 @@ _NOTHING = {
 }
 
 
-def _begun(text: str) -> dict:
+def _begun(text: str, given: dict) -> dict:
     """A run begins: the last one leaves the page."""
-    return {**_NOTHING, "status": markup.progress(text, 0, 1), "cancel": True}
+    return {
+        **_NOTHING,
+        "given": {**given, "isShown": False},
+        "status": markup.progress(text, 0, 1),
+        "cancel": True,
+    }
 
 
-def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str) -> Iterator[dict]:
+def _given(name: str = "", example: str | None = None) -> dict:
+    """What ``given.js`` and ``links.js`` are told of a run, besides whether something of it
+    ``isShown``, which folds the inputs: its ``name``, "" as long as it is not known, the
+    ``example`` that it is of, and an id that no other ``run`` has."""
+    return {"run": view.new_id(), "name": name, "example": example}
+
+
+def _follow(
+    steps: Iterator[session.Step], wanted: str, study: Path, notes: str, given: dict
+) -> Iterator[dict]:
+    shown = {"notes": notes}  # once: what a visitor has opened of it stays open
     for step in steps:
         found, is_last = step.view, step.running is None
         progress = {"status": markup.progress(step.text, step.done, step.total), "table": ""}
         yield {
             **(_figures(found) if is_last else progress),
-            "notes": notes,
+            "given": {**given, "isShown": True},
+            **shown,
             "state": found,
             "viewer": message_of(
                 found, found.start, wanted, study, running=step.running, jump=is_last
@@ -158,6 +186,7 @@ def _follow(steps: Iterator[session.Step], wanted: str, study: Path, notes: str)
             "anyway": False,
             "stopped": None,
         }
+        shown = {}
 
 
 def _figures(found: View) -> dict:
@@ -168,6 +197,13 @@ def _figures(found: View) -> dict:
     }
 
 
+def _name(inputs: Inputs) -> str:
+    """What is compared, in one line: the scan, and the file of its mask if there is one."""
+    mask = inputs.mask_file
+    return f"{inputs.scan.source} with the mask {mask}" if mask else inputs.scan.source
+
+
 def _notes(inputs: Inputs) -> str:
     picture, index = seen_by_network(inputs.scan)
-    return markup.findings(inputs.findings) + markup.seen(picture, index + 1, picture.shape[0])
+    strip = trust.strip(inputs.scan, inputs.findings, inputs.mask_file)
+    return strip + markup.seen(picture, index + 1, picture.shape[0])

@@ -17,14 +17,20 @@ from brainseg.ui.viewer import make_viewer
 
 _THUMBNAILS = Path(__file__).with_name("examples")
 _CHOOSE = (Path(__file__).with_name("choose.js")).read_text("utf-8")
+_GIVEN = """
+<p class="given" hidden><strong></strong> <span aria-hidden="true">·</span>
+<button type="button" aria-expanded="true" aria-controls="inputs">close</button></p>
+"""
 
 
 @dataclass(frozen=True)
 class CompareParts:
     """The page's parts, in their order, and what it keeps of each visitor: ``state``, their
     comparison; ``stopped``, inputs that the guard stopped, for "anyway"; ``chosen``, the model to
-    mark; ``turn``, which of their runs is the newest."""
+    mark; ``turn``, which of their runs is the newest. ``given`` is one line on what is compared,
+    and folds the inputs away once there is something of it to see."""
 
+    given: gr.HTML
     examples: gr.HTML
     scan: gr.File
     truth: gr.File
@@ -56,38 +62,20 @@ def build_compare_tab(checkpoints: str | Path, study: Path) -> CompareParts:
 
 
 def lay_out() -> CompareParts:
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=300):
-            gr.HTML('<p class="lead">Start with an <strong>example</strong>: a computed patient '
-                    "whose tumour is known.</p>")  # fmt: skip
-            examples = gr.HTML(
-                gallery(), js_on_load=_CHOOSE, apply_default_css=False, elem_id="examples"
-            )
-        with gr.Column(scale=1, min_width=300):
-            gr.HTML('<p class="lead">Or give <strong>your own scan</strong>: drop, pick or paste '
-                    "it. PNG, JPEG, TIFF, NIfTI, DICOM (.zip), MHA, NRRD, NumPy.</p>")  # fmt: skip
-            scan = gr.File(label="Scan", height=150, elem_classes="scan-drop")
-            with gr.Accordion("True mask, or separate FLAIR, T1 and T1c files", open=False):
-                truth = gr.File(
-                    label="True mask, if you have one: scores need it",
-                    height=110,
-                    elem_classes="truth-drop",
-                )
-                with gr.Row():
-                    flair = gr.File(label="FLAIR", height=110, min_width=90)
-                    t1 = gr.File(label="T1", height=110, min_width=90)
-                    t1c = gr.File(label="T1 after contrast", height=110, min_width=90)
-                channels = gr.Textbox(
-                    label="Order of channels, where one file holds several sequences",
-                    placeholder="flair,t1,t1c,t2",
-                    max_lines=1,
-                )
-            with gr.Row():
-                start = gr.Button("Compare", variant="primary", min_width=120, elem_id="run")
-                anyway = gr.Button("Compare anyway", visible=False, min_width=120, elem_id="anyway")
-                cancel = gr.Button("Cancel", visible=False, min_width=120, elem_id="cancel")
-    status = gr.HTML(markup.notice(session.INVITATION), min_height=36, elem_id="status")
-    notes = gr.HTML()
+    given = gr.HTML(
+        html_template=_GIVEN,
+        js_on_load=(Path(__file__).with_name("given.js")).read_text("utf-8"),
+        apply_default_css=False,
+        elem_id="given",
+    )
+    with gr.Row(equal_height=False, elem_id="inputs"):
+        inputs = lay_out_inputs()
+    with gr.Row(elem_id="now"):
+        status = gr.HTML(
+            markup.notice(session.INVITATION), min_height=36, elem_id="status", scale=1
+        )
+        cancel = gr.Button("Cancel", visible=False, min_width=120, scale=0, elem_id="cancel")
+    notes = gr.HTML(elem_id="notes")
     viewer = make_viewer(elem_id="compare-viewer")
     files = gr.File(
         label="Your files, deleted within the hour",
@@ -102,11 +90,45 @@ def lay_out() -> CompareParts:
     stopped = gr.State(time_to_live=session.KEPT_S)
     chosen, turn = gr.State(""), gr.State({})
     return CompareParts(
-        examples=examples, scan=scan, truth=truth, flair=flair, t1=t1, t1c=t1c, channels=channels,
-        start=start, anyway=anyway, cancel=cancel, status=status, notes=notes, viewer=viewer,
+        given=given, **inputs, cancel=cancel, status=status, notes=notes, viewer=viewer,
         files=files, figures=figures, table=table, state=state, stopped=stopped, chosen=chosen,
         turn=turn,
     )  # fmt: skip
+
+
+def lay_out_inputs() -> dict[str, gr.Component]:
+    """What there is to compare on, and what starts it: parts by name."""
+    with gr.Column(scale=1, min_width=300):
+        gr.HTML('<p class="lead">Start with an <strong>example</strong>: a computed patient '
+                "whose tumour is known.</p>")  # fmt: skip
+        examples = gr.HTML(
+            gallery(), js_on_load=_CHOOSE, apply_default_css=False, elem_id="examples"
+        )
+    with gr.Column(scale=1, min_width=300):
+        gr.HTML('<p class="lead">Or give <strong>your own scan</strong>: drop, pick or paste '
+                "it. PNG, JPEG, TIFF, NIfTI, DICOM (.zip), MHA, NRRD, NumPy.</p>")  # fmt: skip
+        scan = gr.File(label="Scan", height=150, elem_classes=["slot", "scan-drop"])
+        with gr.Accordion("True mask, or separate FLAIR, T1 and T1c files", open=False):
+            truth = gr.File(
+                label="True mask: scores need it",
+                height=110,
+                elem_classes=["slot", "truth-drop"],
+            )
+            with gr.Row():
+                flair, t1, t1c = (
+                    gr.File(label=label, height=110, min_width=150, elem_classes="slot")
+                    for label in ("FLAIR", "T1", "T1 after contrast")
+                )
+            channels = gr.Textbox(
+                label="Order of channels, where one file holds several sequences",
+                placeholder="flair,t1,t1c,t2",
+                max_lines=1,
+            )
+        with gr.Row():
+            start = gr.Button("Compare", variant="primary", min_width=120, elem_id="run")
+            anyway = gr.Button("Compare anyway", visible=False, min_width=120, elem_id="anyway")
+    return {"examples": examples, "scan": scan, "truth": truth, "flair": flair, "t1": t1,
+            "t1c": t1c, "channels": channels, "start": start, "anyway": anyway}  # fmt: skip
 
 
 def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None:
@@ -130,7 +152,7 @@ def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None
 
     shown = [
         parts.status, parts.notes, parts.state, parts.viewer, parts.files, parts.figures,
-        parts.table, parts.cancel, parts.anyway, parts.stopped,
+        parts.table, parts.cancel, parts.anyway, parts.stopped, parts.given,
     ]  # fmt: skip
     given = [parts.scan, parts.truth, parts.flair, parts.t1, parts.t1c, parts.channels]
     kept = [parts.chosen, parts.turn]
@@ -147,6 +169,12 @@ def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None
         return actions.cancelled(found, wanted, study)
 
     wire_cancel(parts, runs, cancelled, [parts.chosen], shown)
+
+    def left(turn) -> dict:
+        session.stop(turn)
+        return by_part(parts, actions.left())
+
+    parts.given.leave(left, parts.turn, shown, cancels=runs, queue=False, **PRIVATE)
 
 
 def wire_viewer(parts: CompareParts, study: Path) -> None:

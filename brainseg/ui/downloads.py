@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from brainseg.metrics import agreement
-from brainseg.scans import rendering
+from brainseg.scans import rendering, segments
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.ui import receipt, view
 from brainseg.ui.view import View
 
 
 def write_files(found: View, folder: Path, index: int, level: int | None = None) -> list[Path]:
-    """What a visitor takes home, written to ``folder``: a .zip of masks, overlays and maps, the
-    scores and the receipt.
+    """What a visitor takes home, written to ``folder``: a .zip of masks (of volumes also all in one
+    file, for 3D Slicer), overlays and maps, the scores and the receipt.
 
     index: the slice of the overlays. level: a threshold in 255ths for all, or each model's own.
     """
     figures = view.report(found, level)
     threshold = None if level is None else level / 255
     slip = receipt.make(
-        found.inputs, found.checkpoints, figures, threshold, anyway=found.is_stopped
+        found.inputs,
+        found.checkpoints,
+        figures,
+        threshold,
+        doubts=found.doubts,
+        anyway=found.is_stopped,
     )
     texts = {
         "scores.csv": receipt.to_csv(figures),
@@ -66,3 +72,14 @@ def _write_pictures(found: View, folder: Path, index: int, level: int | None) ->
         (overlays / f"disagreement-slice{index + 1}.png").write_bytes(view.encode(bits))
     if found.truth is not None:
         write_mask(found.full_truth(), found.scan, masks_folder / f"truth{suffix}")
+    if segments.can_hold_segments(found.scan):
+        path = masks_folder / f"all{segments.SUFFIX}"
+        segments.write_segments(_masks(found, level), found.scan, path)
+
+
+def _masks(found: View, level: int | None) -> Iterator[tuple[str, np.ndarray]]:
+    """All masks by name, one at a time, the truth last."""
+    for name, entry in found.entries.items():
+        yield name, entry.mask(level)
+    if found.truth is not None:
+        yield segments.TRUTH, found.full_truth()

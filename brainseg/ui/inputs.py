@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from brainseg.checkpoints.folder import find_checkpoints
+from brainseg.checkpoints.patients import find_seen
 from brainseg.data.case import Case
 from brainseg.data.phantom import KINDS, make_example
 from brainseg.scans import guard
@@ -19,7 +21,7 @@ from brainseg.scans.reading import read_scan
 from brainseg.scans.roles import USED, name_others
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.scans.sequences import read_sequences
-from brainseg.study.effects import EFFECTS
+from brainseg.study.effects import with_effect
 from brainseg.ui import receipt
 
 EXAMPLES = KINDS
@@ -42,8 +44,13 @@ class Inputs:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What the guard found, in a word or two each; not what reading assumed."""
-        return tuple(f.code for f in self.findings if f.code != "assumed")
+        """What speaks against the scan, in a word or two each; not what reading assumed."""
+        return guard.speak_against(self.findings)
+
+    @property
+    def mask_file(self) -> str:
+        """The file of the true mask; "" for one that is computed, and without one."""
+        return self.files.get("truth", {}).get("file", "")
 
     @property
     def is_stopped(self) -> bool:
@@ -84,7 +91,7 @@ def read_files(paths: Mapping[str, str | None]) -> Inputs:
     if channels:
         files["scan"]["channels"] = channels
     found = guard.findings(scan, notes, tuple(sequences))
-    return Inputs(scan, truth, files, tuple(map(_with_effect, found)))
+    return Inputs(scan, truth, files, tuple(map(with_effect, found)))
 
 
 def read_example(kind: str) -> Inputs:
@@ -93,6 +100,16 @@ def read_example(kind: str) -> Inputs:
     scan = replace(case.scan, source=f"phantom {kind}")
     what = {"file": f"phantom {kind}", "bytes": scan.pixels.nbytes, "sha256": "computed"}
     return Inputs(scan, case.mask, {"scan": what})
+
+
+def with_seen(inputs: Inputs, checkpoints: str | Path) -> Inputs:
+    """The inputs with what is found of their patient in the checkpoints of a folder: which were
+    trained or validated on them, by the name of a file. Reads no weights."""
+    folder = Path(checkpoints)
+    there, _ = find_checkpoints(folder) if folder.is_dir() else ([], [])
+    settings = {checkpoint.name: checkpoint.settings for checkpoint in there}
+    names = [item["file"] for role, item in inputs.files.items() if role in ("scan", *USED)]
+    return replace(inputs, findings=(*find_seen(names, settings), *inputs.findings))
 
 
 def seen_by_network(scan: Scan, size: int = 192) -> tuple[np.ndarray, int]:
@@ -123,7 +140,8 @@ def _check_names(given: Mapping[str, str]) -> None:
         if all(name_others(mask, Path(scan).name) for scan in scans):
             note(
                 f"By its name, {mask} may be the mask of another patient or slice than "
-                f"{_names(scans)}. It was taken as the truth; if it is not, remove it."
+                f"{_names(scans)}. It was taken as the truth; if it is not, remove it.",
+                guard.MASK_IN_DOUBT,
             )
 
 
@@ -133,12 +151,6 @@ def _scans(given: Mapping[str, str | None]) -> list[str]:
 
 def _names(paths: Sequence[str]) -> str:
     return ", ".join(Path(path).name for path in paths)
-
-
-def _with_effect(finding: guard.Finding) -> guard.Finding:
-    """The finding with what it was measured to cost."""
-    effect = EFFECTS.get(finding.code)
-    return replace(finding, text=f"{finding.text} {effect}") if effect else finding
 
 
 @functools.lru_cache(maxsize=len(KINDS))

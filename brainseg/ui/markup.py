@@ -10,7 +10,6 @@ from itertools import combinations
 import numpy as np
 
 from brainseg.scans import rendering
-from brainseg.scans.guard import Finding
 
 HEADER = """
 <div class="top"><h1>brainseg</h1>
@@ -58,14 +57,6 @@ def progress(text: str, done: int, total: int) -> str:
         f'aria-valuenow="{share}" aria-valuemin="0" aria-valuemax="100">'
         f'<i style="width: {share}%"></i></div>'
     )
-
-
-def findings(items: Sequence[Finding]) -> str:
-    """What the guard says of a scan, as a list."""
-    lines = "".join(
-        f'<li class="{"stops" if item.stops else ""}">{escape(item.text)}</li>' for item in items
-    )
-    return f'<ul class="findings" role="alert">{lines}</ul>' if items else ""
 
 
 def seen(picture: np.ndarray, slice_number: int, size: int) -> str:

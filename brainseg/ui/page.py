@@ -18,6 +18,7 @@ from brainseg.ui.stress_tab import build_stress_tab
 from brainseg.ui.study_tab import build_study_tab
 from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, own_uploads
 
+_LINKS = Path(__file__).with_name("links.js").read_text("utf-8")
 STUDY = Path(__file__).parents[2] / "docs" / "study"
 
 LAUNCH = {
@@ -46,7 +47,7 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
         delete_cache=(SWEEP_S, MAX_AGE_S),
     ) as page:
         gr.HTML(markup.HEADER, apply_default_css=False)
-        with gr.Tabs(selected="compare") as tabs:
+        with gr.Tabs(selected="compare", elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 gr.HTML(markup.COMPARE_TITLE, elem_classes="unseen")
                 compare = build_compare_tab(checkpoints, study_folder)
@@ -56,7 +57,8 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
                 build_stress_tab(checkpoints, compare.state)
             with gr.Tab("Models", id="models") as models:
                 build_models_tab(checkpoints, models)
-        page.load(lambda: greet(checkpoints), outputs=compare.status, **PRIVATE)
+        greeting = page.load(lambda: greet(checkpoints), outputs=compare.status, **PRIVATE)
+        greeting.then(None, js=_LINKS, **PRIVATE)  # not before, or it would write over a run
         add_endpoints(checkpoints)
     return page.queue(max_size=20)
 

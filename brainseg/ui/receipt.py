@@ -45,6 +45,7 @@ def make(
     report: dict,
     threshold: float | None,
     *,
+    doubts: Sequence[str] = (),
     anyway: bool = False,
 ) -> dict:
     """The receipt as JSON-ready data.
@@ -53,6 +54,7 @@ def make(
         its description; of a scan also ``channels``, if their order was given.
     report: as ``Comparison.to_json()``; ``threshold`` is the one chosen for all, or None where
     each model's own holds.
+    doubts: what was found that speaks against the scan, in a word or two each.
     """
     return {
         "note": NOTE,
@@ -60,6 +62,7 @@ def make(
         "brainseg": brainseg.__version__,
         "packages": {name: _version(name) for name in _PACKAGES},
         "inputs": dict(inputs),
+        "against_the_scan": list(doubts),
         "checkpoints": list(checkpoints),
         "threshold_for_all": threshold,
         "result": report,
@@ -85,6 +88,7 @@ def to_html(receipt: dict) -> str:
         "<h2>Inputs</h2>",
         _table(["role", "what", "sha256"], [[role, _what(item), item["sha256"]]
                                             for role, item in receipt["inputs"].items()]),
+        f"<p>{escape(_against(receipt['against_the_scan']))}</p>",
         "<h2>Scores</h2>",
         f"<p>{_threshold_text(receipt['threshold_for_all'])} {_scope(result)}</p>",
         _table(["name", *(_FIGURES[key] for key in figures)], scores),
@@ -173,6 +177,12 @@ def _repeat(inputs: Mapping[str, dict], anyway: bool) -> dict:
 
 def _what(item: dict) -> str:
     return item["file"] + (f" ({item['channels']})" if item.get("channels") else "")
+
+
+def _against(doubts: Sequence[str]) -> str:
+    if not doubts:
+        return "Nothing was found that speaks against the scan."
+    return f"Found, and speaking against the scan: {'; '.join(doubts)}."
 
 
 def _scope(result: dict) -> str:

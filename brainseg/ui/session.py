@@ -28,7 +28,7 @@ from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.scan import ScanError
 from brainseg.study import estimate
 from brainseg.ui import message, receipt, view, words
-from brainseg.ui.inputs import EXAMPLES, Inputs, read_example, read_files
+from brainseg.ui.inputs import EXAMPLES, Inputs, read_example, read_files, with_seen
 from brainseg.ui.view import View
 
 log = logging.getLogger(__name__)
@@ -149,14 +149,15 @@ def run_example(kind: str, checkpoints: str | Path) -> Iterator[Step]:
 def compare_files(
     paths: Mapping[str, str | None], checkpoints: str | Path, *, anyway: bool = False
 ) -> dict:
-    """Compare all checkpoints on the files that ``read_files`` takes: ``Comparison.to_json()``
-    with ``findings``, what the guard says of the scan.
+    """Compare all checkpoints on the files that ``read_files`` takes, or where there is none on the
+    phantom called ``example``: ``Comparison.to_json()`` with ``findings``, what the guard says of
+    the scan.
 
     Raises one of ``EXPECTED_ERRORS``, with a sentence for whoever gave the files; also where the
     guard stops, unless ``anyway``.
     """
     require_checkpoints(checkpoints)
-    inputs = _sound(read_files(paths), anyway)
+    inputs = _sound(_given(paths, checkpoints), anyway)
     predictors, skipped = usable(checkpoints)
     *_, found = compare_stream(inputs.scan, predictors, inputs.truth, skipped=skipped)
     return {**found.to_json(), "findings": _texts(inputs)}
@@ -175,7 +176,7 @@ def predict_files(
     Raises as ``compare_files`` does.
     """
     require_checkpoints(checkpoints)
-    inputs = _sound(read_files(paths), anyway)
+    inputs = _sound(_given(paths, checkpoints), anyway)
     predictors, _ = usable(checkpoints)
     if model not in predictors:
         raise CheckpointError(
@@ -194,6 +195,13 @@ def predict_files(
         **{key: found["models"][model][key] for key in ("threshold", "area_px", "volume_ml")},
         "findings": _texts(inputs),
     }
+
+
+def _given(paths: Mapping[str, str | None], checkpoints: str | Path) -> Inputs:
+    files = {role: path for role, path in paths.items() if role != "example"}
+    if paths.get("example") and not any(files.values()):
+        return read_example(paths["example"])
+    return with_seen(read_files(files), checkpoints)
 
 
 def _sound(inputs: Inputs, anyway: bool) -> Inputs:
@@ -224,6 +232,13 @@ def require_checkpoints(folder: str | Path) -> None:
             "(python train.py --help), or name another folder in the environment variable "
             "BRAINSEG_CHECKPOINTS."
         )
+
+
+def first_model(checkpoints: str | Path) -> str | None:
+    """The name of a model that is in a folder, None if there is none. Reads no weights."""
+    there, _ = find_checkpoints(checkpoints) if Path(checkpoints).is_dir() else ([], [])
+    singles = [one.name for one in there if not one.settings.is_stack]
+    return next(iter(singles), None)
 
 
 def draw_truth(found: View, index: int, picture: str) -> View:

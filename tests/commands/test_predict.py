@@ -12,6 +12,8 @@ from PIL import Image
 from brainseg.__main__ import main
 from brainseg.inference.loading import load
 from brainseg.inference.results import FUSIONS
+from brainseg.scans.masks import read_mask
+from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan
 from brainseg.scans.sequences import read_sequences
@@ -102,6 +104,11 @@ def test_a_volume_keeps_its_geometry(predict, out, tmp_path, random_checkpoints,
     found = load("unet-bce", random_checkpoints).predict(read_scan(path)).mask
     np.testing.assert_array_equal(stored > 0, found[::-1])  # the file runs from head to feet
     assert (found != found[::-1]).any()
+    with noting() as notes:
+        joined = read_mask(folder / "all.seg.nrrd", read_scan(path))
+    assert all(name in notes[0] for name in ALL) and "truth" not in notes[0]
+    every = [sitk.ReadImage(str(folder / f"{name}.nii.gz")) for name in ALL]
+    assert joined.sum() == np.any([sitk.GetArrayFromImage(one) for one in every], axis=0).sum()
     report = json.loads((folder / "scores.json").read_text())
     volume_ml = found.sum() * 0.9 * 1.1 * 4 / 1000
     assert report["models"]["unet-bce"]["volume_ml"] == pytest.approx(volume_ml, rel=1e-4)

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from brainseg.__main__ import main
+from brainseg.checkpoints.folder import read_checkpoint, replace_settings
+from brainseg.checkpoints.patients import patient_hash
+from brainseg.study.effects import EFFECTS
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +78,25 @@ def test_hints_and_what_reading_assumed_are_told_and_kept(predict, tmp_path, pha
     assert predict(path) == 0
     findings = json.loads((tmp_path / "out" / "a" / "scores.json").read_text())["findings"]
     assert "One sequence stands for all three" in findings[0]
+    assert EFFECTS["one sequence"] in findings[0]  # as the page tells it
     assert "(3, 64, 64)" in findings[1] and "3 slices" in findings[1]
     told = capsys.readouterr().out.splitlines()
     assert [f"  note: {text}" for text in findings] == told[1:3]
+
+
+def test_a_patient_whom_the_model_was_trained_on_is_told(
+    predict, one_model, head, tmp_path, monkeypatch, capsys
+):
+    checkpoint = read_checkpoint(one_model / "unet-bce")
+    hashes = {"train": (patient_hash("lgg", "TCGA_CS_4941_19960909"),), "watched": ()}
+    replace_settings(checkpoint, replace(checkpoint.settings, patient_hashes=hashes))
+    try:
+        known = shutil.copy(head, tmp_path / "TCGA_CS_4941_19960909_3.png")
+        assert predict(known) == predict(head) == 0
+    finally:
+        replace_settings(checkpoint, checkpoint.settings)
+    told = capsys.readouterr().out
+    assert told.count("on whom unet-bce was trained") == 1
 
 
 def test_what_a_folder_names_like_a_mask_is_left_out_and_said(predict, head, tmp_path, capsys):

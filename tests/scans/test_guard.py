@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ ROWS, COLUMNS = np.mgrid[:128, :128]
 
 @pytest.fixture(scope="module")
 def volume():
-    return make_case(3, "large", size=128, slices=9).scan
+    """A head of nine slices, which state no thicker ones than the models know."""
+    scan = make_case(3, "large", size=128, slices=9).scan
+    return replace(scan, spacing_mm=(5.0, *scan.spacing_mm[1:]))
 
 
 def codes(image):
@@ -77,3 +81,23 @@ def test_a_head_in_thick_slices_from_the_side_passes(volume, axis):
     spacing_mm = (5.0, 5.0, 1.0) if axis == 1 else (5.0, 1.0, 5.0)
     assert guard.inspect(Scan(thick, spacing_mm)) == []
     assert guard.inspect(Scan(thick))[0].code == "not a brain MRI"
+
+
+@pytest.mark.parametrize("distance, is_thick", [(1.0, False), (7.5, False), (8.0, True)])
+def test_slices_thicker_than_those_of_training_are_a_hint(volume, distance, is_thick):
+    found = guard.inspect(replace(volume, spacing_mm=(distance, *volume.spacing_mm[1:])))
+    assert [f.code for f in found] == ["thick slices"] * is_thick
+    assert all(not f.stops and "8 mm apart" in f.text for f in found)
+    one = replace(volume, pixels=volume.pixels[4:5], spacing_mm=(distance, 1.0, 1.0))
+    assert guard.inspect(one) == []  # nobody says what its neighbours would be
+
+
+@pytest.mark.parametrize("degrees, is_oblique", [(0, False), (20, False), (30, True), (-30, True)])
+def test_slices_off_the_axial_plane_are_a_hint(volume, degrees, is_oblique):
+    angle = np.radians(degrees)
+    turn = np.eye(4)
+    turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    found = guard.inspect(replace(volume, affine=turn @ np.diag([1.0, 1.0, 5.0, 1.0])))
+    assert [f.code for f in found] == ["oblique slices"] * is_oblique
+    assert all("30 degrees" in f.text for f in found)
+    assert guard.inspect(replace(volume, affine=None)) == []

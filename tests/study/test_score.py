@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from brainseg.__main__ import main
+from brainseg.checkpoints.patients import patient_hash
 from brainseg.checkpoints.settings import settings_of
 from brainseg.config import Config
 from brainseg.data import phantom
@@ -323,6 +324,29 @@ def test_a_fold_without_patients_is_an_error(random_checkpoints, tmp_path, capsy
     common = ("--dataset", "phantom", "--checkpoints", random_checkpoints, "--out", tmp_path)
     assert run(*common, "--fold", empty) == 1
     assert f"fold {empty}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small_phantoms")
+def test_the_command_scores_whom_no_model_has_seen(save_random, tmp_path, capsys):
+    def hashes(*numbers):
+        return [patient_hash("phantom", f"phantom_{number:04}") for number in numbers]
+
+    models, out = tmp_path / "models", tmp_path / "out"
+    for name, train, watched in (("unet-bce", [0, 1], [2]), ("unet-dice", [1, 3], [])):
+        told = {"train": hashes(*train), "watched": hashes(*watched)}
+        save_random(models, "unet", name=name, patient_hashes=told)
+    common = ("--dataset", "phantom", "--checkpoints", models, "--out", out, "--unseen")
+    assert run(*common) == 0
+    with open(out / "per_patient.csv", newline="") as stream:
+        assert {row["patient"] for row in csv.DictReader(stream)} == {
+            "phantom_0004",
+            "phantom_0005",
+        }
+    report = (out / "report.md").read_text()
+    assert "unseen by all models" in report and "Not a fair test" not in report
+    save_random(models, "unet", name="unet-hybrid")
+    assert run(*common) == 1
+    assert "unet-hybrid can't tell" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("dataset", ["lgg", "figshare"])

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from brainseg.checkpoints.folder import read_checkpoint
+from brainseg.checkpoints.patients import TRAINED, VALIDATED, standing, tells_patients
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data.cache import prepared_set
 from brainseg.data.phantom import load
@@ -123,6 +124,19 @@ def test_loss_falls_on_a_set_it_can_learn(data, tmp_path):
     with open(checkpoint.folder / "history.csv", newline="") as stream:
         losses = [float(row["train_loss"]) for row in csv.DictReader(stream)]
     assert losses[-1] < 0.6 * losses[0]
+
+
+def test_whom_a_run_has_seen_is_kept_in_hashes(data, tmp_path):
+    config = replace(TINY, epochs=1)
+    watching = run(config, data, tmp_path / "a").settings
+    blind = run(replace(config, watch=False), data, tmp_path / "b").settings
+    roles = {0: "", 1: VALIDATED}
+    for patient in set(data.patients):
+        expected = roles.get(fold_of(patient), TRAINED)
+        assert standing(watching, "phantom", patient) == expected
+        assert standing(blind, "phantom", patient) == expected.replace(VALIDATED, "")
+    assert tells_patients(watching) and tells_patients(blind)
+    assert "phantom_" not in (tmp_path / "a" / "config.json").read_text()
 
 
 def test_interrupt_keeps_the_finished_epochs(data, tmp_path):

@@ -235,6 +235,8 @@ def test_init_from_remembers_the_start_and_refuses_one_that_knows_too_much(tmp_p
     first = read_checkpoint(start).settings.epochs_done
     assert done.settings.started_from == Start("unet-bce", "phantom", first)
     assert done.settings.total_epochs == first + done.settings.epochs_done
+    known = read_checkpoint(start).settings.patient_hashes
+    assert set(done.settings.patient_hashes["start"]) == {*known["train"], *known["watched"]}
     assert f"unet-bce after {first} epochs" in (folder / "README.md").read_text()
 
     # It was trained on patients of fold 2.

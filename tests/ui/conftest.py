@@ -100,48 +100,6 @@ def app(random_checkpoints, tmp_path_factory):
     assert not list(folder.glob("brainseg-*")), "uploads outlive the app"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """A browser without windows; skips where there is none."""
-    why = "playwright is not installed: pip install -e .[dev]"
-    sync_api = pytest.importorskip("playwright.sync_api", reason=why)
-    if BROWSER is None:
-        pytest.skip("no chromium or google-chrome is installed")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def visit(browser, app):
-    """A function that opens the page for one more visitor. Any console error fails the test."""
-    errors, contexts, outside = [], [], []
-
-    def open_page(width=1440, height=1000, **settings):
-        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT_MS)
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda r: None if _is_inside(r.url, app[0]) else outside.append(r.url))
-        page.goto(app[0])
-        page.wait_for_selector("#examples button")
-        page.wait_for_selector("#compare-viewer .viewer", state="attached")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert outside == [], "the page fetched something from outside"
-
-
-def _is_inside(url: str, home: str) -> bool:
-    return url.startswith((home, home.replace("http", "ws"), "data:", "blob:"))
-
-
 def without_proxy():
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -156,6 +114,50 @@ def _wait(url: str, process: subprocess.Popen) -> None:
         except OSError:
             time.sleep(0.2)
     raise TimeoutError(url)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    pytest.importorskip("playwright", reason="playwright is not installed: pip install -e .[dev]")
+    if BROWSER is None:
+        pytest.skip("no chromium or google-chrome is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, app):
+    """A function that opens the page for one more visitor, at an address. Any console error fails
+    the test."""
+    errors, contexts, outside = [], [], []
+
+    def open_page(width=1440, height=1000, address="", **settings):
+        settings = {"reduced_motion": "reduce", **settings}  # nothing moves under the pointer
+        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda r: None if _is_inside(r.url, app[0]) else outside.append(r.url))
+        page.goto(app[0] + address)
+        page.wait_for_selector("#examples button", state="attached")
+        page.wait_for_selector("#compare-viewer .viewer", state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert outside == [], "the page fetched something from outside"
+
+
+def _is_inside(url: str, home: str) -> bool:
+    return url.startswith((home, home.replace("http", "ws"), "data:", "blob:"))
 
 
 @pytest.fixture
@@ -190,8 +192,8 @@ def scan_nifti(tmp_path) -> tuple[Path, Path]:
 
     case = make_case(3, "large", size=64, slices=6)
     image = sitk.GetImageFromArray(case.scan.pixels[..., 1].astype(np.int16))
-    slice_mm, row_mm, column_mm = case.scan.spacing_mm
-    image.SetSpacing((column_mm, row_mm, slice_mm))
+    _, row_mm, column_mm = case.scan.spacing_mm
+    image.SetSpacing((column_mm, row_mm, 5.0))  # six slices of a head would be thick ones
     image.SetOrigin((-12.0, 34.0, -5.0))
     path = tmp_path / "volume.nii.gz"
     sitk.WriteImage(image, str(path))
@@ -208,4 +210,19 @@ def long_nifti(tmp_path) -> Path:
     pixels = make_case(3, "large", size=64, slices=6).scan.pixels[..., 1].astype(np.int16)
     path = tmp_path / "long.nii.gz"
     sitk.WriteImage(sitk.GetImageFromArray(np.repeat(pixels, 16, axis=0)), str(path))
+    return path
+
+
+@pytest.fixture
+def numbered_nifti(tmp_path) -> Path:
+    """A volume of 155 slices whose middle is as bright as the slice's number."""
+    import SimpleITK as sitk
+
+    from brainseg.data.phantom import make_case
+
+    head = make_case(3, "large", size=64, slices=5).scan.pixels[2, ..., 1].astype(np.int16)
+    volume = np.repeat(head[None], 155, axis=0)
+    volume[:, 28:36, 28:36] = np.arange(20, 175)[:, None, None]
+    path = tmp_path / "numbered.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(volume), str(path))
     return path

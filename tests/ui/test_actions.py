@@ -31,6 +31,10 @@ def test_a_comparison_grows_and_is_scored_by_a_drawing(random_checkpoints, scan_
     assert all(set(step) <= names(CompareParts) for step in shown)
     assert [step["cancel"] for step in shown] == [True] * 7 + [False]
     assert [step["figures"] for step in shown[1:]] == [False] * 6 + [True]
+    # The inputs fold once there is something to see, and not before they have been read.
+    assert [step["given"]["isShown"] for step in shown] == [False] + [True] * 7
+    assert len({step["given"]["run"] for step in shown}) == 1
+    assert shown[0]["given"]["name"] == "" and shown[-1]["given"]["example"] is None
     last = shown[-1]
     assert "scan.png: 1 slice" in last["status"] and "fusion_vote" in last["table"]
     assert last["viewer"]["chosen"] == "unet-bce" and last["viewer"]["jump"] is True
@@ -46,8 +50,21 @@ def test_what_is_no_scan_waits_for_anyway(random_checkpoints, static_png, tmp_pa
     steps = compare_actions.run_files({"scan": static_png}, "", random_checkpoints, tmp_path)
     *_, last = steps
     assert last["anyway"] is True and last["cancel"] is False and last["state"] is None
+    assert last["given"] is None  # the inputs stay
     *_, last = compare_actions.run_anyway(last["stopped"], "", random_checkpoints, tmp_path)
     assert last["anyway"] is False and last["state"].entries
+    assert last["given"]["name"] == "static.png"
+
+
+def test_what_is_compared_is_named_with_its_mask(random_checkpoints, scan_png, truth_png, tmp_path):
+    paths = {"scan": scan_png, "truth": truth_png}
+    *_, last = compare_actions.run_files(paths, "", random_checkpoints, tmp_path)
+    assert last["given"]["name"] == "scan.png with the mask truth.png"
+    first = next(compare_actions.run_example("small", "", random_checkpoints, tmp_path))
+    assert (first["given"]["name"], first["given"]["example"]) == ("phantom small", "small")
+    shown = compare_actions.left()
+    assert set(shown) <= names(CompareParts)
+    assert shown["given"] is None and session.INVITATION in shown["status"]
 
 
 def test_a_comparison_that_is_no_longer_kept_is_said_to_be_so(random_checkpoints, tmp_path):

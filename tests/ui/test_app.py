@@ -86,8 +86,31 @@ def test_two_endpoints_are_offered(client):
         key: [parameter["parameter_name"] for parameter in value["parameters"]]
         for key, value in endpoints.items()
     }
-    more = ["flair", "t1", "t1c", "anyway", "channels"]
+    more = ["flair", "t1", "t1c", "anyway", "channels", "example"]
     assert names == {"/compare": ["scan", "truth", *more], "/predict": ["scan", "model", *more]}
+
+
+def test_the_snippets_of_the_page_run_as_they_are_pasted(app):
+    info = json.load(without_proxy().open(f"{app[0]}gradio_api/info"))["named_endpoints"]
+    results = {}
+    for name, endpoint in info.items():
+        code = endpoint["code_snippets"]["python"]
+        assert 'example="large"' in code and (name == "/compare" or 'model="unet' in code)
+        assert app[0].rstrip("/") in code
+        scope = {}
+        exec(code, scope)
+        results[name] = scope["result"]
+    assert results["/compare"]["source"] == "phantom large" and results["/compare"]["truth"]
+    assert results["/predict"][1]["area_px"] >= 0
+
+
+def test_a_file_takes_the_place_of_the_example(client, scan_png):
+    from gradio_client import handle_file
+
+    report = client.predict(scan=handle_file(scan_png), example="small", api_name="/compare")
+    assert report["source"] == "scan.png"
+    with pytest.raises(Exception, match="unknown kind of phantom 'huge'"):
+        client.predict(example="huge", api_name="/compare")
 
 
 def test_three_sequences_through_both_endpoints(client, scan_nifti):
@@ -123,7 +146,7 @@ def test_paths_outside_the_uploads_cannot_be_read(app, path):
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
     calls = [("compare", [file, None]), ("compare", [None, file]), ("predict", [file, "unet-bce"])]
     for name, given in calls:
-        body = json.dumps({"data": [*given, None, None, None, False, ""]}).encode()
+        body = json.dumps({"data": [*given, None, None, None, False, "", ""]}).encode()
         headers = {"Content-Type": "application/json"}
         url = f"{app[0]}gradio_api/call/{name}"
         try:

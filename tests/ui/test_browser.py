@@ -17,7 +17,15 @@ FINISHED = "#compare-viewer .save:not([hidden])"
 MODELS = ["unetpp-bce", "unet-bce", "unet_resnet34-bce"]
 
 
+def unfold(page) -> None:
+    """Show the inputs, which fold away once there is something to look at."""
+    change = page.locator("#given [aria-expanded=false]")
+    if change.is_visible():
+        change.click()
+
+
 def give(page, path: Path, place: str = ".scan-drop") -> None:
+    unfold(page)
     page.set_input_files(f"{place} input[type=file]", path)
     page.wait_for_selector(f"{place} :text('{path.name.split('.')[0]}')")
 
@@ -180,21 +188,6 @@ def test_a_volume_with_its_slider(visit, scan_nifti):
     assert state(page, "s.index") == (start + 1 if start < 5 else start - 1)
 
 
-@pytest.fixture
-def numbered_nifti(tmp_path) -> Path:
-    """A volume of 155 slices whose middle is as bright as the slice's number."""
-    import SimpleITK as sitk
-
-    from brainseg.data.phantom import make_case
-
-    head = make_case(3, "large", size=64, slices=5).scan.pixels[2, ..., 1].astype(np.int16)
-    volume = np.repeat(head[None], 155, axis=0)
-    volume[:, 28:36, 28:36] = np.arange(20, 175)[:, None, None]
-    path = tmp_path / "numbered.nii.gz"
-    sitk.WriteImage(sitk.GetImageFromArray(volume), str(path))
-    return path
-
-
 def test_a_held_key_never_shows_one_slice_under_the_number_of_another(visit, numbered_nifti):
     page = visit()
     give(page, numbered_nifti)
@@ -278,6 +271,7 @@ def test_the_next_scan_keeps_neither_threshold_nor_mask_in_silence(
     moved(page, ".threshold", 200)
     other = tmp_path / "other.png"
     Image.fromarray(np.asarray(Image.open(scan_png))[:, ::-1]).save(other)
+    unfold(page)
     page.click(".scan-drop [aria-label=Clear]")
     give(page, other)
     compare(page)
@@ -286,7 +280,7 @@ def test_the_next_scan_keeps_neither_threshold_nor_mask_in_silence(
     )
     assert state(page, "s.level") is None
     assert page.inner_text(f"{VIEWER} .threshold-value") == "own"
-    page.wait_for_selector(".findings :text('had been given as the true mask of scan.png')")
+    page.wait_for_selector(".trust :text('had been given as the true mask of scan.png')")
 
 
 def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
@@ -326,6 +320,7 @@ def test_a_cancelled_comparison_makes_way_for_the_next(visit):
     page.click("#examples button[data-choose=noisy]")
     page.click("#cancel")
     page.wait_for_selector("#status :text('Cancelled')")
+    unfold(page)
     page.click("#examples button[data-choose=small]")
     page.wait_for_selector(FINISHED)
     assert "phantom small" in page.inner_text("#status")
@@ -363,11 +358,24 @@ def test_what_is_no_scan_is_stopped_until_the_visitor_insists(visit, tmp_path):
     page = visit()
     give(page, path)
     page.click("#run")
-    page.wait_for_selector(".findings :text('probably not a brain MRI')")
+    page.wait_for_selector(".trust :text('probably not a brain MRI')")
     assert page.locator(f"{VIEWER} .empty").is_visible()
     assert page.locator(".seen").count() == 1
     page.click("#anyway")
     page.wait_for_selector(FINISHED)
+
+
+def test_what_bears_on_trust_opens_by_keyboard_and_stays_open(visit, long_nifti):
+    page = visit(390, 844)
+    give(page, long_nifti)
+    page.click("#run")
+    chip = page.locator(".trust summary", has_text="one sequence")
+    chip.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".trust p:has-text('0.71 from FLAIR')")
+    page.wait_for_selector(FINISHED)  # whatever came meanwhile
+    assert page.locator(".trust details[open]").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_two_visitors_at_once_do_not_meet(visit, scan_png, scan_nifti):
@@ -455,6 +463,7 @@ def test_the_last_click_wins(visit, long_nifti):
         { subtree: true, childList: true, characterData: true })""")
     page.click("#run")
     page.wait_for_function("window.hasRun")  # however short a moment that was
+    page.click("#given [aria-expanded=false]")
     page.click("#examples button[data-choose=small]")
     page.wait_for_selector("#status :text('phantom small: ')")
     page.wait_for_selector("#cancel", state="hidden")
@@ -497,7 +506,7 @@ def test_a_model_chosen_in_the_study_is_marked_in_compare(visit, is_compared):
     box = choice.bounding_box()
     assert box["x"] + box["width"] <= 1440  # seen without scrolling the table
     choice.click()
-    page.wait_for_selector("#examples", state="visible")
+    page.wait_for_selector("#status", state="visible")
     if not is_compared:
         page.wait_for_selector("#status :text('unet-bce will be marked')")
         page.click(example)

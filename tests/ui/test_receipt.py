@@ -144,6 +144,16 @@ def test_a_scan_that_was_insisted_on_is_insisted_on_again():
     assert "predict a.png --anyway --out" in slip["repeat"]["command"]
 
 
+def test_it_tells_what_speaks_against_the_scan():
+    scan = {"scan": {"file": "a.png", "sha256": "ab"}}
+    doubts = ("thick slices", "trained on this patient: <b>")
+    slip = receipt.make(scan, [CHECKPOINT], REPORT, None, doubts=doubts)
+    assert slip["against_the_scan"] == list(doubts)
+    page = receipt.to_html(slip)
+    assert "thick slices; trained on this patient: &lt;b&gt;" in page and "<b>Not" not in page
+    assert "Nothing was found" in receipt.to_html(receipt.make(scan, [CHECKPOINT], REPORT, None))
+
+
 def test_of_files_of_one_name_it_is_said_how_to_tell_them_apart():
     slip = made({"flair": {"file": "scan.nii"}, "t1c": {"file": "scan.nii"}})
     assert "rename one" in slip["repeat"]["note"]

@@ -215,6 +215,8 @@ def test_what_speaks_against_a_scan_comes_with_its_effect(scan_nifti):
 
 
 def test_downloads_hold_what_was_shown(random_checkpoints, scan_nifti, tmp_path):
+    import SimpleITK as sitk
+
     path, truth = scan_nifti
     last = finished({"scan": path, "truth": truth}, random_checkpoints)[-1].view
     paths = write_files(last, tmp_path, 2)
@@ -228,6 +230,16 @@ def test_downloads_hold_what_was_shown(random_checkpoints, scan_nifti, tmp_path)
         assert ((written.pixels[..., 0] > 0) == last.entries[name].mask()).all()
         assert written.affine == pytest.approx(last.scan.affine)
     assert {"overlays/votes-slice3.png", "overlays/disagreement-slice3.png"} <= names
+    masks = tmp_path / "out" / "masks"
+    joined = sitk.ReadImage(str(masks / "all.seg.nrrd"))
+    for number, name in enumerate([*last.entries, "truth"]):
+        name_of, layer, label = (
+            joined.GetMetaData(f"Segment{number}_{key}") for key in ("Name", "Layer", "LabelValue")
+        )
+        single = sitk.ReadImage(str(masks / f"{name}.nii.gz"))
+        voxels = sitk.GetArrayFromImage(joined)[..., int(layer)] == int(label)
+        assert name_of == name and (voxels == (sitk.GetArrayFromImage(single) > 0)).all()
+        assert joined.GetOrigin() == pytest.approx(single.GetOrigin())
     slip = json.loads(paths[3].read_text())
     assert slip["inputs"]["scan"]["file"] == "volume.nii.gz"
     assert len(slip["inputs"]["scan"]["sha256"]) == 64

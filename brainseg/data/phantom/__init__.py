@@ -11,6 +11,7 @@ pictures.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 from brainseg.data.case import Case, CaseRef, DataError
@@ -50,6 +51,11 @@ def make_example(kind: str) -> Case:
     if kind not in KINDS:
         raise DataError(f"unknown kind of phantom {kind!r}; one of {', '.join(KINDS)}")
     return make_case(EXAMPLE_SEEDS[kind], kind)
+
+
+def patients_named(stem: str) -> list[str]:
+    """``phantom_0003`` and files that are called so."""
+    return [found[0]] if (found := re.match(r"phantom_\d{4}(?!\d)", stem)) else []
 
 
 def load(

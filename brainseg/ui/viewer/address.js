@@ -1,4 +1,5 @@
-// What of the view belongs to an address: set by "look" events, told by "looked" ones.
+// What of the view belongs to an address: set by "look" events, told by "looked" ones; see
+// ../links.js.
 
 let wantedLook = null; // from an address, until the comparison it is meant for is there
 
@@ -19,10 +20,17 @@ function applyLook() {
   draw();
 }
 
-function looked() {
-  if (!message || message.running || message.scope) return;
-  root.dispatchEvent(new CustomEvent("looked", { bubbles: true, detail: {
-    left: find(".left").value, right: find(".right").value, view: options.mode, slice: index + 1,
-    source: message.source,
-  } }));
+const looking = () => ({ left: find(".left").value, right: find(".right").value,
+  view: options.mode, slice: index + 1 });
+
+// Whatever the visitor did: what an address set is no news.
+let toldLook = "";
+for (const event of ["input", "change", "keydown", "click"]) {
+  root.addEventListener(event, () => {
+    if (!message || message.running || message.scope) return;
+    const detail = looking();
+    if (toldLook === JSON.stringify(detail)) return;
+    toldLook = JSON.stringify(detail);
+    root.dispatchEvent(new CustomEvent("looked", { bubbles: true, detail }));
+  });
 }

@@ -72,7 +72,7 @@ function draw() {
   // Until a slice is there, the pictures are those of another: they keep their number.
   const isDrawn = root.dataset.id === message.id && root.dataset.index !== undefined;
   find(".slice-value").textContent = slice ? numberOf(index)
-    : (isDrawn ? numberOf(Number(root.dataset.index)) + ", " : "") + `loading ${numberOf(index)}`;
+    : (isDrawn ? numberOf(Number(root.dataset.index)) + ", " : "") + `loading ${message.sliceNames[index] || index + 1}`;
   if (!slice) return;
   const label = (message.sliceLabel || "Slice") + " " + (message.sliceNames[index] || index + 1);
   for (const card of message.cards) {
@@ -111,7 +111,7 @@ function drawSoon() {
   draw();
   isHurried = false;
   clearTimeout(resting);
-  resting = setTimeout(() => { draw(); looked(); }, 150);
+  resting = setTimeout(draw, 150);
 }
 
 function differ(slice, label) {

@@ -25,7 +25,7 @@ function sorted() {
   const all = [...message.cards];
   const by = find(".sort").value;
   if (message.scope || message.running || by === "given") return all; // cards keep their places
-  if (by === "name") return all.sort((a, b) => a.name.localeCompare(b.name));
+  if (by === "name") return all.sort((a, b) => (a.name < b.name ? -1 : 1));
   return all.sort((a, b) => scoreOf(b) - scoreOf(a));
 }
 

@@ -4,7 +4,7 @@ find(".slice").id = name + "-slice";
 find(".slice-label").htmlFor = name + "-slice";
 for (const input of findAll("[data-mode]")) {
   input.name = name + "-mode";
-  input.addEventListener("change", () => { setMode(input.dataset.mode); draw(); looked(); });
+  input.addEventListener("change", () => { setMode(input.dataset.mode); draw(); });
 }
 for (const input of findAll("[data-colour]")) {
   input.name = name + "-colour";
@@ -61,7 +61,6 @@ on(".zoom-in", "click", () => zoom(1.6));
 on(".zoom-out", "click", () => zoom(1 / 1.6));
 on(".zoom-reset", "click", () => zoom(1 / look.zoom));
 for (const selector of [".split", ".left", ".right"]) on(selector, "input", draw);
-for (const selector of [".left", ".right"]) on(selector, "change", looked);
 for (const selector of [".votes", ".entropy", ".pair"]) listen(find(selector));
 root.addEventListener("keydown", (event) => {
   if (!message || /INPUT|SELECT|TEXTAREA/.test(event.target.tagName)) return;

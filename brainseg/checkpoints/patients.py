@@ -1,0 +1,154 @@
+"""Whom a checkpoint has seen: hashes of its patients' ids, by role. Names never travel.
+
+``train``    whom the weights were fitted on
+``watched``  on whom epoch and threshold were chosen
+``start``    of weights that began with another checkpoint's: whom that one had seen
+
+A hash is a pseudonym against casual reading, not secrecy: whoever has the ids, and those of public
+data sets everybody has, can try them. Checkpoints from before there were hashes tell nobody, and
+nothing is said of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from brainseg.checkpoints.folder import Checkpoint, read_checkpoint, replace_settings
+from brainseg.checkpoints.settings import CheckpointError, Settings
+from brainseg.data import patients_named
+from brainseg.data.case import CaseRef
+from brainseg.data.splits import slice_roles
+from brainseg.scans.guard import Finding
+from brainseg.scans.notes import listed
+
+TRAINED, VALIDATED = "trained on this patient", "validated on this patient"
+
+
+def patient_hash(dataset: str, patient_id: str) -> str:
+    """The first 16 hexadecimal digits of the sha256 of ``brainseg:<data set>:<patient id>``."""
+    return hashlib.sha256(f"brainseg:{dataset}:{patient_id}".encode()).hexdigest()[:16]
+
+
+def hashes_of(owners: Iterable[str]) -> tuple[str, ...]:
+    """The hashes of patients named ``<data set>/<patient id>``, each once, sorted."""
+    parts = (str(owner).partition("/") for owner in owners)
+    return tuple(sorted({patient_hash(dataset, patient) for dataset, _, patient in parts}))
+
+
+def tells_patients(settings: Settings) -> bool:
+    """Whether it tells of everybody it has seen, in the weights it began with too."""
+    needed = {"train", "watched"} | ({"start"} if settings.run.init_from else set())
+    return needed <= settings.patient_hashes.keys()
+
+
+def standing(settings: Settings, dataset: str, patient_id: str) -> str:
+    """``TRAINED``, ``VALIDATED`` or, where it has not seen the patient or does not tell, ""."""
+    own, hashes = patient_hash(dataset, patient_id), settings.patient_hashes
+    if own in hashes.get("train", ()) or own in hashes.get("start", ()):
+        return TRAINED
+    return VALIDATED if own in hashes.get("watched", ()) else ""
+
+
+def seen_at_start(path: Path) -> dict[str, tuple[str, ...]]:
+    """Of weights to start from, what goes into the settings of what starts: ``start`` if they are a
+    checkpoint's that tells, else nothing."""
+    settings = read_checkpoint(path).settings if path.is_dir() else None
+    if settings is None or not tells_patients(settings):
+        return {}
+    everyone = (one for own in settings.patient_hashes.values() for one in own)
+    return {"start": tuple(sorted(set(everyone)))}
+
+
+def find_seen(names: Iterable[str], checkpoints: Mapping[str, Settings]) -> list[Finding]:
+    """What there is to say of a scan whose files have these names: which of the checkpoints, by
+    their labels, were trained or validated on the patient that a name is of."""
+    found: dict[tuple[str, str, str], dict[str, None]] = {}
+    for name in names:
+        for dataset, patient in patients_named(name):
+            for label, settings in checkpoints.items():
+                if how := standing(settings, dataset, patient):
+                    found.setdefault((how, dataset, patient), {})[label] = None
+    return [_finding(*key, list(labels)) for key, labels in sorted(found.items())]
+
+
+def unseen(
+    refs: Sequence[CaseRef], dataset: str, checkpoints: Mapping[str, Settings]
+) -> list[CaseRef]:
+    """The cases of patients whom none of the checkpoints was trained or watched on.
+
+    Raises CheckpointError where one does not tell.
+    """
+    if silent := [label for label, own in checkpoints.items() if not tells_patients(own)]:
+        raise CheckpointError(
+            f"{', '.join(silent)} can't tell on whom: trained before that was recorded, or begun "
+            "with weights that don't tell. Leave it out of --checkpoints, train it again, or add "
+            "the hashes (brainseg.checkpoints.patients.add_patient_hashes)."
+        )
+    return [
+        ref
+        for ref in refs
+        if not any(standing(own, dataset, ref.patient_id) for own in checkpoints.values())
+    ]
+
+
+def add_patient_hashes(
+    checkpoint: Checkpoint, refs: Mapping[str, Sequence[CaseRef]], start: Path | None = None
+) -> Checkpoint:
+    """Write into a checkpoint's settings whom it has seen, from the data that it was trained on.
+
+    refs: by data set, as ``load_datasets`` gives them. start: the checkpoint it began with, if any.
+    Raises CheckpointError where as many patients as it tells of don't come out, and for runs with a
+    leak.
+    """
+    settings, run = checkpoint.settings, checkpoint.settings.run
+    owners = [
+        f"{dataset}/{patient}"
+        for dataset, own in refs.items()
+        for patient in sorted({ref.patient_id for ref in own})[: run.limit_patients]
+    ]
+    patients = np.array([owner.partition("/")[2] for owner in owners])
+    roles = slice_roles(patients, run.left_out)
+    counts = {role: len(rows) for role, rows in roles.items()}
+    if run.leak or counts != settings.patients:
+        raise CheckpointError(
+            f"{checkpoint.folder} was trained on other patients than these: it tells of "
+            f"{settings.patients}, and here are {counts}. Give the data it was trained on."
+        )
+    hashes = role_hashes(owners, roles, watch=run.watch)
+    hashes |= seen_at_start(start) if start else {}
+    replace_settings(checkpoint, replace(settings, patient_hashes=hashes))
+    return read_checkpoint(checkpoint.folder)
+
+
+def role_hashes(
+    owners: Sequence[str], roles: Mapping[str, np.ndarray], *, watch: bool
+) -> dict[str, tuple[str, ...]]:
+    """``train`` and ``watched`` of a run; nobody is watched where ``watch`` is off.
+
+    owners: ``<data set>/<patient id>`` of each row; roles: rows, as ``slice_roles`` gives them.
+    """
+    owners = np.asarray(owners)
+    watched = owners[roles["val"]] if watch else ()
+    return {"train": hashes_of(owners[roles["train"]]), "watched": hashes_of(watched)}
+
+
+def _finding(how: str, dataset: str, patient: str, labels: list[str]) -> Finding:
+    names = ", ".join(labels)
+    were, their = ("were", "their") if len(labels) > 1 else ("was", "its")
+    if how == TRAINED:
+        text = (
+            f"By its name this is {patient} of {dataset}, on whom {names} {were} trained: with the "
+            f"answer seen, {their} masks look better here than on anybody new. By how much was not "
+            "measured."
+        )
+    else:
+        text = (
+            f"By its name this is {patient} of {dataset}, on whom epoch and threshold of {names} "
+            "were chosen, so that they suit this patient. By how much was not measured."
+        )
+    return Finding(f"{how}: {listed(labels, 3)}", False, text)
