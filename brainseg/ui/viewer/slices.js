@@ -54,29 +54,27 @@ function isMissing(number) {
   return !slice || message.cards.some((card) => card.ready && !slice.maps[card.name]);
 }
 
-// The shown slice, those ahead in the direction of travel, and one behind, as far as they have to
-// be asked for. Requests that come too fast are dropped, so the shown one is asked for each time.
+// What to ask for: the shown slice alone or, where that is there, two of those that the visitor
+// comes to next.
 function wanted() {
-  const near = [0, 1, 2, 3, -1].map((step) => index + step * heading).filter(isMissing);
-  return near.filter((number) => number === index || !flying.has(number));
+  if (isMissing(index)) return [index];
+  if (message.running) return []; // each model that finishes would have them sent again
+  return [1, 2, 3, -1].map((step) => index + step * heading).filter(isMissing).slice(0, 2);
 }
 
+// One request at a time: what was asked for too fast would be dropped on the way.
 function ask() {
-  if (asked === index || ![0, 1, 2].some((step) => isMissing(index + step * heading))) return;
+  if (isAsking || !message) return;
   const numbers = wanted();
   if (!numbers.length) return;
-  asked = index;
-  for (const number of numbers) flying.add(number);
+  isAsking = true;
   trigger("slice", { index, wanted: numbers });
-  clearTimeout(late);
-  late = setTimeout(askAgain, PATIENCE_MS);
+  late = setTimeout(answered, PATIENCE_MS);
 }
 
-// Of requests that come too fast some are never answered; what is being decoded was.
-function askAgain() {
-  if (!message || decoding || !isMissing(index)) return;
-  asked = -1;
-  flying.clear();
+function answered() {
+  clearTimeout(late);
+  isAsking = false;
   ask();
 }
 
@@ -87,8 +85,11 @@ async function receive(value) {
     return;
   }
   if (!value.cards) {
-    if (message?.id === value.id) await take(value.planes);
-    else if (!message) trigger("slice", { index, whole: true }); // the page was made anew
+    if (message?.id === value.id) {
+      await take(value.planes);
+      // What brings nothing new, because the page knows more than the server yet, waits a while.
+      if (Object.keys(value.planes).some((number) => !isMissing(Number(number)))) answered();
+    } else if (!message) trigger("slice", { index, whole: true }); // the page was made anew
     return;
   }
   const isNew = !message || message.id !== value.id;
@@ -107,22 +108,18 @@ async function receive(value) {
     options.level = null; // chosen for another scan
     showLevel();
   } else if (value.jump) index = value.index;
-  flying.clear();
-  if (await take(value.planes) && wantedLook && !message.running) applyLook();
+  if (!await take(value.planes)) return;
+  if (wantedLook && !message.running) applyLook();
+  answered();
 }
 
 // Slices into what is kept; false where another comparison came meanwhile.
 async function take(planes) {
-  decoding++;
-  const isCurrent = await decodeAll(planes);
-  decoding--;
-  if (!isCurrent) return false;
-  for (const number of Object.keys(planes)) flying.delete(Number(number));
+  if (!await decodeAll(planes)) return false;
   for (const number of slices.keys()) {
     if (slices.size <= KEPT_SLICES) break;
     if (Math.abs(number - index) > 3 && !mine.has(number)) slices.delete(number);
   }
   draw();
-  askAgain();
   return true;
 }
