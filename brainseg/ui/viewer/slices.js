@@ -64,7 +64,7 @@ function wanted() {
 
 // One request at a time: what was asked for too fast would be dropped on the way.
 function ask() {
-  if (isAsking || !message) return;
+  if (isAsking || decoding || !message) return;
   const numbers = wanted();
   if (!numbers.length) return;
   isAsking = true;
@@ -88,7 +88,9 @@ async function receive(value) {
     if (message?.id === value.id) {
       await take(value.planes);
       // What brings nothing new, because the page knows more than the server yet, waits a while.
-      if (Object.keys(value.planes).some((number) => !isMissing(Number(number)))) answered();
+      if (message && Object.keys(value.planes).some((number) => !isMissing(Number(number)))) {
+        answered();
+      }
     } else if (!message) trigger("slice", { index, whole: true }); // the page was made anew
     return;
   }
@@ -115,7 +117,10 @@ async function receive(value) {
 
 // Slices into what is kept; false where another comparison came meanwhile.
 async function take(planes) {
-  if (!await decodeAll(planes)) return false;
+  decoding++; // what is being decoded need not be asked for
+  const isCurrent = await decodeAll(planes);
+  decoding--;
+  if (!isCurrent) return false;
   for (const number of slices.keys()) {
     if (slices.size <= KEPT_SLICES) break;
     if (Math.abs(number - index) > 3 && !mine.has(number)) slices.delete(number);

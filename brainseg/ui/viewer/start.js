@@ -16,6 +16,7 @@ let slices = new Map(); // index -> decoded slice
 let index = 0;
 let heading = 1; // 1 or -1: which way the visitor goes through the slices
 let isAsking = false; // for slices
+let decoding = 0; // how many messages are
 let late = 0;
 let cards = new Map(); // name -> {item, canvas, ...}
 let large = null; // the name of the card that is large
