@@ -25,15 +25,25 @@ def display_volume(scan: Scan) -> np.ndarray:
     That is FLAIR, or the only channel. The whole volume's 1st to 99th percentile spans 0 to 255,
     so that slices can be compared by eye.
     """
-    values = scan.pixels[..., _FLAIR if scan.pixels.shape[-1] == 3 else 0]
-    low, high = np.percentile(values, (1, 99)).astype(float)
+    return display_channel(scan, shown_channel(scan))[0]
+
+
+def shown_channel(scan: Scan) -> int:
+    """The channel of FLAIR, or the only one."""
+    return _FLAIR if scan.pixels.shape[-1] == 3 else 0
+
+
+def display_channel(scan: Scan, channel: int) -> tuple[np.ndarray, float, float]:
+    """One channel as ``display_volume`` shows it, and the values at grey levels 0 and 255."""
+    values = scan.pixels[..., channel]
+    low, high = np.percentile(values, (1, 99)).astype(float).tolist()
     if high == low:  # nearly all one value: show what sticks out, if anything does
         low, high = float(values.min()), float(values.max())
     scale = 255 / (high - low) if high > low else 0.0
     volume = np.empty(values.shape, np.uint8)
     for plane, out in zip(values, volume, strict=True):
         out[:] = ((plane.astype(float) - low) * scale + 0.5).clip(0, 255)
-    return volume
+    return volume, low, high
 
 
 def overlay(

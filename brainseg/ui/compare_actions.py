@@ -92,8 +92,8 @@ def draw_truth(found: View | None, data: dict, wanted: str, study: Path) -> dict
     try:
         if found is None:
             raise ScanError(session.EXPIRED)
-        index = int(data["index"])
-        found = session.draw_truth(found, index, str(data["picture"]))
+        index, picture = int(data["index"]), data["picture"]
+        found = session.draw_truth(found, index, None if picture is None else str(picture))
         return {
             "state": found,
             "viewer": message_of(found, index, wanted, study),
@@ -133,7 +133,12 @@ def slices(found: View, data: dict, wanted: str, study: Path) -> dict:
     index = int(data["index"])
     if data.get("whole"):
         return message_of(found, index, wanted, study)
-    return message.slices(found, [int(number) for number in data["wanted"]])
+    return message.asked(found, data)
+
+
+def coronal(found: View, data: dict) -> dict:
+    """The coronal plane that the viewer asks for."""
+    return message.coronal(found, int(data["row"]), int(data["sequence"]), str(data["name"]))
 
 
 _NOTHING = {

@@ -7,23 +7,27 @@ the browser asked for. Never a whole volume.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import cv2
 import numpy as np
 
 from brainseg.ui import words
-from brainseg.ui.view import View, decode, encode, report
+from brainseg.ui.planes import across, decode, encode
+from brainseg.ui.view import View, report
 
 MAX_SIDE = 768
 """Longest side of a picture that travels; larger ones are shrunk for the page, not for scores."""
 MAX_SLICES = 8  # in one message
+MIN_CUT = 8  # slices; fewer are no coronal plane
+_SIDES = (("R", "L"), ("A", "P"), ("F", "H"))  # from and towards which the axes of LPS run
 
 
 def whole(view: View, index: int, *, radius: int = 2, **extra) -> dict:
     """The message that shows slice ``index``, from 0: all figures, and the planes around it.
 
-    JSON-ready. ``extra`` goes along as it is, such as ``running`` and ``chosen``.
+    JSON-ready. ``extra`` goes along as it is, such as ``running`` and ``chosen``; with ``jump``,
+    that of a comparison just finished, goes its coronal plane.
     """
     slices, height, width = view.shape
     index = int(np.clip(index, 0, slices - 1))
@@ -39,6 +43,11 @@ def whole(view: View, index: int, *, radius: int = 2, **extra) -> dict:
         "index": index,
         "start": view.start,
         "spacing": view.scan.spacing_mm,
+        "sides": _sides(view),
+        "sequences": [
+            {"name": one.name, "low": one.low, "high": one.high} for one in view.sequences
+        ],
+        "sequence": 0,
         "truth": view.truth is not None,
         "truthName": view.truth_name,
         "drawn": sorted(view.drawn),
@@ -47,16 +56,58 @@ def whole(view: View, index: int, *, radius: int = 2, **extra) -> dict:
         "pairs": None if view.pairs is None else [[_null(v) for v in row] for row in view.pairs],
         "apart": None if view.apart is None else view.apart.tolist(),
         "ruler": _ruler(view),
-        "planes": {str(i): _planes(view, i) for i in near},
+        "cut": view.cut if _has_coronal(view) else None,
+        "coronal": coronal(view, view.cut)["coronal"] if extra.get("jump") else None,
+        "planes": {str(i): _planes(view, i, 0) for i in near},
         **extra,
     }
 
 
-def slices(view: View, wanted: Iterable[int]) -> dict:
-    """The message with the planes of the slices that the browser asks for, from 0, the first
-    ``MAX_SLICES`` of them that there are."""
-    there = [i for i in dict.fromkeys(wanted) if 0 <= i < view.shape[0]]
-    return {"id": view.id, "planes": {str(i): _planes(view, i) for i in there[:MAX_SLICES]}}
+def slices(
+    view: View, wanted: Iterable[int], pictures: Iterable[int] = (), sequence: int = 0
+) -> dict:
+    """The message with the slices that the browser asks for, from 0, the first ``MAX_SLICES`` of
+    them that there are: all planes of those ``wanted``, and of ``pictures`` the picture alone.
+
+    sequence: of the pictures; the number of one of ``View.sequences``.
+    """
+    sequence = _sequence(view, sequence)
+    of = {**dict.fromkeys(pictures, _picture), **dict.fromkeys(wanted, _planes)}
+    there = [i for i in of if 0 <= i < view.shape[0]]
+    planes = {str(i): of[i](view, i, sequence) for i in there[:MAX_SLICES]}
+    return {"id": view.id, "sequence": sequence, "planes": planes}
+
+
+def asked(view: View, data: Mapping) -> dict:
+    """``slices``, as the data of the viewer's event ask for them."""
+    wanted, pictures = ([int(i) for i in data.get(key, ())] for key in ("wanted", "pictures"))
+    return slices(view, wanted, pictures, int(data.get("sequence", 0)))
+
+
+def coronal(view: View, row: int, sequence: int = 0, name: str = "") -> dict:
+    """The message with a coronal plane of a finished comparison, through one row of all slices.
+
+    ``image``, ``truth`` and ``map``, each (slices, width) with the first slice, at the feet, on
+    top. The map holds the probabilities of the model or fusion called ``name``, or else the share
+    of models that mark a pixel, above 127 more than half. None where there is no such plane.
+    """
+    if not _has_coronal(view):
+        return {"id": view.id, "coronal": None}
+    row, sequence = int(np.clip(row, 0, view.shape[1] - 1)), _sequence(view, sequence)
+    is_known = name in view.entries
+    maps = view.entries[name].maps if is_known else view.shares
+    truth = view.truth
+    if truth is not None:
+        truth = np.unpackbits(truth[:, row], axis=-1, count=view.shape[2]) * 255
+    plane = {
+        "row": row,
+        "sequence": sequence,
+        "name": name if is_known else "",
+        "image": _url(encode(across(view.sequences[sequence].images, row))),
+        "map": _url(encode(across(maps, row))),
+        "truth": None if truth is None else _url(encode(truth)),
+    }
+    return {"id": view.id, "coronal": plane}
 
 
 def _cards(view: View) -> list[dict]:
@@ -108,10 +159,32 @@ def _ruler(view: View) -> dict | None:
     }  # fmt: skip
 
 
-def _planes(view: View, index: int) -> dict:
+def _sides(view: View) -> tuple[str, str] | None:
+    """Which side of the patient lies at the left and at the right edge of a slice: "R" and "L" in
+    axial ones. None where the file states no place."""
+    if view.scan.affine is None:
+        return None
+    along = view.scan.affine[:3, 0]
+    axis = int(np.abs(along).argmax())
+    return _SIDES[axis] if along[axis] > 0 else _SIDES[axis][::-1]
+
+
+def _has_coronal(view: View) -> bool:
+    return view.shares is not None and view.shape[0] >= MIN_CUT
+
+
+def _sequence(view: View, number: int) -> int:
+    return number if 0 <= number < len(view.sequences) else 0
+
+
+def _picture(view: View, index: int, sequence: int) -> dict:
+    return {"image": _url(view.sequences[sequence].images[index])}
+
+
+def _planes(view: View, index: int, sequence: int) -> dict:
     truth = view.truth_plane(index)
     return {
-        "image": _url(view.images[index]),
+        **_picture(view, index, sequence),
         "truth": None if truth is None else _url(encode(truth.astype(np.uint8) * 255)),
         "maps": {name: _url(entry.maps[index]) for name, entry in view.entries.items()},
     }

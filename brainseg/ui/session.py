@@ -241,11 +241,14 @@ def first_model(checkpoints: str | Path) -> str | None:
     return next(iter(singles), None)
 
 
-def draw_truth(found: View, index: int, picture: str) -> View:
+def draw_truth(found: View, index: int, picture: str | None) -> View:
     """The view with the truth of slice ``index`` drawn by the visitor.
 
-    picture: a PNG as a data URL, white where there is tumour. Raises ScanError for another.
+    picture: a PNG as a data URL, white where there is tumour; None takes all drawn on the
+        slice back. Raises ScanError for another.
     """
+    if picture is None:
+        return view.forget_drawing(found, index)
     try:
         if len(picture) > MAX_DRAWING:
             raise ValueError

@@ -61,7 +61,7 @@ def slices(found: View, data: dict) -> dict:
     """The severities that the viewer asks for; all of the comparison where it has lost it."""
     if data.get("whole"):
         return message_of(found, int(data["index"]), None)
-    return message.slices(found, [int(number) for number in data["wanted"]])
+    return message.asked(found, data)
 
 
 def _progress(step: session.Step) -> dict:

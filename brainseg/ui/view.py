@@ -18,6 +18,7 @@ from brainseg.metrics import agreement, overlap
 from brainseg.scans import heads, rendering
 from brainseg.scans.scan import Scan
 from brainseg.ui import words
+from brainseg.ui.planes import ShownSequence, decode, encode, sequences_of
 
 MENTIONED = 0.1
 """Pixels less probable than this need not be seen when a slice is cropped to the head."""
@@ -73,6 +74,7 @@ class View:
     """One comparison of one visitor.
 
     scan: its geometry; the pixels are gone, only their shape is left.
+    sequences: its pictures, those to be seen first come first.
     order: name and kind of every entry to come, ensembles first and fusions last.
     truth: bits packed along the width, (slices, height, bytes), or None.
     drawn: the slices whose truth the visitor drew; empty where a file gave it.
@@ -81,6 +83,9 @@ class View:
         are the next two.
     apart: the slice in which each entry differs most from each other, -1 where in none.
     disputed: int64 (slices,), pixels that some models mark and others do not.
+    shares: of models that mark a pixel, in 255ths, above 127 more than half: one grey PNG file for
+        each slice.
+    cut: the row of a coronal plane to show first, where most is true or marked.
     start: the slice to show first; sample: its pixels, (height, width, channels), at the end.
     inputs, checkpoints: for the receipt.
     doubts: what speaks against the scan, in a word or two each; is_stopped: so much that it was
@@ -90,7 +95,7 @@ class View:
     """
 
     scan: Scan
-    images: list[bytes]
+    sequences: tuple[ShownSequence, ...]
     order: list[tuple[str, str]]
     entries: dict[str, Entry] = field(default_factory=dict)
     truth: np.ndarray | None = None
@@ -100,6 +105,8 @@ class View:
     pairs: np.ndarray | None = None
     apart: np.ndarray | None = None
     disputed: np.ndarray | None = None
+    shares: list[bytes] | None = None
+    cut: int = 0
     sample: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
     inputs: dict = field(default_factory=dict)
@@ -113,6 +120,11 @@ class View:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.scan.pixels.shape[:3]
+
+    @property
+    def images(self) -> list[bytes]:
+        """The slices of the sequence to be seen first."""
+        return self.sequences[0].images
 
     @property
     def truth_name(self) -> str:
@@ -155,13 +167,13 @@ def begin(
     **rest,
 ) -> View:
     """The view of a scan before any model has run."""
-    shown = rendering.display_volume(scan)
-    head = heads.box(shown.max(axis=0))
+    sequences, brightest = sequences_of(scan, rest.get("inputs", {}))
+    head = heads.box(brightest)
     known = truth is not None and truth.any()
     shape = scan.pixels.shape
     return View(
         scan=replace(scan, pixels=np.broadcast_to(scan.pixels.flat[0], shape)),
-        images=[encode(plane) for plane in shown],
+        sequences=sequences,
         head=_around(head, _box(truth.any(axis=0)) if known else None),
         order=sorted(order, key=lambda item: words.KIND_ORDER.index(item[1])),
         truth=None if truth is None else np.packbits(truth, axis=-1),
@@ -205,13 +217,16 @@ def finish(view: View) -> View:
         start = rendering.largest_slice(agreement.votes(masks))
     models = [mask for mask, (_, kind) in zip(masks, order, strict=True) if kind != "fusion"]
     models = models or masks
+    votes = agreement.votes(models)
     return replace(
         view,
         order=order,
         start=start,
         pairs=agreement.pairwise_dice(packed),
         apart=agreement.most_different(packed),
-        disputed=agreement.disputed(agreement.votes(models), len(models)),
+        disputed=agreement.disputed(votes, len(models)),
+        shares=[encode((plane * 255.0 // len(models)).astype(np.uint8)) for plane in votes],
+        cut=_cut(view, votes),
     )
 
 
@@ -230,6 +245,23 @@ def draw_truth(view: View, index: int, plane: np.ndarray) -> View:
     drawn = view.drawn | {index} if view.truth is None or view.drawn else frozenset()
     changed = replace(view, truth=truth, drawn=drawn)
     entries = {name: _scored(changed, entry) for name, entry in view.entries.items()}
+    return replace(changed, entries=entries)
+
+
+def forget_drawing(view: View, index: int) -> View:
+    """The view without the truth that the visitor drew on a slice, as if they never had."""
+    if index not in view.drawn:
+        return view
+    drawn = view.drawn - {index}
+    if drawn:
+        truth = view.truth.copy()
+        truth[index] = 0
+        changed = replace(view, truth=truth, drawn=drawn)
+        entries = {name: _scored(changed, entry) for name, entry in view.entries.items()}
+    else:
+        changed = replace(view, truth=None, drawn=frozenset())
+        unknown = {"true_counts": None, "seen_counts": None, "right_at": None}
+        entries = {name: replace(entry, **unknown) for name, entry in view.entries.items()}
     return replace(changed, entries=entries)
 
 
@@ -268,16 +300,6 @@ def report(view: View, level: int | None = None) -> dict:
     return found
 
 
-def encode(plane: np.ndarray) -> bytes:
-    """A grey PNG file of uint8 (height, width)."""
-    return cv2.imencode(".png", plane, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
-
-
-def decode(file: bytes) -> np.ndarray:
-    """The uint8 (height, width) of a grey PNG file."""
-    return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_GRAYSCALE)
-
-
 def _scored(view: View, entry: Entry) -> Entry:
     """The entry with its counts inside the truth."""
     if view.truth is None:
@@ -303,6 +325,16 @@ def _scores(entry: Entry, level: int) -> dict[str, float]:
         "precision": overlap.precision(counts),
         "recall": overlap.recall(counts),
     }
+
+
+def _cut(view: View, votes: np.ndarray) -> int:
+    """The row with most of the truth, or of the votes (slices, height, width); the middle of the
+    head where there is neither."""
+    for marks in (view.full_truth(), votes):
+        if marks is not None and marks.any():
+            return int(marks.sum(axis=(0, 2)).argmax())
+    top, _, bottom, _ = view.frame
+    return (top + bottom) // 2
 
 
 def _box(marks: np.ndarray) -> Box | None:

@@ -41,7 +41,7 @@ def test_a_message_holds_the_slice_and_its_neighbours_only():
 def test_slices_alone_are_what_was_asked_for():
     made = view_of((20, 6, 7), results((20, 6, 7)))
     told = message.slices(made, [5, 6, 6, -1, 20])
-    assert told.keys() == {"id", "planes"} and list(told["planes"]) == ["5", "6"]
+    assert told.keys() == {"id", "sequence", "planes"} and list(told["planes"]) == ["5", "6"]
     assert told["planes"]["5"] == message.whole(made, 5)["planes"]["5"]
     assert len(message.slices(made, range(20))["planes"]) == message.MAX_SLICES
 
@@ -90,3 +90,66 @@ def test_cards_tell_what_they_are_sorted_by():
         for card in message.whole(view_of(shape, found, truth), 0)["cards"]
     }
     assert dices == {"right": 1.0, "half": pytest.approx(2 / 3)}
+
+
+def volume(slices, affine=None):
+    """A view of a volume of three sequences with a truth."""
+    shape = (slices, 6, 7)
+    pixels = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+    scan = Scan(pixels, spacing_mm=(4.0, 1.0, 1.0), affine=affine, source="scan.nii.gz")
+    truth = np.random.default_rng(2).random(shape) > 0.6
+    found = results(shape)
+    made = view.begin(scan, truth, [(result.name, result.kind) for result in found])
+    for result in found:
+        made = view.add(made, result)
+    return view.finish(made), truth
+
+
+def test_a_sequence_travels_when_it_is_asked_for():
+    made, _ = volume(9)
+    told = message.whole(made, 4)
+    assert [one["name"] for one in told["sequences"]] == ["FLAIR", "T1", "T1c"]
+    assert (told["sequence"], len(told["planes"]["4"]["maps"])) == (0, 3)
+    asked = message.asked(made, {"wanted": [1], "pictures": [4, 5, 99], "sequence": 2})
+    assert asked["sequence"] == 2 and list(asked["planes"]) == ["4", "5", "1"]
+    assert asked["planes"]["4"].keys() == {"image"} and len(asked["planes"]["1"]["maps"]) == 3
+    for number, plane in asked["planes"].items():
+        assert (decoded(plane["image"]) == view.decode(made.sequences[2].images[int(number)])).all()
+    assert message.asked(made, {"wanted": [1], "sequence": 7})["sequence"] == 0
+
+
+def test_a_coronal_plane_is_one_row_of_all_slices():
+    made, truth = volume(9)
+    told = message.coronal(made, 3, 1, "model-2")["coronal"]
+    json.dumps(told)
+    assert (told["row"], told["sequence"], told["name"]) == (3, 1, "model-2")
+    images = np.stack([view.decode(file)[3] for file in made.sequences[1].images])
+    assert (decoded(told["image"]) == images).all()
+    marked = decoded(told["map"]) > made.entries["model-2"].level
+    assert (marked == made.entries["model-2"].mask()[:, 3]).all()
+    assert ((decoded(told["truth"]) > 0) == truth[:, 3]).all()
+    votes = sum(entry.mask()[:, 3].astype(int) for entry in made.entries.values())
+    other = message.coronal(made, 99, 9, "nobody")["coronal"]
+    assert (other["row"], other["sequence"], other["name"]) == (5, 0, "")
+    majority = decoded(message.coronal(made, 3)["coronal"]["map"]) > 127
+    assert (majority == (votes >= 2)).all()
+
+
+def test_the_first_coronal_plane_comes_with_a_finished_volume():
+    made, _ = volume(9)
+    told = message.whole(made, 4, jump=True)
+    assert told["cut"] == told["coronal"]["row"] == made.cut
+    assert message.whole(made, 4)["coronal"] is None  # later, it is asked for
+    few, _ = volume(7)
+    assert message.whole(few, 4, jump=True)["cut"] is None
+    assert message.coronal(few, 3)["coronal"] is None
+
+
+def test_the_patient_s_sides_are_told_where_they_are_known():
+    assert message.whole(volume(2)[0], 0)["sides"] is None
+    axial = np.diag([1.0, 1.0, 4.0, 1.0])
+    assert list(message.whole(volume(2, axial)[0], 0)["sides"]) == ["R", "L"]
+    mirrored = np.diag([-1.0, 1.0, 4.0, 1.0])
+    assert list(message.whole(volume(2, mirrored)[0], 0)["sides"]) == ["L", "R"]
+    sagittal = np.array([[0, 0, 4.0, 0], [1.0, 0, 0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1]])
+    assert list(message.whole(volume(2, sagittal)[0], 0)["sides"]) == ["A", "P"]

@@ -140,3 +140,62 @@ def test_the_frame_holds_the_head_the_truth_and_what_is_marked():
     assert view_of(scan, [nothing], truth).frame == (30, 5, 70, 90)
     blank = Scan(np.zeros_like(pixels), source="scan.png")
     assert view_of(blank, [nothing]).frame == (0, 0, 100, 120)
+
+
+def test_sequences_that_look_alike_are_kept_once_and_named_as_far_as_known():
+    flair, t1, t1c = np.random.default_rng(4).integers(0, 4000, (3, 2, 20, 24), np.int16)
+
+    def kept(*channels, **files):
+        scan = Scan(np.stack(channels, axis=-1), source="scan")
+        return view.begin(scan, None, [("m", "model")], inputs=files).sequences
+
+    found = kept(t1, flair, t1c)
+    assert [one.name for one in found] == ["FLAIR", "T1", "T1c"]
+    for one, values in zip(found, (flair, t1, t1c), strict=True):
+        low, high = np.percentile(values, (1, 99))
+        assert (one.low, one.high) == (pytest.approx(low), pytest.approx(high))
+        expected = ((values - low) * (255 / (high - low))).clip(0, 255)
+        shown = np.stack([view.decode(file) for file in one.images])
+        assert np.abs(shown - expected).max() <= 0.51
+    files = {"t1c": {}, "flair": {}, "truth": {}}
+    assert [one.name for one in kept(flair, flair, t1c)] == ["FLAIR = T1", "T1c"]
+    assert [one.name for one in kept(flair, flair, t1c, **files)] == ["FLAIR", "T1c"]
+    named = {"scan": {"channels": "t1,t1c,t2"}}
+    assert [one.name for one in kept(t1, t1, t1c, **named)] == ["T1", "T1c"]
+    assert [one.name for one in kept(t1c, t1c, t1c, t1c={})] == ["T1c"]
+    assert [one.name for one in kept(flair, flair, flair)] == [""]
+    assert [one.name for one in kept(flair)] == [""]
+    grained = [image // 16 + grain for image, grain in zip((flair,) * 3, (0, 1, 2), strict=True)]
+    assert len(kept(*grained)) == 1  # as a grey JPEG in colour
+
+
+def test_a_drawing_taken_back_leaves_no_truth():
+    shape = (3, 4, 5)
+    made = view_of(scan_of(shape), results(shape))
+    before = view.report(made)
+    drawing = np.ones((4, 5), bool)
+    once = view.draw_truth(made, 1, drawing)
+    twice = view.draw_truth(once, 2, ~drawing)
+    assert view.report(view.forget_drawing(twice, 2)) == view.report(once)
+    assert view.report(view.forget_drawing(once, 1)) == before
+    assert view.forget_drawing(once, 0) is once
+    with_file = view_of(scan_of(shape), results(shape), np.ones(shape, bool))
+    corrected = view.draw_truth(with_file, 1, drawing)
+    assert view.forget_drawing(corrected, 1) is corrected
+
+
+def test_the_votes_are_kept_and_the_row_where_most_is_marked():
+    shape = (2, 12, 6)
+    marks = np.zeros((3, *shape), np.float32)
+    marks[:2, 1, 7, :4] = 1  # two of three
+    marks[2, 0, 3, :2] = 1
+    found = [Result(f"m{i}", "model", one, 0.5) for i, one in enumerate(marks)]
+    found.append(Result("f", "fusion", np.ones(shape, np.float32), 0.5))  # no voter
+    made = view_of(scan_of(shape), found)
+    shares = np.stack([view.decode(file) for file in made.shares])
+    assert ((shares > 127) == (marks.sum(0) == 2)).all() and made.cut == 7
+    half = view_of(scan_of(shape), found[1:3])
+    assert not (np.stack([view.decode(file) for file in half.shares]) > 127).any()
+    truth = np.zeros(shape, bool)
+    truth[0, 2] = True
+    assert view_of(scan_of(shape), found, truth).cut == 2
