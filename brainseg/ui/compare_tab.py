@@ -178,7 +178,7 @@ def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None
 
 
 def wire_viewer(parts: CompareParts, study: Path) -> None:
-    """What the viewer asks for: another slice, scores by a drawn truth, files."""
+    """What the viewer asks for: another slice or plane, scores by a drawn truth, files."""
 
     def show_slice(event: gr.EventData, found, wanted) -> dict | None:
         if found is None:
@@ -186,12 +186,16 @@ def wire_viewer(parts: CompareParts, study: Path) -> None:
             return None
         return actions.slices(found, event._data, wanted, study)
 
+    def show_coronal(event: gr.EventData, found) -> dict | None:
+        return actions.coronal(found, event._data) if found else gr.skip()
+
     def drawn(event: gr.EventData, found, wanted) -> dict:
         return by_part(parts, actions.draw_truth(found, event._data, wanted, study))
 
     marked = [parts.state, parts.chosen]
     scored = [parts.state, parts.viewer, parts.status, parts.table]
     parts.viewer.slice(show_slice, marked, parts.viewer, **BROWSE)
+    parts.viewer.coronal(show_coronal, parts.state, parts.viewer, **BROWSE)
     parts.viewer.drawn(drawn, marked, scored, **BROWSE)
     parts.viewer.download(
         download,

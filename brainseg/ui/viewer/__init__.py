@@ -11,15 +11,16 @@ from pathlib import Path
 import gradio as gr
 
 SCRIPT = (
-    "start", "slices", "layers", "layout", "canvas", "figures", "ruler", "cards", "gestures",
-    "truth", "address", "wiring",
+    "start", "slices", "sequences", "layers", "window", "layout", "canvas", "marks", "figures",
+    "ruler", "coronal", "cards", "gestures", "truth", "undo", "address", "wiring",
 )  # fmt: skip
 _HERE = Path(__file__).parent
 
 
 def make_viewer(**props) -> gr.HTML:
     """An empty viewer. Its value is a message of ``message``; its events are ``slice``, ``drawn``
-    and ``download``, each with the visible slice's ``index`` and more in the event's data."""
+    and ``download``, each with the visible slice's ``index`` and more in the event's data, and
+    ``coronal``."""
     return gr.HTML(
         html_template=_read("page.html"),
         css_template=_read("style.css"),

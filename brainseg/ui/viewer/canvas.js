@@ -24,8 +24,12 @@ function prepare(canvas, slice) {
 function stack(context, slice, card) {
   context.imageSmoothingEnabled = true;
   context.globalAlpha = 1;
-  context.drawImage(slice.image, 0, 0);
-  if (!slice.maps[card.name]) return;
+  context.drawImage(picture(slice), 0, 0);
+  if (slice.maps[card.name]) overlay(context, slice, card);
+  marks(context, slice);
+}
+
+function overlay(context, slice, card) {
   context.imageSmoothingEnabled = false;
   const isErrors = options.mode === "errors" && slice.truth;
   if (isErrors) {

@@ -58,6 +58,7 @@ function build() {
   if (!message.truth && options.mode === "errors") setMode("fill");
   find(".differ").hidden = names.length < 2;
   matrix();
+  offerSequences();
   draw();
 }
 
@@ -67,7 +68,7 @@ function draw() {
   const began = performance.now();
   if (!message) return;
   find(".slice").value = index + 1;
-  const slice = slices.get(index);
+  const slice = shownSlice();
   root.classList.toggle("waiting", !slice);
   // Until a slice is there, the pictures are those of another: they keep their number.
   const isDrawn = root.dataset.id === message.id && root.dataset.index !== undefined;
@@ -91,6 +92,8 @@ function draw() {
     canvas.setAttribute("aria-label", `${label}, ${card.name}: ${head}. ${rest}`);
   }
   ruler();
+  drawCoronal();
+  showUndo();
   differ(slice, label);
   legend(slice);
   answer();
@@ -136,12 +139,13 @@ function map(canvas, slice, votes, values, label) {
   const colours = values.map((value) => (value > 0 ? ramp(value) : null));
   const context = prepare(canvas, slice);
   context.globalAlpha = 0.55;
-  context.drawImage(slice.image, 0, 0);
+  context.drawImage(picture(slice), 0, 0);
   context.globalAlpha = 0.9;
   context.imageSmoothingEnabled = false;
   context.drawImage(paint(slice, (i) => colours[votes[i]]), 0, 0);
   context.globalAlpha = 1;
   if (slice.truth && options.truth) line(context, truthPath(slice), TRUTH, 1.4);
+  marks(context, slice);
   canvas.setAttribute("aria-label", label);
 }
 
@@ -229,6 +233,7 @@ function legend(slice) {
     if (options.mode !== "none") add(options.colour, "marked as tumour", options.mode === "fill" ? "filled" : "");
     if (slice.truth && options.truth) add(TRUTH, "truth");
   }
+  parts.push(...marksInWords().map((text) => make("span", "", text)));
   if (message.ruler) {
     const what = message.truth ? "green right, red wrong, blue missed" : "what is marked";
     parts.push(make("span", "", `Strip under the slider, by slice: ${what}, `

@@ -1,5 +1,7 @@
 // What the visitor does: slices, modes, zoom, pan and the swipe's handle.
 
+const NOTCH = 99; // pixels that a wheel's notch scrolls, at least
+
 function show(number) {
   const next = Math.max(0, Math.min(message.slices - 1, number));
   heading = Math.sign(next - index) || heading;
@@ -43,11 +45,14 @@ function listen(canvas, name = null) {
   const fingers = new Map();
   let pressed = null;
   let clicked = 0;
+  let turned = 0; // how far the wheel, towards the next slice
+  listenToWindow(canvas);
   canvas.addEventListener("click", (event) => {
     const isStill = pressed && Math.hypot(event.clientX - pressed.clientX,
       event.clientY - pressed.clientY) < 5;
     clearTimeout(clicked);
     if (name && isStill && event.detail === 1 && !isDrawing()) {
+      cutAt(pointAt(canvas, event));
       clicked = setTimeout(() => enlarge(name), 250); // unless it becomes a double click
     }
   });
@@ -55,7 +60,16 @@ function listen(canvas, name = null) {
     if (!isDrawing()) zoom(look.zoom > 1 ? 1 / look.zoom : 2.5, ...pointAt(canvas, event));
   });
   canvas.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && !event.metaKey) return; // a plain wheel scrolls the page
+    if (!event.ctrlKey && !event.metaKey) { // a plain wheel scrolls the page
+      if (document.activeElement !== canvas || message.slices < 2) return; // or goes to others
+      event.preventDefault();
+      const by = event.deltaY * (event.deltaMode ? 33 : 1); // in lines or in pixels
+      turned = turned * by < 0 ? by : turned + by;
+      const steps = Math.trunc(turned / NOTCH);
+      turned -= steps * NOTCH;
+      if (steps) show(index + steps);
+      return;
+    }
     event.preventDefault();
     zoom(Math.exp(-event.deltaY / 300), ...pointAt(canvas, event));
   }, { passive: false });

@@ -36,8 +36,10 @@ function arrange() {
   const isFolded = !message.scope && fusions.length > 1 && fusions.length < all.length;
   const fold = find(".fusions");
   fold.hidden = !isFolded;
+  const focused = document.activeElement;
   place(find(".cards"), isFolded ? all.filter((card) => card.kind !== "fusion") : all);
   place(fold.querySelector(".cards"), isFolded ? fusions : []);
+  if (root.contains(focused)) focused.focus({ preventScroll: true }); // moved, it would lose it
   if (!isFolded) return;
   const values = fusions.map(scoreOf).filter((value) => value >= 0 && value <= 1);
   const what = message.truth ? "Dice" : "agreement";

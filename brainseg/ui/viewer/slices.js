@@ -15,30 +15,36 @@ async function grey(url) {
 const bitmapSize = (bitmap) => ({ width: bitmap.width, height: bitmap.height });
 
 // `kept` are the slices of the comparison that asked: another may have come meanwhile.
-async function decode(kept, number, planes) {
+// `of` is the sequence of the pictures; without maps, a picture is all that comes.
+async function decode(kept, number, planes, of) {
   const known = kept.get(number);
   const [image, truth] = await Promise.all([
-    known ? known.image : grey(planes.image).then((found) => found.canvas),
-    known && mine.has(number) ? known.truth
-      : planes.truth ? grey(planes.truth).then((found) => found.values.map((v) => v > 127)) : null,
+    known?.images[of] || grey(planes.image),
+    planes.truth ? grey(planes.truth).then((found) => found.values.map((v) => v > 127)) : null,
   ]);
+  if (!planes.maps) {
+    if (kept.has(number)) kept.get(number).images[of] = image;
+    return;
+  }
   const maps = {};
   await Promise.all(Object.entries(planes.maps).map(async ([key, url]) => {
     if (!known || !known.maps[key]) maps[key] = (await grey(url)).values;
   }));
-  Object.assign(maps, kept.get(number)?.maps); // answers may overtake each other
+  const now = kept.get(number); // answers may overtake each other, and a stroke may them
+  Object.assign(maps, now?.maps);
   kept.delete(number);
-  kept.set(number,
-    { image, truth, maps, width: image.width, height: image.height, cache: new Map() });
+  kept.set(number, { images: { ...now?.images, [of]: image }, maps,
+    truth: now && mine.has(number) ? now.truth : truth,
+    width: image.canvas.width, height: image.canvas.height, cache: new Map() });
 }
 
 // False where another comparison came meanwhile.
-async function decodeAll(planes) {
+async function decodeAll(planes, of) {
   const kept = slices;
   const numbers = Object.keys(planes).map(Number);
   numbers.sort((a, b) => Math.abs(a - index) - Math.abs(b - index));
   for (const number of numbers) {
-    await decode(kept, number, planes[number]);
+    await decode(kept, number, planes[number], of);
     if (kept !== slices || !message) return false;
     if (number === numbers[0]) build();
   }
@@ -47,11 +53,14 @@ async function decodeAll(planes) {
 
 const countReady = (value) => value.cards.filter((card) => card.ready).length;
 
-// Whether a slice has to be asked for, whole or because models have finished since.
+const hasMaps = (slice) => slice
+  && message.cards.every((card) => !card.ready || slice.maps[card.name]);
+
+// Whether a slice has to be asked for: whole, because models have finished since, or its picture.
 function isMissing(number) {
   if (number < 0 || number >= message.slices) return false;
   const slice = slices.get(number);
-  return !slice || message.cards.some((card) => card.ready && !slice.maps[card.name]);
+  return !hasMaps(slice) || !slice.images[sequence];
 }
 
 // What to ask for: the shown slice alone or, where that is there, two of those that the visitor
@@ -68,7 +77,9 @@ function ask() {
   const numbers = wanted();
   if (!numbers.length) return;
   isAsking = true;
-  trigger("slice", { index, wanted: numbers });
+  const pictures = numbers.filter((number) => hasMaps(slices.get(number)));
+  const whole = numbers.filter((number) => !pictures.includes(number));
+  trigger("slice", { index, wanted: whole, pictures, sequence });
   late = setTimeout(answered, PATIENCE_MS);
 }
 
@@ -86,11 +97,14 @@ async function receive(value) {
   }
   if (!value.cards) {
     if (message?.id === value.id) {
-      await take(value.planes);
-      // What brings nothing new, because the page knows more than the server yet, waits a while.
-      if (message && Object.keys(value.planes).some((number) => !isMissing(Number(number)))) {
-        answered();
+      if (!value.planes) {
+        await takeCoronal(value.coronal);
+        return;
       }
+      await take(value.planes, value.sequence);
+      // What brings nothing new, because the page knows more than the server yet, waits a while.
+      const isOfUse = (number) => value.sequence !== sequence || !isMissing(Number(number));
+      if (message && Object.keys(value.planes).some(isOfUse)) answered();
     } else if (!message) trigger("slice", { index, whole: true }); // the page was made anew
     return;
   }
@@ -103,6 +117,7 @@ async function receive(value) {
   if (isNew) {
     slices = new Map();
     mine = new Set();
+    beginReading(value);
     index = value.index;
     Object.assign(look, { zoom: 1, x: 0.5, y: 0.5 });
     setDrawing(false);
@@ -110,15 +125,19 @@ async function receive(value) {
     options.level = null; // chosen for another scan
     showLevel();
   } else if (value.jump) index = value.index;
-  if (!await take(value.planes)) return;
+  if (coronal) coronal.isOld = true; // the truth may be another now
+  if (!await take(value.planes, value.sequence)) return;
   if (wantedLook && !message.running) applyLook();
   answered();
+  if (cut < 0) cut = value.cut ?? -1; // there is none until all models have finished
+  if (value.coronal) await takeCoronal(value.coronal);
+  else drawCoronal();
 }
 
 // Slices into what is kept; false where another comparison came meanwhile.
-async function take(planes) {
+async function take(planes, of) {
   decoding++; // what is being decoded need not be asked for
-  const isCurrent = await decodeAll(planes);
+  const isCurrent = await decodeAll(planes, of);
   decoding--;
   if (!isCurrent) return false;
   for (const number of slices.keys()) {

@@ -14,6 +14,7 @@ function dab(canvas, event, isFirst) {
   const [x, y] = ofSlice(pointAt(canvas, event));
   const at = [x * slice.width, y * slice.height];
   const radius = Number(find(".brush-size").value) / 2 * slice.width / 256;
+  if (isFirst) remember(slice);
   slice.truth ??= new Uint8Array(slice.width * slice.height);
   const from = isFirst || !stroke ? at : stroke;
   const steps = Math.max(1, Math.ceil(Math.hypot(at[0] - from[0], at[1] - from[1]) / radius));
@@ -30,11 +31,11 @@ function dab(canvas, event, isFirst) {
     }
   }
   stroke = at;
-  mine.add(index);
   redrawTruth(slice);
 }
 
 function redrawTruth(slice) {
+  mine.add(index);
   delete slice.truthPath;
   delete slice.truthBorder;
   slice.cache.clear();
@@ -45,7 +46,7 @@ function redrawTruth(slice) {
 function send() {
   const slice = slices.get(index);
   stroke = null;
-  if (!slice || !slice.truth) return;
-  const canvas = paint(slice, (i) => (slice.truth[i] ? [255, 255, 255] : [0, 0, 0]));
-  trigger("drawn", { index, picture: canvas.toDataURL("image/png") });
+  if (!slice || !mine.has(index)) return;
+  const canvas = slice.truth && paint(slice, (i) => (slice.truth[i] ? [255, 255, 255] : [0, 0, 0]));
+  trigger("drawn", { index, picture: canvas ? canvas.toDataURL("image/png") : null });
 }

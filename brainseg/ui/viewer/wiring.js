@@ -52,11 +52,25 @@ on(".draw", "change", (event) => setDrawing(event.target.checked));
 on(".clear", "click", () => {
   const slice = slices.get(index);
   if (!slice || !slice.truth) return;
+  remember(slice);
   slice.truth = new Uint8Array(slice.width * slice.height);
-  mine.add(index);
   redrawTruth(slice);
   send();
 });
+on(".undo", "click", undo);
+root.addEventListener("keydown", (event) => {
+  const isUndo = event.key === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
+  if (!isUndo || !isDrawing()) return;
+  event.preventDefault();
+  undo();
+});
+for (const key of ["width", "level"]) {
+  on(`.window-${key}`, "input", (event) =>
+    setWindow({ ...windowOf(), [key]: Number(event.target.value) }));
+}
+on(".window-reset", "click", () => setWindow(WHOLE));
+on(".cut", "input", (event) => setCut(event.target.value - 1));
+listenToCoronal(find(".plane"));
 on(".zoom-in", "click", () => zoom(1.6));
 on(".zoom-out", "click", () => zoom(1 / 1.6));
 on(".zoom-reset", "click", () => zoom(1 / look.zoom));
@@ -70,6 +84,7 @@ root.addEventListener("keydown", (event) => {
 on(".save", "click", () => trigger("download", { index, level: options.level }));
 new ResizeObserver(() => requestAnimationFrame(draw)).observe(find(".body"));
 root.state = () => (
-  { index, look, level: options.level, slice: slices.get(index), message, layer, hd95 });
+  { index, look, level: options.level, slice: slices.get(index), message, layer, hd95,
+    picture, coronal, sequence });
 watch("value", () => receive(props.value));
 receive(props.value);

@@ -1,0 +1,20 @@
+// Strokes of the drawn truth taken back, one by one, slice by slice.
+
+const KEPT_STROKES = 40;
+let strokes = new Map(); // slice -> its truth before each stroke, null where there was none
+
+function remember(slice) {
+  const before = strokes.get(index) || [];
+  before.push(slice.truth && slice.truth.slice());
+  strokes.set(index, before.slice(-KEPT_STROKES));
+}
+
+function undo() {
+  const slice = slices.get(index);
+  if (!slice || !strokes.get(index)?.length) return;
+  slice.truth = strokes.get(index).pop();
+  redrawTruth(slice);
+  send();
+}
+
+const showUndo = () => { find(".undo").disabled = !strokes.get(index)?.length; };
