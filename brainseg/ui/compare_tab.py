@@ -72,7 +72,7 @@ def lay_out() -> CompareParts:
         inputs = lay_out_inputs()
     with gr.Row(elem_id="now"):
         status = gr.HTML(
-            markup.notice(session.INVITATION), min_height=36, elem_id="status", scale=1
+            markup.notice(session.INVITATION), min_height=24, elem_id="status", scale=1
         )
         cancel = gr.Button("Cancel", visible=False, min_width=120, scale=0, elem_id="cancel")
     notes = gr.HTML(elem_id="notes")
