@@ -14,7 +14,7 @@ CAPTIONS = {
         "right on a logarithmic scale, one kind of marker per model.",
     ),
     "differences.png": (
-        "Paired differences",
+        "Paired differences that the claims rest on",
         "One row per difference that was tested: the mean difference in Dice over the same "
         "patients as a diamond, filled if p is below 0.05 after Holm's correction, with its 95 % "
         "interval beside a line at zero. The numbers are in the table of every difference.",

@@ -26,9 +26,10 @@ ROWS = (
 )
 LEVEL = 0.05
 _HOW_TO_READ = (
-    "Of {count} differences tested at once, one is sooner large by chance than a single one would "
-    "be, so each must pass a stricter bar (Holm's correction of p). An interval knows of its own "
-    "test alone: it can lie above zero where the claim is not confirmed."
+    "{count} differences were tested at once. Among so many, one looks large by chance more often "
+    "than a single one would, so p is corrected for their number (Holm), and has to be below 0.05 "
+    "after that. An interval is not corrected: it can lie above zero where the claim is not "
+    "confirmed."
 )
 
 
@@ -58,9 +59,20 @@ CLAIMS = (
 )
 
 
+def differences(claims: list[dict]) -> list[tuple[str, dict]]:
+    """Every difference that the claims rest on, each once: which is the better by the claim, and
+    the comparison. Two claims may rest on one."""
+    found = {}
+    for claim in claims:
+        for comparison in claim["comparisons"]:
+            pair = _pair(claim["better"], comparison["other"])
+            found.setdefault(pair, (claim["better"], comparison))
+    return list(found.values())
+
+
 def how_to_read(claims: list[dict]) -> str:
     """Why an interval above zero does not make a claim confirmed; "" for fewer than two tests."""
-    count = sum(len(claim["comparisons"]) for claim in claims)
+    count = len(differences(claims))
     return _HOW_TO_READ.format(count=count) if count > 1 else ""
 
 
@@ -90,10 +102,19 @@ def judge(
         ]
         missing = [name for name in (claim.better, *claim.others) if name not in dice]
         judged.append((claim, comparisons, missing))
-    everything = [c for _, comparisons, _ in judged for c in comparisons]
-    for comparison, corrected in zip(everything, holm([c["p"] for c in everything]), strict=True):
-        comparison["p_holm"] = corrected
+    tests = {}  # two claims may rest on one test, which is one
+    for claim, comparisons, _ in judged:
+        for comparison in comparisons:
+            tests.setdefault(_pair(claim.better, comparison["other"]), []).append(comparison)
+    corrected = holm([same[0]["p"] for same in tests.values()])
+    for same, p_holm in zip(tests.values(), corrected, strict=True):
+        for comparison in same:
+            comparison["p_holm"] = p_holm
     return [_verdict(*parts, trained or {}) for parts in judged]
+
+
+def _pair(one: str, other: str) -> frozenset[str]:
+    return frozenset((one, other))
 
 
 def _verdict(claim: Claim, comparisons: list[dict], missing: list[str], trained: dict) -> dict:

@@ -5,6 +5,7 @@
 - ``title``, ``sentence``: Markdown without marks, in plain words;
 - ``of``, ``minus``: two rows of the study, whose paired difference in Dice is the figure. A row of
   a folder in the study's is named with it: ``equal/unet-bce``;
+- ``claim``: that which the figure decides, as ``claims.py`` words it, or "";
 - ``show``: what to look at, as in an address of the page: ``example``, ``left``, ``right`` and
   ``view``;
 - ``shown``: what the visitor sees there, where that is not what the figure was measured on.
@@ -17,17 +18,18 @@ import tomllib
 import numpy as np
 
 from brainseg.metrics.statistics import paired_difference
+from brainseg.study.claims import LEVEL, differences
 from brainseg.study.findings import Study
 from brainseg.study.training_text import training_text
 
 FILE = "conclusions.toml"
-_KEYS = {"title", "sentence", "of", "minus", "show", "shown"}
+_KEYS = {"title", "sentence", "of", "minus", "claim", "show", "shown"}
 
 
 def conclusions(study: Study) -> list[dict]:
     """By hand ``title``, ``sentence``, ``show`` and ``shown``; from the scores ``difference``,
-    ``low``, ``high`` and ``patients``, as ``paired_difference`` has them, and ``what``, of which
-    models. Empty without the file.
+    ``low``, ``high`` and ``patients``, as ``paired_difference`` has them, ``what``, of which
+    models, and ``verdict`` on its claim. Empty without the file.
 
     Raises ValueError where the file is none, or names what the study has not.
     """
@@ -48,6 +50,7 @@ def in_short(study: Study) -> list[str]:
     lines = [
         f"- **{one['title']}.** {one['sentence']} {one['difference']:+.3f} Dice, 95 % interval "
         f"{one['low']:+.3f} to {one['high']:+.3f}, {one['patients']} patients: {one['what']}."
+        + (f" {one['verdict']}." if one["verdict"] else "")
         for one in conclusions(study)
     ]
     return ["## In short", "\n".join(lines)] if lines else []
@@ -66,7 +69,25 @@ def _with_figure(study: Study, entry: dict) -> dict:
         **{key: entry[key] for key in ("title", "sentence", "show", "shown")},
         **{key: gap[key] for key in ("difference", "low", "high", "patients")},
         "what": what,
+        "verdict": _verdict(study, entry["claim"]),
     }
+
+
+def _verdict(study: Study, claim: str) -> str:
+    if not claim:
+        return ""
+    found = next((one for one in study.claims if one["claim"] == claim), None)
+    if found is None:
+        there = ", ".join(one["claim"] for one in study.claims)
+        raise ValueError(f"{FILE} names the claim {claim!r}, which is none of: {there}.")
+    count = len(differences(study.claims))
+    tests = f"after correction for {count} tests" if count > 1 else "in the only test"
+    p = (
+        ""
+        if found["p_holm"] is None
+        else f": p = {found['p_holm']:.2g} {tests}, {LEVEL} is the bar"
+    )
+    return f"{found['verdict'].capitalize()}{p}"
 
 
 def _row(study: Study, named: str) -> tuple[np.ndarray, str, str]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from brainseg.files import replacing
+from brainseg.study.claims import differences
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -46,9 +47,8 @@ def dice_figure(dice: dict[str, np.ndarray], summaries: dict[str, dict]) -> Figu
 def difference_figure(claims: Sequence[dict]) -> Figure:
     """Every paired difference that the claims rest on, with its interval."""
     bars = [
-        (f"{claim['better']}\n− {comparison['other']}", comparison)
-        for claim in reversed(claims)
-        for comparison in reversed(claim["comparisons"])
+        (f"{better}\n− {comparison['other']}", comparison)
+        for better, comparison in reversed(differences(claims))
     ]
     figure, axes = _rows([label for label, _ in bars], 0.62)
     for row, (_, comparison) in enumerate(bars):

@@ -21,6 +21,7 @@ from brainseg.study.training_text import training_text
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+UNEQUAL = "They were not all trained for equally long, so that these rows alone decide no claim."
 EQUAL = (
     "The verdicts are on models that were all trained for equally many epochs. These are not all "
     "those in the leaderboard: some of those were trained for longer."
@@ -221,7 +222,7 @@ class Study:
             "fold": first.get("fold"),
             "patients": self.about.get("patients"),
             "size_px": first.get("size_px"),
-            "note": self.about.get("note", ""),
+            "note": " ".join(filter(None, (self.about.get("note", ""), self.equal and UNEQUAL))),
             "claims_note": " ".join(filter(None, (how_to_read(self.claims), self.equal and EQUAL))),
             "rows": rows,
         }

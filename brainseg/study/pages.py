@@ -8,7 +8,7 @@ import numpy as np
 
 from brainseg.files import markdown_table
 from brainseg.study.choices import settings_text
-from brainseg.study.claims import ROWS, how_to_read
+from brainseg.study.claims import ROWS, differences, how_to_read
 from brainseg.study.conclusions import in_short
 from brainseg.study.findings import Study
 from brainseg.study.score import DICE_HEADINGS, dice_cells, hd95_text, interval_text
@@ -115,13 +115,12 @@ def _differences_table(study: Study) -> list[str]:
     headings = ("every difference that was tested", "Dice", "95 % interval", "p (Holm)")
     rows = [
         [
-            f"`{claim['better']}` minus `{gap['other']}`",
+            f"`{better}` minus `{gap['other']}`",
             f"{gap['difference']:+.3f}",
             f"{gap['low']:+.3f} to {gap['high']:+.3f}",
             f"{gap['p_holm']:.2g}",
         ]
-        for claim in study.claims
-        for gap in claim["comparisons"]
+        for better, gap in differences(study.claims)
     ]
     return [markdown_table(headings, rows)] if rows else []
 

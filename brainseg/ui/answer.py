@@ -161,25 +161,22 @@ def _wrong_at(found: View, entry: Entry) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _where(found: View, pixels: np.ndarray, begins: str = "") -> str:
-    """The shortest run of slices that holds most of the pixels, in words; "" where that says
-    nothing. ``begins``: a sentence of its own begins so."""
+    """The slices that hold most of the pixels, in words; "" where they are too many, or too
+    scattered, to say anything. ``begins``: a sentence of its own begins so."""
     slices, total = len(pixels), pixels.sum()
     if slices < 4 or not total:
         return ""
-    sums = np.concatenate([[0], np.cumsum(pixels)])
-    runs = [
-        (last - first, first, last)
-        for first in range(slices)
-        for last in range(first + 1, slices + 1)
-        if sums[last] - sums[first] >= _MOSTLY * total
-    ]
-    length, first, last = min(runs)
-    if length > slices / 2:
+    by_size = np.argsort(-pixels, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(pixels[by_size]), _MOSTLY * total)) + 1
+    there = np.sort(by_size[:enough])
+    runs = np.split(there, np.flatnonzero(np.diff(there) > 2) + 1)  # one slice between is no gap
+    if len(runs) > 2 or sum(np.ptp(run) + 1 for run in runs) > slices / 2:
         return ""
     names = found.slice_names or [str(i + 1) for i in range(slices)]
-    span = f"slice {names[first]}"
-    if length > 1:
-        span = f"slices {names[first]} to {names[last - 1]}"
+    spans = [
+        names[run[0]] if len(run) == 1 else f"{names[run[0]]} to {names[run[-1]]}" for run in runs
+    ]
+    span = f"slice{'s' if len(there) > 1 else ''} {' and '.join(spans)}"
     return f" {begins} {span}." if begins else f", mostly on {span}"
 
 

@@ -85,7 +85,9 @@ def _conclusions(found: list) -> str:
 
 
 def _card(one: dict) -> str:
-    text = {key: escape(str(one.get(key) or "")) for key in ("title", "sentence", "what", "shown")}
+    keys = ("title", "sentence", "what", "shown", "verdict")
+    text = {key: escape(str(one.get(key) or "")) for key in keys}
+    verdict = f'<p class="verdict">{text["verdict"]}</p>' if text["verdict"] else ""
     figure = ""
     if None not in (gap := [leaderboard.number(one, key) for key in ("difference", "low", "high")]):
         figure = (
@@ -99,7 +101,8 @@ def _card(one: dict) -> str:
             f'<p><a class="show-me" href="?{escape(urlencode(show))}" aria-label="Show me: '
             f'{text["title"]}">Show me</a> <small>{text["shown"]}</small></p>'
         )
-    return f"<article><h3>{text['title']}</h3>{figure}<p>{text['sentence']}</p>{link}</article>"
+    told = f"<p>{text['sentence']}</p>"
+    return f"<article><h3>{text['title']}</h3>{figure}{verdict}{told}{link}</article>"
 
 
 def _claims(claims: list) -> str:
@@ -118,6 +121,12 @@ def _claims(claims: list) -> str:
 
 def _differences(claims: list[dict]) -> str:
     """Every difference that the claims rest on, to unfold."""
+    found = {
+        frozenset((str(claim.get("better")), str(gap.get("other")))): (claim, gap)
+        for claim in reversed(claims)  # of two claims on one difference, the first
+        for gap in reversed(claim.get("comparisons") or [])
+        if isinstance(gap, dict)
+    }
     rows = [
         [
             f"{claim.get('better')} minus {gap.get('other')}",
@@ -125,9 +134,7 @@ def _differences(claims: list[dict]) -> str:
             f"{_signed(gap, 'low')} to {_signed(gap, 'high')}",
             f"{p:.2g}" if (p := leaderboard.number(gap, "p_holm")) is not None else "",
         ]
-        for claim in claims
-        for gap in claim.get("comparisons") or []
-        if isinstance(gap, dict)
+        for claim, gap in reversed(found.values())
     ]
     if not rows:
         return ""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from brainseg.study.claims import CLAIMS, Claim, judge
+from brainseg.study.claims import CLAIMS, Claim, differences, how_to_read, judge
 
 CLAIM = (Claim("a beats b", "a", ("b",)),)
 RNG = np.random.default_rng(0)
@@ -71,6 +71,21 @@ def test_all_claims_are_corrected_together():
     dice = {"a": slight, **dict.fromkeys("bcdef", BASE)}
     together = judge(dice, many)[0]["p_holm"]
     assert np.isclose(together, min(1, 5 * alone))
+
+
+def test_two_claims_on_one_difference_are_one_test():
+    slight = BASE + RNG.normal(0.006, 0.01, 20)
+    dice = {"a": slight, "b": BASE, "c": BASE}
+    claims = (Claim("a is best", "a", ("b", "c")), *CLAIM, Claim("b beats a", "b", ("a",)))
+    alone = judge(dice, CLAIM)[0]["p_holm"]
+    found = judge(dice, claims)
+    assert np.isclose(found[0]["p_holm"], min(1, 2 * alone))
+    assert found[1]["p_holm"] == found[0]["comparisons"][0]["p_holm"] == found[2]["p_holm"]
+    assert [(better, one["other"]) for better, one in differences(found)] == [
+        ("a", "b"),
+        ("a", "c"),
+    ]
+    assert how_to_read(found).startswith("2 differences")
 
 
 def test_the_claims_of_the_study_are_all_judged():

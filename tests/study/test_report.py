@@ -161,6 +161,7 @@ def test_conclusions_are_sentences_by_hand_with_figures_from_the_scores(study):
         sentence = "More is more."
         of = "fusion_mean"
         minus = "equal/unet-bce"
+        claim = "The hybrid loss improves the self-defined U-Net"
         show = { example = "small", left = "unet-bce" }
         shown = ""
         """
@@ -170,11 +171,15 @@ def test_conclusions_are_sentences_by_hand_with_figures_from_the_scores(study):
     assert found["difference"] == pytest.approx(2.53 / 3 - 0.6) and found["patients"] == 3
     assert found["what"] == "fusion_mean minus unet-bce" and found["show"]["example"] == "small"
     page = study.with_suffix(".md").read_text()
+    assert found["verdict"].lower().startswith(("not tested", "not confirmed"))
     assert "- **Training.** More is more. +0.243 Dice, 95 % interval +0.160 to +0.340" in page
     (study / "conclusions.toml").write_text(text.replace("More is more", "Less is more"))
     assert len(write_report(study, readme, check=True)) == 2
     (study / "conclusions.toml").write_text(text.replace("equal/unet", "equal/none"))
     with pytest.raises(ValueError, match=r"names equal/none-bce, which the study has not"):
+        write_report(study, readme)
+    (study / "conclusions.toml").write_text(text.replace("improves", "worsens"))
+    with pytest.raises(ValueError, match=r"names the claim 'The hybrid loss worsens"):
         write_report(study, readme)
     (study / "conclusions.toml").write_text(text.replace("sentence", "sentences"))
     with pytest.raises(ValueError, match="no list of conclusions"):
@@ -184,10 +189,10 @@ def test_conclusions_are_sentences_by_hand_with_figures_from_the_scores(study):
 def test_it_is_said_why_an_interval_above_zero_confirms_nothing(study):
     write_report(study, study.parents[1] / "README.md")
     page = study.with_suffix(".md").read_text()
-    assert "Of 2 differences tested at once" in page
+    assert "2 differences were tested at once" in page
     assert "| `unetpp-bce` minus `fusion_mean` | " in page
     board = json.loads((study / "leaderboard.json").read_text())
-    assert "Of 2 differences tested at once" in board["claims_note"]
+    assert "2 differences were tested at once" in board["claims_note"]
 
 
 def test_longer_trainings_stand_beside_those_begun_and_trained_alike(study):

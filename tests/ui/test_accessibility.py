@@ -65,7 +65,7 @@ def test_a_figure_is_enlarged_by_keyboard_and_the_focus_comes_back(visit):
     page.keyboard.press("Enter")
     dialog = page.locator("dialog.large")
     dialog.wait_for()
-    assert dialog.get_attribute("aria-label") == "Paired differences"
+    assert dialog.get_attribute("aria-label") == "Paired differences that the claims rest on"
     picture = dialog.locator("img")
     assert picture.get_attribute("alt") and picture.bounding_box()["width"] > 900
     assert dialog.evaluate("(d) => d.contains(document.activeElement)")

@@ -66,6 +66,21 @@ def test_kinds_of_errors(parts, expected):
     assert expected in told(EXACT, model("bad", *parts), truth=TRUTH)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ((0, 1, 9), "mostly on slices 1 to 2 and 10"),
+        ((0, 2), "mostly on slices 1 to 3"),  # one between is no gap
+        ((0, 3, 9), "would do. All"),  # too scattered to say
+        (range(10), "would do. All"),  # too many
+    ],
+)
+def test_where_errors_lie_is_said_where_that_is_short(wrong, expected):
+    parts = [(slice(i, i + 1), 10, 10) for i in wrong]
+    bad = model("bad", (slice(4, 6), 10, 5), *parts)
+    assert expected in told(EXACT, bad, truth=TRUTH)
+
+
 def test_no_difference_to_speak_of():
     text = told(EXACT, model("same", (slice(4, 6), 10, 5)), truth=TRUTH)
     assert text == (
@@ -100,7 +115,7 @@ def test_a_healthy_patient():
     )
     assert told(model("a"), FALSE, truth=nothing) == (
         "There is no tumour in the truth; 1 of 2 models mark none. loud marks most, all of it "
-        "false alarm: 3.0 ml, mostly on slices 6 to 9."
+        "false alarm: 3.0 ml, mostly on slices 5 and 8 to 9."
     )
 
 

@@ -78,10 +78,30 @@ def test_the_worst_slice_is_where_most_is_wrong(shown):
         np.array(ruler["marked"][n]) + ruler["truth"] - 2 * np.array(ruler["right"][n])
         for n in models
     )
+    assert shown.inner_text(f"{VIEWER} .worst") == f"Worst slice: {wrong.argmax() + 1}"
     shown.click(f"{VIEWER} .worst")
     assert index(shown) == wrong.argmax()
+    assert shown.inner_text(f"{VIEWER} .jump") == f"Most tumour: {np.argmax(ruler['truth']) + 1}"
     shown.click(f"{VIEWER} .jump")
     assert index(shown) == np.argmax(ruler["truth"])
+    one = models[0]
+    own = np.array(ruler["marked"][one]) + ruler["truth"] - 2 * np.array(ruler["right"][one])
+    card = shown.locator(f"{VIEWER} .card", has=shown.locator(f"strong:text-is('{one}')"))
+    card.locator(".goes-to").click()
+    assert index(shown) == own.argmax()
+
+
+def test_the_swipe_begins_with_the_closest_and_the_furthest(shown):
+    cards = [card for card in state(shown, "s.message.cards") if card["kind"] != "fusion"]
+    cards.sort(key=lambda card: -card["dice"])
+    assert shown.input_value(f"{VIEWER} .left") == cards[0]["name"]
+    assert shown.input_value(f"{VIEWER} .right") == cards[-1]["name"]
+    maps = [np.array(state(shown, f"[...s.slice.maps['{cards[i]['name']}']]")) for i in (0, -1)]
+    level = [cards[i]["level"] for i in (0, -1)]
+    width = state(shown, "s.slice.width")
+    apart = np.flatnonzero((maps[0] > level[0]) != (maps[1] > level[1])) % width
+    expected = 100 * (apart.mean() + 0.5) / width
+    assert float(shown.input_value(f"{VIEWER} .split")) == pytest.approx(expected, abs=1)
 
 
 def test_two_models_are_shown_where_they_differ_most(shown):

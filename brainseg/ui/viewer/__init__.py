@@ -12,7 +12,7 @@ import gradio as gr
 
 SCRIPT = (
     "start", "slices", "sequences", "layers", "window", "layout", "canvas", "marks", "figures",
-    "ruler", "coronal", "cards", "gestures", "truth", "undo", "address", "wiring",
+    "ruler", "coronal", "swipe", "cards", "gestures", "truth", "undo", "address", "wiring",
 )  # fmt: skip
 _HERE = Path(__file__).parent
 

@@ -25,8 +25,12 @@ function build() {
       button.setAttribute("aria-label", `Enlarge ${card.name}`);
       button.setAttribute("aria-pressed", "false");
       button.addEventListener("click", () => enlarge(card.name));
-      item.append(canvas, button, head, figure, line, table);
-      cards.set(card.name, { item, canvas, button, figure, line, table });
+      const worst = make("button", "goes-to");
+      worst.type = "button";
+      worst.hidden = true;
+      worst.addEventListener("click", () => show(Number(worst.dataset.slice)));
+      item.append(canvas, button, head, figure, line, worst, table);
+      cards.set(card.name, { item, canvas, button, figure, line, worst, table });
       listen(canvas, card.name);
     }
     for (const select of [find(".left"), find(".right")]) {
@@ -42,15 +46,14 @@ function build() {
   }
   root.dataset.chosen = message.chosen || "";
   arrange();
+  choosePair();
   const slider = find(".slice");
   slider.max = message.slices;
   find(".slices").hidden = message.slices < 2;
   find(".slice-label").textContent = message.sliceLabel || "Slice";
   find(".slices").title = message.sliceHelp
     || "All cards show this slice; the left and right keys step through.";
-  find(".jump").hidden = Boolean(message.scope);
-  find(".worst").hidden = worstSlice() < 0;
-  find(".worst").textContent = message.truth ? "Worst slice" : "Most disputed";
+  offerSlices();
   find(".sorting").hidden = Boolean(message.scope) || names.length < 2;
   find(".save").hidden = Boolean(message.scope) || Boolean(message.running);
   find(".drawing").hidden = Boolean(message.scope) || Boolean(message.running);
@@ -155,35 +158,6 @@ function ramp(value) {
   return CIVIDIS[low].map((a, i) => Math.round(a + (CIVIDIS[low + 1][i] - a) * (at - low)));
 }
 
-function swipe(slice, label) {
-  const canvas = find(".pair");
-  const [left, right] = [find(".left").value, find(".right").value].map((text) =>
-    message.cards.find((card) => card.name === text) || message.cards[0]);
-  const [i, j] = [left, right].map((card) => message.cards.indexOf(card));
-  const most = message.apart && message.slices > 1 ? message.apart[i][j] : -1;
-  const button = find(".differs-most");
-  button.hidden = most < 0;
-  button.textContent = `Most different: ${message.sliceNames[most] || `slice ${most + 1}`}`;
-  button.dataset.slice = most;
-  const context = prepare(canvas, slice);
-  stack(context, slice, right);
-  const at = canvas.width * find(".split").value / 100;
-  const transform = context.getTransform();
-  context.save();
-  context.setTransform(1, 0, 0, 1, 0, 0);
-  context.beginPath();
-  context.rect(0, 0, at, canvas.height);
-  context.clip();
-  context.setTransform(transform);
-  const scale = context.lineScale;
-  stack(Object.assign(context, { lineScale: scale }), slice, left);
-  context.restore();
-  context.setTransform(1, 0, 0, 1, 0, 0);
-  context.fillStyle = "#fff";
-  context.fillRect(at - 1, 0, 2, canvas.height);
-  canvas.setAttribute("aria-label", `${label}: ${left.name} left, ${right.name} right of the line`);
-}
-
 function matrix() {
   const place = find(".matrix");
   place.hidden = !message.pairs;
@@ -215,13 +189,15 @@ function matrix() {
   place.setAttribute("aria-label", "Dice of each mask with each other");
 }
 
+function swatch(colour, text, kind = "") {
+  const item = make("span", "swatch " + kind, text);
+  item.style.setProperty("--colour", `rgb(${colour})`);
+  return item;
+}
+
 function legend(slice) {
   const parts = [];
-  const add = (colour, text, kind = "") => {
-    const item = make("span", "swatch " + kind, text);
-    item.style.setProperty("--colour", `rgb(${colour})`);
-    parts.push(item);
-  };
+  const add = (...what) => parts.push(swatch(...what));
   if (options.mode === "errors" && slice.truth) {
     add(ERRORS.tp, "rightly marked (true positive)", "filled");
     add(ERRORS.fp, "wrongly marked (false positive)", "filled");
@@ -234,11 +210,7 @@ function legend(slice) {
     if (slice.truth && options.truth) add(TRUTH, "truth");
   }
   parts.push(...marksInWords().map((text) => make("span", "", text)));
-  if (message.ruler) {
-    const what = message.truth ? "green right, red wrong, blue missed" : "what is marked";
-    parts.push(make("span", "", `Strip under the slider, by slice: ${what}, `
-      + `${large || "mean of the models"}; below it, where they differ.`));
-  }
+  if (message.ruler) parts.push(...rulerInWords());
   const scope = message.scope === "slice" ? "this picture"
     : message.drawn.length ? "the slices you drew on" : "the whole scan";
   const truth = message.truthName ? `the truth, ${message.truthName},` : "the truth,";
@@ -246,6 +218,7 @@ function legend(slice) {
     : message.cards.length > 1 ? "Agreement is the overlap with the other models over the whole "
       + "scan: how much they agree, not how right they are. " + (message.estimateNote || "") : "";
   parts.push(make("span", "", words));
+  if (!message.scope) parts.push(make("strong", "", "Not for clinical use."));
   const legend = find(".legend"); // read aloud when it changes, so not at every step of a slider
   const said = parts.map((part) => part.className + part.style.cssText + part.textContent).join();
   if (legend.dataset.said !== said) legend.replaceChildren(...parts);

@@ -4,11 +4,11 @@ const THUMB = 16; // pixels of the slider's knob, whose middle is where a slice 
 const RULER_HEIGHT = 26;
 const DISPUTED_HEIGHT = 5;
 
-// Pixels of each slice, of the large card or as the mean of the models, at own thresholds.
-function errorsBySlice() {
+// Pixels of each slice at own thresholds: of one card or, without a name, as the mean of the models.
+function errorsBySlice(one) {
   const { marked, right, truth } = message.ruler;
   const models = message.cards.filter((card) => card.kind !== "fusion" && marked[card.name]);
-  const names = large && marked[large] ? [large] : models.map((card) => card.name);
+  const names = marked[one] ? [one] : models.map((card) => card.name);
   const mean = (of, i) => names.reduce((sum, name) => sum + of[name][i], 0) / names.length;
   return Array.from({ length: message.slices }, (_, i) => {
     const all = mean(marked, i);
@@ -22,9 +22,9 @@ const wrongness = (one) => (one.fp === undefined ? 0 : one.fp + one.fn);
 const argmax = (values) => values.indexOf(Math.max(...values));
 
 // Where most is wrong or, without a truth, where the models differ most; -1 where nowhere.
-function worstSlice() {
+function worstSlice(one) {
   if (!message.ruler) return -1;
-  const wrong = errorsBySlice().map(wrongness);
+  const wrong = errorsBySlice(one).map(wrongness);
   const values = message.truth ? wrong : message.ruler.disputed;
   return Math.max(...values) > 0 ? argmax(values) : -1;
 }
@@ -41,7 +41,7 @@ function ruler() {
   Object.assign(canvas, { width: width * ratio, height: RULER_HEIGHT * ratio });
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
-  const found = errorsBySlice();
+  const found = errorsBySlice(large);
   const total = (one) => (one.tp === undefined ? one.marked : one.tp + one.fp + one.fn);
   const most = Math.max(...found.map(total), 1);
   const disputed = message.ruler.disputed;
@@ -78,6 +78,37 @@ function rulerLabel() {
   if (message.truth && worst >= 0) parts.push(`most wrong in slice ${worst + 1}`);
   if (Math.max(...disputed) > 0) parts.push(`most disputed in slice ${argmax(disputed) + 1}`);
   return "Slices at a glance: " + (parts.join(", ") || "nothing is marked in any");
+}
+
+function rulerInWords() {
+  const parts = message.truth
+    ? [[ERRORS.tp, "right"], [ERRORS.fp, "wrong"], [ERRORS.fn, "missed"]]
+    : [[options.colour, "marked"]];
+  const said = [make("span", "", `Strip, by slice, ${large || "mean of the models"}:`)];
+  for (const [colour, text] of parts) said.push(swatch(colour, text, "filled"));
+  said.push(make("span", "scale", "models differ: little to much"));
+  return said;
+}
+
+// What a button says that goes to a slice.
+const slicesName = (i) => message.sliceNames[i] || String(i + 1);
+
+// The buttons that go to a slice say to which.
+function offerSlices() {
+  const hasTumour = !message.truth || !message.ruler || message.ruler.truth.some((n) => n);
+  find(".jump").hidden = Boolean(message.scope) || !hasTumour;
+  find(".jump").textContent = message.ruler ? `Most tumour: ${slicesName(message.start)}`
+    : "Most tumour";
+  const worst = worstSlice();
+  find(".worst").hidden = worst < 0;
+  find(".worst").textContent =
+    `${message.truth ? "Worst slice" : "Most disputed"}: ${slicesName(worst)}`;
+  for (const [one, { worst: button }] of cards) {
+    const own = message.truth ? worstSlice(one) : -1;
+    button.hidden = own < 0;
+    button.textContent = `Most wrong: slice ${slicesName(own)}`;
+    button.dataset.slice = own;
+  }
 }
 
 function listenToRuler(canvas) {
