@@ -8,6 +8,7 @@ import json
 import shlex
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from brainseg.config import DATA, HOW, WHAT, Config, ConfigError, from_json
@@ -64,6 +65,8 @@ def add_wishes(parser: argparse.ArgumentParser) -> dict:
     groups = {name: parser.add_argument_group(name) for name in (WHAT, DATA, HOW)}
     by_set = add_settings(groups)
     add = groups[DATA].add_argument
+    add("--classes", action="store_true", help="tell the data set's classes apart, kinds of tumour "
+        "or regions of one, instead of tumour only")  # fmt: skip
     add("--left-out", nargs="+", choices=(*"01234", "all"), metavar="K", help="folds of "
         "patients not trained on: the first is tested, a second, if there is one, chooses epoch "
         "and threshold; all: five runs, each without one fold (default: 0 1)")  # fmt: skip
@@ -111,7 +114,7 @@ def resolve(args: argparse.Namespace) -> list[Config]:
         from brainseg.training.start import weights_file
 
         base = dataclasses.replace(base, init_from=sha256(weights_file(args.init_from)))
-    configs = wanted(args, base)
+    configs = wanted(args, base, args.data)
     for flag, target in (("--out", args.out), ("--push-to-hub", args.push_to_hub)):
         if target and len({(config.left_out, config.seed) for config in configs}) > 1:
             raise ConfigError(
@@ -149,7 +152,9 @@ def resolve_plan(args: argparse.Namespace) -> list[Config]:
         config
         for name, line in lines
         if not args.stage or name in args.stage
-        for config in wanted(wishes(line, f"{args.plan}, stage {name}: {line.strip()}"), Config())
+        for config in wanted(
+            wishes(line, f"{args.plan}, stage {name}: {line.strip()}"), Config(), args.data
+        )
     ]
 
 
@@ -165,14 +170,23 @@ def wishes(line: str, where: str) -> argparse.Namespace:
     return parser.parse_args(shlex.split(line))
 
 
-def wanted(args: argparse.Namespace, base: Config) -> list[Config]:
-    """A configuration for each combination of what is given, ``base`` where nothing is."""
+def wanted(args: argparse.Namespace, base: Config, data: Sequence[Path] | None) -> list[Config]:
+    """A configuration for each combination of what is given, ``base`` where nothing is; ``data``:
+    where the data sets lie, which may have to be looked at for their classes."""
     known = base.to_json()
     given = {k: v for k, v in vars(args).items() if k in known and v is not None}
     for key in ("model", "loss", "init_from"):
         given.pop(key, None)
     if args.dataset:
         given["dataset"] = "+".join(args.dataset)
+    given.pop("classes", None)
+    if args.classes:
+        from brainseg.data import classes_of
+
+        dataset = given.get("dataset", base.dataset)
+        given["classes"] = classes_of(dataset, data)
+        if not given["classes"]:
+            raise ConfigError(f"--classes: {dataset} states none to tell apart.")
     if given.get("encoder_weights") == "none":
         given["encoder_weights"] = None
     for setting in args.set:

@@ -12,6 +12,7 @@ from brainseg.data.splits import FOLDS
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import (
     ATROUS_RATES,
+    CLASSES_SUFFIX,
     CORRECTION,
     MASK,
     MODELS,
@@ -82,6 +83,7 @@ class Config:
         "by slice, or fit unetpp on predictions for its bases' own training patients",
         group=WHAT, choices=LEAKS)  # fmt: skip
     dataset: str = _setting("lgg", "one, or several for one training", group=DATA, nargs="+")
+    classes: tuple[str, ...] = ()  # told apart, in the order of their values; () is tumour or not
     shares: tuple[float, ...] = _setting((), "of each data set's tumour slices, drawn anew each "
         "epoch (default: all)", group=DATA, nargs="+", metavar="SHARE", type=float)  # fmt: skip
     limit_patients: int | None = _setting(None, "only the first so many patients of each data set")
@@ -112,12 +114,15 @@ class Config:
             for key in ("stack_inputs", "stack_output", "bases"):
                 object.__setattr__(self, key, getattr(Config, key))
         elif not self.bases:
-            object.__setattr__(self, "bases", MODELS[self.model].bases)
+            suffix = CLASSES_SUFFIX if self.classes else ""
+            bases = tuple(base + suffix for base in MODELS[self.model].bases)
+            object.__setattr__(self, "bases", bases)
         if not MODELS[self.model].is_atrous:
             object.__setattr__(self, "atrous_rates", ATROUS_RATES)
         if MODELS[self.model].encoder is None:
             object.__setattr__(self, "encoder_weights", None)
         self._check_datasets()
+        self._check_classes()
         _check(self.size % 32 == 0 and self.size >= 32, "size", self.size, "a multiple of 32")
         self._check_folds()
         rates = self.atrous_rates
@@ -149,6 +154,12 @@ class Config:
             _check(is_number and 0 < share <= 1, "shares", share, "above 0 and up to 1")
         shares = () if set(shares) == {1} else tuple(map(float, shares))
         object.__setattr__(self, "shares", shares)
+
+    def _check_classes(self) -> None:
+        names = self.classes
+        good = isinstance(names, tuple) and len(set(names)) == len(names) and len(names) != 1
+        good = good and all(isinstance(name, str) and name for name in names)
+        _check(good, "classes", names, "two or more different names, or none")
 
     def _check_folds(self) -> None:
         folds = self.left_out
@@ -209,8 +220,10 @@ class Config:
 
     @property
     def name(self) -> str:
-        """The checkpoint's name: ``<model>[-<encoder>]-<loss>``."""
-        return "-".join(filter(None, (self.model, self.encoder, self.loss)))
+        """The checkpoint's name: ``<model>[-<encoder>]-<loss>``, with ``-classes`` behind it if it
+        tells some apart."""
+        name = "-".join(filter(None, (self.model, self.encoder, self.loss)))
+        return name + CLASSES_SUFFIX if self.classes else name
 
     @property
     def atrous_warning(self) -> str | None:

@@ -52,7 +52,7 @@ def make(
     """A network and its files, ready to be trained: a number of loader workers to the seconds of
     each measured step."""
     model = create_model(config.model, encoder_weights=None)
-    channels = input_channels(config.model, config.stack_inputs, len(config.bases))
+    channels = input_channels(config.model, config.stack_inputs, config.bases)
 
     def measure(workers: int) -> list[float]:
         loader = make_loader(pairs, config.size, channels, config.batch_size, workers)

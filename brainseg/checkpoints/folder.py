@@ -177,6 +177,7 @@ def load_module(checkpoint: Checkpoint):
             bases=[base.name for base in settings.bases],
             stack_output=settings.run.stack_output,
             atrous_rates=settings.run.atrous_rates,
+            classes=len(settings.classes),
         )
 
     try:

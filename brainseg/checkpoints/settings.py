@@ -30,6 +30,7 @@ _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold",
 _MAX_CONFIG_BYTES = 2**20
 _MAX_SIZE = 2048
 _MAX_BASES = 16
+_MAX_CLASSES = 16
 HASHED_ROLES = ("train", "watched", "start")
 _WRITTEN_APART = ("size", "run", "threshold", "encoder")
 
@@ -63,6 +64,8 @@ class Settings:
     encoder: by name even where it is the default one, which may change; None if it has none.
     run: the configuration it was trained with; settings that a run is too old to have recorded are
         what ``config.from_json`` makes of them. What is not told is None, 0 or empty.
+    classes: names of the classes it tells apart, in the order of its maps; () if there is one map,
+        that of tumour.
     encoder_source: the repository or package from which the encoder's first weights came.
     patients: how many it was trained, validated and tested on, by role.
     patient_hashes: whom it was trained on, and watched to choose epoch and threshold, see
@@ -80,6 +83,7 @@ class Settings:
     stack_inputs: str = PREDICTIONS
     dataset: str | None = None
     bases: tuple[Base, ...] = ()
+    classes: tuple[str, ...] = ()
     started_from: Start | None = None
     encoder_source: str | None = None
     patients: dict[str, int] = field(default_factory=dict)
@@ -115,8 +119,9 @@ class Settings:
 
     @property
     def channels(self) -> int:
-        """How many planes it reads: one for each base, then those of the image."""
-        return input_channels(self.model, self.stack_inputs, len(self.bases))
+        """How many planes it reads: the maps of each base, then those of the image."""
+        bases = [base.name for base in self.bases]
+        return input_channels(self.model, self.stack_inputs, bases, len(self.classes))
 
     @property
     def preprocessing(self) -> dict:
@@ -164,6 +169,7 @@ def settings_of(config: Config, threshold: float = 0.5) -> Settings:
         loss=config.loss,
         stack_inputs=config.stack_inputs,
         dataset=config.dataset,
+        classes=config.classes,
     )
 
 
@@ -271,6 +277,7 @@ def settings_from_json(values: dict) -> Settings:
         run=_run(values["run"]),
         stack_inputs=stack_inputs,
         bases=bases,
+        classes=_classes(values.get("classes", [])),
         started_from=_start(values["started_from"]) if "started_from" in values else None,
         patient_hashes=_hashes(values.get("patient_hashes", {})),
         **told,
@@ -310,6 +317,16 @@ def _bases(values: object) -> tuple[Base, ...]:
     if not good:
         raise _Unusable(f"bases are not up to {_MAX_BASES} pairs of a plain name and a sha256")
     return tuple(Base(base["name"], base["sha256"]) for base in values)
+
+
+def _classes(values: object) -> tuple[str, ...]:
+    good = isinstance(values, list) and len(values) <= _MAX_CLASSES and len(values) != 1
+    good = good and all(
+        isinstance(name, str) and re.fullmatch(r"[\w()+,/ -]{1,40}", name) for name in values
+    )
+    if not good or len(set(values)) < len(values):
+        raise _Unusable(f"classes are not 2 to {_MAX_CLASSES} different names, or none")
+    return tuple(values)
 
 
 def _start(value: object) -> Start:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,10 +15,15 @@ def fuse(results: Sequence[Result], weights: Sequence[float | None]) -> Iterator
 
     weights: their models' Dice on validation patients; without all of them nothing is weighted.
     """
+    for fused in _fuse(results, weights):
+        yield with_classes(fused, results)
+
+
+def _fuse(results: Sequence[Result], weights: Sequence[float | None]) -> Iterator[Result]:
     masks = [result.mask for result in results]
     maps = [result.probabilities for result in results]
     thresholds = [result.threshold for result in results]
-    yield mean_result("fusion_mean", results)
+    yield _mean_result("fusion_mean", results)
     if all(weights):
         threshold = float(np.average(thresholds, weights=weights))
         yield Result("fusion_weighted", "fusion", mean(maps, weights), threshold)
@@ -30,6 +36,24 @@ def fuse(results: Sequence[Result], weights: Sequence[float | None]) -> Iterator
 
 def mean_result(name: str, results: Sequence[Result]) -> Result:
     """The mean of probabilities, at the mean of the thresholds."""
+    return with_classes(_mean_result(name, results), results)
+
+
+def with_classes(fused: Result, results: Sequence[Result]) -> Result:
+    """A fusion of results that tell the same classes apart tells them too: its probability of
+    tumour, in the shares that theirs have on average. Other fusions stay as they are."""
+    classes = {result.classes for result in results}
+    if len(classes) > 1 or classes == {()}:
+        return fused
+    tiny = np.finfo(np.float32).tiny
+    shares = sum(r.class_probabilities / np.maximum(r.probabilities, tiny) for r in results)
+    shares /= np.maximum(shares.sum(0), tiny)
+    return replace(
+        fused, classes=results[0].classes, class_probabilities=shares * fused.probabilities
+    )
+
+
+def _mean_result(name: str, results: Sequence[Result]) -> Result:
     threshold = float(np.mean([result.threshold for result in results]))
     return Result(name, "fusion", mean([r.probabilities for r in results]), threshold)
 

@@ -54,6 +54,7 @@ class Predictor:
         self.kind = "ensemble" if checkpoint.settings.is_stack else "model"
         self.threshold: float = checkpoint.settings.threshold
         self.size: int = checkpoint.settings.size
+        self.classes = checkpoint.settings.classes
         if len(bases) != len(checkpoint.bases):
             raise ValueError(
                 f"{self.name} reads {len(checkpoint.bases)} models and got {len(bases)}: open it "
@@ -116,7 +117,8 @@ class Predictor:
 
     def forward(self, planes: np.ndarray) -> np.ndarray:
         """Probabilities, float32 (n, size, size), of up to 16 of what the network reads, float32
-        (n, channels, size, size). Waits for its turn, and shares it with others who wait."""
+        (n, channels, size, size); those of each class, (n, classes, size, size), if it tells some
+        apart. Waits for its turn, and shares it with others who wait."""
         return self._ready()(planes)
 
     def probabilities(
@@ -127,13 +129,16 @@ class Predictor:
         flips: bool = False,
         progress: Callable[[int], None] = lambda done: None,
     ) -> np.ndarray:
-        """Network output on prepared slices, float32 (slices, size, size).
+        """Network output on prepared slices, float32 (slices, size, size), or (slices, classes,
+        size, size).
 
         base_maps: the bases' own outputs on the same slices, in the order of ``bases``.
         flips: average with the output on left-right mirrored slices.
         progress: called with the number of slices done so far.
         """
-        out = np.empty(prepared.images.shape[:3], np.float32)
+        slices, *sides = prepared.images.shape[:3]
+        classes = [len(self.classes)] if self.classes else []
+        out = np.empty((slices, *classes, *sides), np.float32)
         for start in range(0, len(out), MOST_SLICES):
             part = slice(start, start + MOST_SLICES)
             planes = self._planes(prepared, base_maps, part)
@@ -151,7 +156,7 @@ class Predictor:
         return self._planes(prepared, base_maps, slice(None))
 
     def _planes(self, prepared: Prepared, base_maps: Sequence[np.ndarray], part: slice):
-        planes = [base_map[part, None] for base_map in base_maps]
+        planes = [m[part, None] if m.ndim == 3 else m[part] for m in base_maps]
         if self.checkpoint.settings.reads_image:
             planes.append(normalise(prepared.images[part], prepared.statistics[part]))
         return np.concatenate(planes, axis=1)
@@ -254,8 +259,18 @@ def _run_networks(
         return maps[key]
 
     for label, predictor in sorted(predictors.items(), key=lambda item: item[1].kind != "model"):
-        probabilities = restore(run(predictor), height, width, scan.spacing_mm)
-        yield Result(label, predictor.kind, probabilities, predictor.threshold)
+        found = run(predictor)
+        several = None
+        if predictor.classes:
+            planes = found.swapaxes(0, 1)
+            several = np.stack([restore(one, height, width, scan.spacing_mm) for one in planes])
+            probabilities = several.sum(0).clip(0, 1)
+        else:
+            probabilities = restore(found, height, width, scan.spacing_mm)
+        yield Result(
+            label, predictor.kind, probabilities, predictor.threshold,
+            classes=predictor.classes, class_probabilities=several,
+        )  # fmt: skip
 
 
 _gate = _run_networks

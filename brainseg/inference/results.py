@@ -22,6 +22,9 @@ class Result:
     probabilities: float32 in [0, 1], (slices, height, width), the scan's own grid.
     threshold: probabilities above it are tumour (chosen on validation patients).
     estimates: of STAPLE, the sensitivity and specificity it believes each mask to have.
+    classes: names of the classes it tells apart, in the order of ``class_probabilities``: float32
+        (classes, slices, height, width), whose sum over classes is ``probabilities``; () and None
+        where it tells tumour only.
     """
 
     name: str
@@ -29,11 +32,21 @@ class Result:
     probabilities: np.ndarray
     threshold: float
     estimates: dict[str, tuple[float, float]] | None = None
+    classes: tuple[str, ...] = ()
+    class_probabilities: np.ndarray | None = None
 
     @property
     def mask(self) -> np.ndarray:
         """bool, (slices, height, width)."""
         return self.probabilities > self.threshold
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """uint8, (slices, height, width): where ``mask`` is, which class is the most probable,
+        from 1; else 0. None where it tells tumour only."""
+        if self.class_probabilities is None:
+            return None
+        return np.where(self.mask, self.class_probabilities.argmax(0) + 1, 0).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)

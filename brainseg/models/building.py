@@ -20,6 +20,7 @@ from brainseg.models.specs import (
     STACK_INPUTS,
     STACK_OUTPUTS,
     input_channels,
+    maps_of,
 )
 from brainseg.models.stack import CorrectingUnetPlusPlus
 
@@ -42,6 +43,7 @@ def create_model(
     bases: Sequence[str] = (),
     stack_output: str = MASK,
     atrous_rates: Sequence[int] = ATROUS_RATES,
+    classes: int = 0,
 ) -> nn.Module:
     """Build a network with random (``encoder_weights=None``) or ``"imagenet"`` encoder weights.
 
@@ -50,6 +52,10 @@ def create_model(
     given), followed by the three image channels if ``stack_inputs`` is ``"predictions+image"``;
     with the ``stack_output`` ``"correction"`` it corrects their mean (see ``stack.py``). All return
     logits (batch, 1, height, width); height and width are multiples of 32.
+
+    classes: two or more make it (batch, classes + 1, height, width), the first for no tumour; of
+        bases that tell them apart too, by their names, a stack then reads one channel for each
+        class, in their order, and not for none.
 
     atrous_rates: of the three atrous convolutions of ``deeplabv3plus``, which read a map of a
         sixteenth of the input's side; other models have none.
@@ -66,6 +72,11 @@ def create_model(
     if stack_output not in STACK_OUTPUTS:
         raise ModelError(f"Unknown stack output {stack_output!r}: expected {STACK_OUTPUTS}.")
     spec = MODELS[name]
+    if stack_output == CORRECTION and len({maps_of(base, classes) for base in bases}) > 1:
+        raise ModelError(
+            f"{name} can't correct the mean of {', '.join(bases)}: some tell classes apart and "
+            "others don't. Give bases of one kind, or --stack-output mask."
+        )
     if encoder is not None and spec.encoder is None:
         others = " or ".join(n for n, s in MODELS.items() if s.encoder and not s.is_stack)
         raise ModelError(
@@ -74,22 +85,29 @@ def create_model(
         )
     encoder = encoder or spec.encoder
     bases = bases or spec.bases
-    in_channels = input_channels(name, stack_inputs, len(bases))
+    in_channels, out_channels = input_channels(name, stack_inputs, bases, classes), 1
+    if classes:
+        out_channels = classes + 1
     more = {"decoder_atrous_rates": tuple(atrous_rates)} if spec.is_atrous else {}
     if spec.smp_class is None:
-        network, source = spec.builder(in_channels), None
+        network, source = spec.builder(in_channels, out_channels), None
     else:
         corrects = spec.is_stack and stack_output == CORRECTION
         architecture = CorrectingUnetPlusPlus if corrects else getattr(smp, spec.smp_class)
         try:
             with _quiet():
                 network, source = _of_smp(
-                    architecture, encoder, encoder_weights, in_channels=in_channels, **more
+                    architecture,
+                    encoder,
+                    encoder_weights,
+                    in_channels=in_channels,
+                    classes=out_channels,
+                    **more,
                 )
         except Exception as error:  # a wrong encoder and a failed download come in every type
             raise _explain(error, encoder, encoder_weights) from error
         if corrects:
-            network.begin_at_the_mean(len(bases))
+            network.begin_at_the_mean(len(bases), classes)
     network.encoder_source = source
     return network
 

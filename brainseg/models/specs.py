@@ -18,7 +18,7 @@ class ModelSpec:
 
     title: for readers.
     smp_class: its class in segmentation_models_pytorch, or None and
-    builder: a function from the number of input channels to a plain ``nn.Module``.
+    builder: a function from the numbers of input and output channels to a plain ``nn.Module``.
     encoder: the default one; None for a network that takes none.
     bases: of a stack: the checkpoints whose predictions it reads if no others are given.
     is_atrous: the rates of its decoder's atrous convolutions are a setting of a run.
@@ -37,10 +37,10 @@ class ModelSpec:
         return bool(self.bases)
 
 
-def _unet(in_channels: int):
+def _unet(in_channels: int, out_channels: int):
     from brainseg.models.unet import UNet
 
-    return UNet(in_channels)
+    return UNet(in_channels, out_channels=out_channels)
 
 
 MODELS: dict[str, ModelSpec] = {
@@ -85,9 +85,19 @@ def reads_image(model: str, stack_inputs: str) -> bool:
     return not MODELS[model].is_stack or stack_inputs == WITH_IMAGE
 
 
-def input_channels(model: str, stack_inputs: str, bases: int) -> int:
-    """How many planes a network reads: one for each base of a stack, then those of the image."""
-    own = bases if MODELS[model].is_stack else 0
+CLASSES_SUFFIX = "-classes"  # of the name of a checkpoint that tells classes apart
+
+
+def maps_of(name: str, classes: int) -> int:
+    """How many maps a stack of ``classes`` reads of a base of this name: that of each class, or
+    the tumour's."""
+    return classes if classes and name.endswith(CLASSES_SUFFIX) else 1
+
+
+def input_channels(model: str, stack_inputs: str, bases: Sequence[str], classes: int = 0) -> int:
+    """How many planes a network reads: the maps of each base of a stack, then those of the
+    image."""
+    own = sum(maps_of(base, classes) for base in bases) if MODELS[model].is_stack else 0
     return own + len(IMAGE_CHANNELS) * reads_image(model, stack_inputs)
 
 

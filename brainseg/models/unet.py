@@ -10,10 +10,10 @@ class UNet(nn.Module):
     """Encoder and decoder of five levels with skip connections.
 
     Input float (batch, in_channels, height, width), height and width multiples of 16.
-    Output logits (batch, 1, height, width).
+    Output logits (batch, out_channels, height, width).
     """
 
-    def __init__(self, in_channels: int = 3, width: int = 32) -> None:
+    def __init__(self, in_channels: int = 3, width: int = 32, out_channels: int = 1) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(5)]
         self.down = nn.ModuleList(
@@ -23,7 +23,7 @@ class UNet(nn.Module):
             nn.ConvTranspose2d(2 * w, w, kernel_size=2, stride=2) for w in reversed(widths[:-1])
         )
         self.merge = nn.ModuleList(_double_convolution(2 * w, w) for w in reversed(widths[:-1]))
-        self.head = nn.Conv2d(width, 1, kernel_size=1)
+        self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         skips = []

@@ -53,7 +53,7 @@ def strip_skull(
     """Grey levels (n, 3, side, side) as a skull-stripped scan has them, black but for the brain.
 
     which: bool (n,), the samples to strip; those of which hardly anything would be left stay.
-    masks: (n, 1, side, side); tumour outside of what is left goes too.
+    masks: (n, 1 or more, side, side); tumour outside of what is left goes too.
     statistics: (n, 3, 2), mean and standard deviation of the head; both change by the factors by
         which those of the slice itself do.
 

@@ -1,4 +1,8 @@
-"""Network inputs and masks from rows of a prepared set, plain or augmented, on the device."""
+"""Network inputs and masks from rows of a prepared set, plain or augmented, on the device.
+
+Of a run that tells classes apart, masks are labels, int64 (n, size, size), 0 where there is no
+tumour; of others float32 (n, 1, size, size), 0 or 1.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +28,18 @@ class Batches:
         self.config, self.data, self.device = config, data, device
         if config.is_stack and maps is None:
             raise ValueError(f"{config.model} reads base predictions: give maps.")
-        self.images, self.masks = _home(data.images, device), _home(data.masks, device)
+        if config.classes and data.classes is None:
+            raise ValueError(f"{config.name} tells classes apart: give a set prepared with them.")
+        masks = data.classes if config.classes else data.masks
+        self.images, self.masks = _home(data.images, device), _home(masks, device)
         self.maps = _home(maps, device) if config.is_stack else None
         self.grey = torch.tensor(_grey(config))
 
     def plain(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and masks, float32 (n, c, size, size), as inference sees them."""
+        """Inputs, float32 (n, c, size, size), and masks, as inference sees them."""
         images, masks, maps = self._read(rows)
         statistics = torch.from_numpy(self.data.statistics[rows]).to(images)
-        return self._join(z_scores(images, statistics), maps), masks
+        return self._join(z_scores(images, statistics), maps), self._target(masks)
 
     def augmented(
         self, rows: np.ndarray, seed: int, size: int | None = None
@@ -61,11 +68,18 @@ class Batches:
         strength = config.augmentation
         planes = torch.cat([images, masks, maps], 1)
         planes = augmentation.geometry(planes, generator, size, strength)
-        images, masks, maps = planes[:, :3], (planes[:, 3:4] > 0.5).float(), planes[:, 4:]
+        own = 3 + masks.shape[1]
+        images, masks, maps = planes[:, :3], planes[:, 3:own], planes[:, own:]
         images = augmentation.gamma(images, statistics[..., 0], generator, strength)
         z = augmentation.sequences(z_scores(images, statistics), self._shown(n, generator))
         z = augmentation.intensity(z, generator, noise, strength)
-        return self._join(z, maps), masks
+        return self._join(z, maps), self._target(masks)
+
+    def _target(self, masks: torch.Tensor) -> torch.Tensor:
+        """What the loss takes, from planes of the tumour or of each class, float in [0, 1]."""
+        if not self.config.classes:
+            return (masks > 0.5).float()
+        return torch.where(masks.sum(1) > 0.5, masks.argmax(1) + 1, 0)
 
     def _shown(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Which channel each channel shows, (n, 3)."""
@@ -79,7 +93,11 @@ class Batches:
     def _read(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         index = torch.from_numpy(rows)
         images, masks = self._take(self.images, index), self._take(self.masks, index)
-        images, masks = images.permute(0, 3, 1, 2).float(), masks[:, None].float()
+        images, masks = images.permute(0, 3, 1, 2).float(), masks[:, None]
+        if self.config.classes:  # a plane of each, which can be turned and resized
+            values = torch.arange(1, len(self.config.classes) + 1, device=masks.device)
+            masks = masks == values[:, None, None]
+        masks = masks.float()
         maps = self._take(self.maps, index).float() if self.config.is_stack else images[:, :0]
         return images, masks, maps
 

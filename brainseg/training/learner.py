@@ -71,9 +71,13 @@ class Learner:
 
 
 def make_learner(
-    config: Config, accelerator: Accelerator, initial: dict[str, torch.Tensor] | None = None
+    config: Config,
+    accelerator: Accelerator,
+    initial: dict[str, torch.Tensor] | None = None,
+    class_weights: torch.Tensor | None = None,
 ) -> Learner:
-    """A network with seeded weights, or with those of ``initial`` that fit, ready to be trained."""
+    """A network with seeded weights, or with those of ``initial`` that fit, ready to be trained;
+    ``class_weights`` as ``create_loss`` takes them."""
     torch.manual_seed(config.seed)
     model = create_model(
         config.model,
@@ -83,6 +87,7 @@ def make_learner(
         bases=config.bases,
         stack_output=config.stack_output,
         atrous_rates=config.atrous_rates,
+        classes=len(config.classes),
     )
     if initial is not None:
         _load_matching(model, initial)
@@ -98,7 +103,10 @@ def make_learner(
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model)
     average = AveragedModel(bare, multi_avg_fn=_running_average(config.ema), use_buffers=True)
-    return Learner(model, bare, average, optimizer, create_loss(config.loss), accelerator)
+    if class_weights is not None:
+        class_weights = class_weights.to(accelerator.device)
+    loss = create_loss(config.loss, class_weights)
+    return Learner(model, bare, average, optimizer, loss, accelerator)
 
 
 def _is_depthwise(module: torch.nn.Module) -> bool:

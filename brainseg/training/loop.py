@@ -39,7 +39,7 @@ from brainseg.scans.notes import note
 from brainseg.training.batches import Batches
 from brainseg.training.learner import Learner, TrainingError, make_learner
 from brainseg.training.resume import BEST, STATE, Progress, load_state, save_state, save_weights
-from brainseg.training.schedule import epoch_rows, epoch_size, seed_of, set_lr
+from brainseg.training.schedule import class_weights, epoch_rows, epoch_size, seed_of, set_lr
 from brainseg.training.validation import (
     COUNTS,
     Choice,
@@ -117,7 +117,10 @@ def train(
             f"No patient is in fold {config.test_fold}, which this run leaves out to be tested on: "
             "it will have no test scores. Give more patients, or leave out another fold."
         )
-    learner = make_learner(config, accelerator, initial)
+    weights = None
+    if config.classes:
+        weights = torch.from_numpy(class_weights(data, roles["train"], len(config.classes)))
+    learner = make_learner(config, accelerator, initial, weights)
     batches = Batches(config, data, maps, accelerator.device)
     progress = Progress(learner.bare.encoder_source)
     run = _Run(config, folder, data, learner, batches, roles, progress)

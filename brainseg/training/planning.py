@@ -8,7 +8,7 @@ from pathlib import Path
 from brainseg.checkpoints.folder import CARD, CONFIG, Checkpoint, read_checkpoint
 from brainseg.config import Config, ConfigError
 from brainseg.models.losses import LOSSES
-from brainseg.models.specs import MODELS
+from brainseg.models.specs import CLASSES_SUFFIX, MODELS
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,9 @@ def finished(config: Config, folder: Path) -> Checkpoint | None:
 
 
 def parse_name(name: str) -> tuple[str, str | None, str]:
-    """(model, encoder or None, loss) of a checkpoint's name."""
-    model, _, rest = name.partition("-")
+    """(model, encoder or None, loss) of a checkpoint's name, whether it tells classes apart or
+    not."""
+    model, _, rest = name.removesuffix(CLASSES_SUFFIX).partition("-")
     encoder, _, loss = rest.rpartition("-")
     if model not in MODELS or loss not in LOSSES:
         raise ConfigError(
@@ -83,7 +84,10 @@ def _base(stack: Config, name: str, runs: Path, asked: dict[Path, Config]) -> Co
     """A run that a stack reads: as it is asked for itself, or is in the runs folder, or else as the
     stack's own settings have it."""
     model, encoder, loss = parse_name(name)
-    wanted = replace(stack, model=model, encoder=encoder, loss=loss, init_from=None, leak=None)
+    classes = stack.classes if name.endswith(CLASSES_SUFFIX) else ()
+    wanted = replace(
+        stack, model=model, encoder=encoder, loss=loss, init_from=None, leak=None, classes=classes
+    )
     folder = wanted.run_folder(runs)
     if folder in asked:  # which may have settings that a stack does not
         return asked[folder]

@@ -61,14 +61,14 @@ class Workplace:
 
     def dataset(self, config: Config) -> tuple[dict[str, list[CaseRef]], PreparedSet]:
         """The cases by data set, and the slices of all of them in one prepared set."""
-        key = (config.dataset, config.size, config.limit_patients)
+        key = (config.dataset, config.size, config.limit_patients, config.classes)
         if self._loaded is None or self._loaded["key"] != key:
             refs = load_datasets(config.dataset, self.data)
             if config.limit_patients:
                 refs = {name: _first(own, config.limit_patients) for name, own in refs.items()}
             with self.accelerator.main_process_first():
                 everyone = [ref for own in refs.values() for ref in own]
-                prepared = prepared_set(everyone, config.size, self.cache)
+                prepared = prepared_set(everyone, config.size, self.cache, classes=config.classes)
             unread = [everyone[position] for position in prepared.left_out]
             refs = {  # who could not be prepared can't be tested on either
                 name: [ref for ref in own if not any(ref is other for other in unread)]

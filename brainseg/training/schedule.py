@@ -5,6 +5,7 @@ All of it follows from the configuration and the number of the epoch and step.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -15,17 +16,54 @@ from brainseg.data.cache import PreparedSet
 
 def epoch_rows(config: Config, data: PreparedSet, rows: np.ndarray, epoch: int) -> np.ndarray:
     """Of each data set every tumour slice once, or the share of them that ``shares`` says, and in
-    proportion empty ones; both drawn anew each epoch, and all shuffled."""
+    proportion empty ones; both drawn anew each epoch, and all shuffled. Where classes are told
+    apart there are as many tumour slices in all, but equally many of each class."""
     rng = np.random.default_rng([config.seed, epoch])
     chosen = []
     shares = config.shares or (1.0,) * len(config.datasets)
     for name, share in zip(config.datasets, shares, strict=True):
         own = rows if len(config.datasets) == 1 else rows[data.datasets[rows] == name]
         sick, empty = own[data.tumour[own]], own[~data.tumour[own]]
+        if config.classes:
+            sick = _balanced(sick, main_classes(data)[sick], rng)
         if share < 1:
             sick = rng.permutation(sick)[: round(share * len(sick))]
         chosen += [sick, rng.permutation(empty)[: round(config.empty_share * len(sick))]]
     return rng.permutation(np.concatenate(chosen))
+
+
+def _balanced(rows: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many rows, of each class equally many: some of a large one are left out, and those of a
+    rare one come again once all of them have."""
+    there = np.unique(classes)
+    drawn = []
+    for value in there:
+        own = rows[classes == value]
+        count = -(-len(rows) // len(there))
+        rounds = [rng.permutation(own) for _ in range(-(-count // len(own)))]
+        drawn.append(np.concatenate(rounds)[:count])
+    return rng.permutation(np.concatenate(drawn)) if drawn else rows
+
+
+@functools.lru_cache(maxsize=2)
+def main_classes(data: PreparedSet) -> np.ndarray:
+    """The class that has most pixels in each slice, uint8 (n,); 0 where there is no tumour."""
+    return np.array([_main(plane) for plane in data.classes], np.uint8)
+
+
+def class_weights(data: PreparedSet, rows: np.ndarray, classes: int) -> np.ndarray:
+    """What a pixel of no tumour and of each class counts in the loss, float32 (classes + 1,): 1,
+    and the root of how much rarer its class is than the mean of them, between a half and 2."""
+    pixels = sum(np.bincount(data.classes[row].ravel(), minlength=classes + 1) for row in rows)
+    own = np.maximum(pixels[1:], 1)
+    weights = np.sqrt(own.mean() / own).clip(0.5, 2)
+    return np.concatenate([[1], weights]).astype(np.float32)
+
+
+def _main(plane: np.ndarray) -> int:
+    counts = np.bincount(plane.ravel())
+    counts[0] = 0
+    return int(counts.argmax())
 
 
 def epoch_size(config: Config, epoch: int) -> int:

@@ -20,6 +20,7 @@ from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import fold_of
 from brainseg.files import replacing, write_text
+from brainseg.models.classes import to_probabilities
 from brainseg.training.batches import Batches
 
 MAPS, STAMP = "base_maps.npy", "base_maps.txt"
@@ -33,7 +34,8 @@ def base_maps(
     accelerator: Accelerator,
     folder: Path,
 ) -> np.ndarray:
-    """Base probabilities for all slices, float16 (n, bases, size, size), kept in ``folder``.
+    """Base probabilities for all slices, float16 (n, maps, size, size), kept in ``folder``: one map
+    of each base or, where it tells classes apart, one for each class.
 
     helpers: the first base's, one for each fold the stack is trained on, then the next base's; none
     for a stack that is fitted in-sample.
@@ -49,16 +51,18 @@ def base_maps(
         if not helpers:  # a leak made on purpose: the bases predict what they were trained on
             unseen = np.arange(len(data.images))
         with replacing(path) as aside:
+            ends = np.cumsum([len(base.settings.classes) or 1 for base in bases])
             maps = np.lib.format.open_memmap(
-                aside, "w+", np.float16, (len(data.images), len(bases), *data.images.shape[1:3])
+                aside, "w+", np.float16, (len(data.images), ends[-1], *data.images.shape[1:3])
             )
             trained = config.training_folds
-            for column, base in enumerate(bases):
-                _predict(base, config, data, unseen, maps[:, column], accelerator)
-                own = helpers[column * len(trained) :][: len(trained)]
+            for number, base in enumerate(bases):
+                planes = maps[:, ends[number - 1] if number else 0 : ends[number]]
+                _predict(base, config, data, unseen, planes, accelerator)
+                own = helpers[number * len(trained) :][: len(trained)]
                 for fold, helper in zip(trained, own, strict=bool(helpers)):
                     rows = np.flatnonzero(folds == fold)
-                    _predict(helper, config, data, rows, maps[:, column], accelerator)
+                    _predict(helper, config, data, rows, planes, accelerator)
             maps.flush()
             del maps
         write_text(stamp, stamp_text)
@@ -92,4 +96,4 @@ def _predict(
         batch = rows[start : start + config.batch_size]
         with accelerator.autocast():
             logits = model(batches.plain(batch)[0])
-        out[batch] = torch.sigmoid(logits.float())[:, 0].half().cpu().numpy()
+        out[batch] = to_probabilities(logits.float()).half().cpu().numpy()

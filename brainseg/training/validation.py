@@ -16,6 +16,7 @@ from brainseg.data.cache import PreparedSet
 from brainseg.data.splits import fold_of
 from brainseg.files import replacing
 from brainseg.metrics.calibration import fit_temperature
+from brainseg.models.classes import tumour_logits
 from brainseg.training.batches import Batches
 
 THRESHOLDS = np.arange(1, 100) / 100
@@ -67,7 +68,8 @@ def validate(
         x, y = batches.plain(batch)
         with accelerator.autocast():
             logits = model(x)
-        bins = torch.bucketize(logits.float(), edges, right=True)
+        bins = torch.bucketize(tumour_logits(logits.float()), edges, right=True)
+        y = y if y.ndim == 4 else y[:, None] > 0  # of several classes, tumour or not
         owner = owners[start : start + config.batch_size].to(bins.device)
         flat = (owner[:, None, None, None] * 2 + y.long()) * BINS + bins
         counts += torch.bincount(flat.flatten(), minlength=len(counts))

@@ -2,8 +2,9 @@
 
 A backend is a function that takes a checkpoint and gives another: from planes as
 ``preprocessing.normalise`` makes them, float32 (n, channels, size, size), to probabilities,
-float32 (n, size, size). Which one is fastest differs from model to model and from machine to
-machine, so ``fastest`` measures; nothing here prefers one.
+float32 (n, size, size), or (n, classes, size, size) of a network that tells classes apart. Which
+one is fastest differs from model to model and from machine to machine, so ``fastest`` measures;
+nothing here prefers one.
 """
 
 import sys

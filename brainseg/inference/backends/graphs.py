@@ -1,8 +1,9 @@
 """Exported graphs: how they are made, what they say of themselves, where they are kept.
 
 A graph reads ``planes``, prepared float32 (n, channels, size, size), any n, and gives
-``probabilities``, float32 (n, 1, size, size) in [0, 1]. Its metadata, one JSON text under the key
-``brainseg``, says how to prepare a scan and which threshold to use.
+``probabilities``, float32 (n, 1, size, size) in [0, 1], or of a network that tells classes apart
+those of each, (n, classes, size, size), whose sum is that of tumour. Its metadata, one JSON text
+under the key ``brainseg``, says how to prepare a scan and which threshold to use.
 
 They are kept beside the weights in ``.graphs/<key>``, or in a cache folder where that can't be
 written. The key is a hash of weights and settings, so a graph of other weights is never used, and
@@ -85,8 +86,11 @@ def write(checkpoint: Checkpoint, kind: str, path: Path) -> None:
     weights."""
     import torch
 
-    module = torch.nn.Sequential(load_module(checkpoint), torch.nn.Sigmoid()).eval()
+    from brainseg.models.classes import Probabilities
+
     settings = checkpoint.settings
+    last = Probabilities() if settings.classes else torch.nn.Sigmoid()
+    module = torch.nn.Sequential(load_module(checkpoint), last).eval()
     planes = torch.zeros(2, settings.channels, settings.size, settings.size)
     told = json.dumps(describe(checkpoint))
     with torch.inference_mode(), warnings.catch_warnings():
@@ -141,6 +145,7 @@ def describe(checkpoint: Checkpoint) -> dict:
         "model": settings.model,
         "encoder": settings.encoder,
         "threshold": settings.threshold,
+        **({"classes": list(settings.classes)} if settings.classes else {}),
         "reads": [*reads, "image"] if settings.reads_image else reads,
         "preprocessing": {
             **settings.preprocessing,

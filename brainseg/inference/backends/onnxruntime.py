@@ -29,6 +29,6 @@ def run_graph(path: Path) -> Run:
 
     def run(planes):
         (probabilities,) = session.run(None, {graphs.INPUT: planes})
-        return probabilities[:, 0]
+        return probabilities[:, 0] if probabilities.shape[1] == 1 else probabilities
 
     return run

@@ -48,21 +48,23 @@ def run_graph(path: Path, name: str = "openvino") -> Run:
         return _core().compile_model(model, "CPU", settings)
 
     together = compiled(1).create_infer_request()
+    maps = compiled(1).outputs[0].shape[1]
 
     def run(planes):
         if len(planes) == 1:
-            return together.infer({0: planes})[0][:, 0].copy()
-        probabilities = np.empty((len(planes), *planes.shape[2:]), np.float32)
-        queue = openvino.AsyncInferQueue(compiled(usable_cores()))
+            probabilities = together.infer({0: planes})[0].copy()
+        else:
+            probabilities = np.empty((len(planes), maps, *planes.shape[2:]), np.float32)
+            queue = openvino.AsyncInferQueue(compiled(usable_cores()))
 
-        def keep(request, index: int) -> None:
-            probabilities[index] = request.output_tensors[0].data[0, 0]
+            def keep(request, index: int) -> None:
+                probabilities[index] = request.output_tensors[0].data[0]
 
-        queue.set_callback(keep)
-        for index in range(len(planes)):
-            queue.start_async({0: planes[index : index + 1]}, index)
-        queue.wait_all()
-        return probabilities
+            queue.set_callback(keep)
+            for index in range(len(planes)):
+                queue.start_async({0: planes[index : index + 1]}, index)
+            queue.wait_all()
+        return probabilities[:, 0] if maps == 1 else probabilities
 
     return run
 

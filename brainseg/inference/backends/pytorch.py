@@ -9,6 +9,7 @@ import torch
 from brainseg.checkpoints.folder import Checkpoint, load_module
 from brainseg.inference.backends.names import REFERENCE, Run
 from brainseg.machine import processor_has_bf16, usable_cores
+from brainseg.models.classes import to_probabilities
 
 CHANNELS_LAST, BF16, COMPILED = "pytorch-channels-last", "pytorch-bf16", "pytorch-compiled"
 
@@ -48,6 +49,7 @@ def run_module(module: torch.nn.Module, name: str) -> Run:
             torch.autocast(device.type, torch.bfloat16, enabled=name == BF16),
         ):
             logits = module(x)
-        return torch.sigmoid(logits.float())[:, 0].cpu().numpy()
+        probabilities = to_probabilities(logits.float()).cpu().numpy()
+        return probabilities[:, 0] if logits.shape[1] == 1 else probabilities
 
     return run
