@@ -2,6 +2,10 @@
 ``NOTE`` where readers of its scores must know something, ``SEQUENCES`` where not all are there,
 ``patients_named`` where names of files say whose they are.
 
+Where masks tell classes of tumour apart, ``CLASSES`` are the names of values 1 to n of
+``Case.classes``, or ``classes_in(path)`` says which there are in that folder (ask ``classes_of``),
+and ``REGIONS`` names what is scored together: ``{"whole": ("core", "oedema"), ...}``.
+
 Several in one training are named in one word, ``"lgg+figshare"``.
 """
 
@@ -26,8 +30,8 @@ DATASETS = {
 }
 
 __all__ = [
-    "DATASETS", "Case", "CaseRef", "DataError", "datasets_of", "default_path", "load_dataset",
-    "load_datasets", "notes_of", "patients_named",
+    "DATASETS", "Case", "CaseRef", "DataError", "classes_of", "datasets_of", "default_path",
+    "load_dataset", "load_datasets", "notes_of", "patients_named",
 ]  # fmt: skip
 
 
@@ -66,14 +70,27 @@ def load_datasets(name: str, paths: Sequence[str | Path] | None = None) -> dict[
 
     paths: a folder for each, or one in which all of them are. Raises DataError for another number.
     """
-    names, paths = list(datasets_of(name)), list(paths or [None])
-    if len(paths) not in (1, len(names)):
-        raise DataError(
-            f"{len(paths)} folders are given for {len(names)} data sets ({', '.join(names)}): "
-            "expected one for each, in that order, or one for all."
-        )
-    paths = paths * len(names) if len(paths) == 1 else paths
-    return {single: load_dataset(single, path) for single, path in zip(names, paths, strict=True)}
+    return {single: load_dataset(single, path) for single, path in _paired(name, paths).items()}
+
+
+def classes_of(name: str, paths: Sequence[str | Path] | None = None) -> tuple[str, ...]:
+    """Names of the classes 1 to n that all data sets in ``"lgg+figshare"`` have, in the order of
+    their values; () if one of them has none.
+
+    paths: as for ``load_datasets``. Raises DataError where two have different ones, and as
+    ``load_dataset`` does.
+    """
+    found = {single: _classes(single, path) for single, path in _paired(name, paths).items()}
+    if not all(found.values()):
+        return ()
+    (first, expected), *others = found.items()
+    for other, classes in others:
+        if classes != expected:
+            raise DataError(
+                f"{first} has the classes {', '.join(expected)}, {other} {', '.join(classes)}: "
+                "expected the same in the same order. Take them one by one, or without classes."
+            )
+    return expected
 
 
 def load_dataset(name: str, path: str | Path | None = None) -> list[CaseRef]:
@@ -81,6 +98,35 @@ def load_dataset(name: str, path: str | Path | None = None) -> list[CaseRef]:
 
     Raises DataError for an unknown name, a missing path, or a layout other than published.
     """
+    dataset, path = _module(name), _found(name, path)
+    with told_together():
+        refs = dataset.load(path)
+    return sorted(refs, key=lambda ref: (ref.patient_id, ref.name))
+
+
+def _classes(name: str, path: str | Path | None) -> tuple[str, ...]:
+    dataset = _module(name)
+    if not hasattr(dataset, "classes_in"):
+        return getattr(dataset, "CLASSES", ())
+    path = _found(name, path)
+    with told_together():
+        return dataset.classes_in(path)
+
+
+def _paired(name: str, paths: Sequence[str | Path] | None) -> dict[str, str | Path | None]:
+    """The folder of each data set. Raises DataError where there are too few or too many."""
+    names, paths = list(datasets_of(name)), list(paths or [None])
+    if len(paths) not in (1, len(names)):
+        raise DataError(
+            f"{len(paths)} folders are given for {len(names)} data sets ({', '.join(names)}): "
+            "expected one for each, in that order, or one for all."
+        )
+    paths = paths * len(names) if len(paths) == 1 else paths
+    return dict(zip(names, paths, strict=True))
+
+
+def _found(name: str, path: str | Path | None) -> Path:
+    """The folder of a data set, or the DataError that says where to get it."""
     dataset = _module(name)
     path = Path(path) if path is not None else default_path()
     if name != "phantom" and not path.is_dir():
@@ -90,9 +136,7 @@ def load_dataset(name: str, path: str | Path | None = None) -> list[CaseRef]:
             "it and give its folder by --data or $BRAINSEG_DATA. To try brainseg offline: "
             "--dataset phantom --encoder-weights none"
         )
-    with told_together():
-        refs = dataset.load(path)
-    return sorted(refs, key=lambda ref: (ref.patient_id, ref.name))
+    return path
 
 
 def _module(name: str) -> ModuleType:

@@ -2,7 +2,7 @@
 
 What a file is, its name says: ``_flair`` or ``-t2f``, ``_t1`` or ``-t1n``, ``_t1ce`` or ``-t1c``,
 ``_seg``, and others (``scans/roles.py``). T2 and masks of the brain are not used. Label values
-above 0 are tumour.
+above 0 are tumour; which class each is depends on the release (``codes.py``).
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
-from brainseg.data import nnunet
+from brainseg.data import codes, nnunet
 from brainseg.data.case import Case, CaseRef, DataError, naming, usable
+from brainseg.data.codes import Coding, Release, by_release
 from brainseg.data.examinations import Examination, beginnings, examinations
 from brainseg.scans.listing import file_of, unpack_hint, volume_entries, walk
 from brainseg.scans.masks import read_mask
-from brainseg.scans.notes import listed, note
+from brainseg.scans.notes import listed, note, noting
 from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.roles import USED, by_role, patients, role_of, roles_in
 from brainseg.scans.scan import ScanError
@@ -27,15 +28,41 @@ TITLE = "BraTS, Brain Tumor Segmentation challenge"
 LICENCE = "the terms of its release (CC BY-NC-SA or CC BY, registration needed)"
 LICENCE_ID = "other"
 HOME = "https://www.synapse.org/brats"
+CLASSES, REGIONS = codes.CLASSES, codes.REGIONS
 
 
 def load(path: Path) -> list[CaseRef]:
     """One case per examination, anywhere below ``path``: see ``examinations``; or as ``nnunet``
     says where there is an ``imagesTr``. Those without a label or a usable sequence, or with two
     files for one of these, are left out and noted."""
+    return [ref for ref, _ in _coded(path)]
+
+
+def classes_in(path: Path) -> tuple[str, ...]:
+    """``CLASSES``; those of its dataset.json where that has others, () where it can't be told what
+    the values of masks mean. What tells is noted. Raises DataError as ``load`` does, and where
+    parts of the set have different classes."""
+    with noting():  # what `load` says too
+        codings = list(dict.fromkeys(coding for _, coding in _coded(path) if coding))
+    found = list(dict.fromkeys(coding.classes for coding in codings if coding.classes))
+    for told in (coding.told for coding in codings if isinstance(coding, Coding)):
+        note(told)
+    if len(found) > 1:
+        one, other = (", ".join(names) for names in found[:2])
+        raise DataError(f"{path} holds sets of different classes, {one} and {other}: give one.")
+    return found[0] if found else ()
+
+
+def _coded(path: Path) -> list[tuple[CaseRef, Coding | Release | None]]:
+    """The references, each with what the values of its mask mean."""
     folders = [folder for folder, _ in walk(path)]
     if layouts := sorted(folder for folder in folders if nnunet.is_images(folder)):
-        return [ref for images in layouts for ref in nnunet.load_layout(images, "brats")]
+        codings = {images: nnunet.stated(images) for images in layouts}
+        return [
+            (ref, coding)
+            for images, coding in codings.items()
+            for ref in nnunet.load_layout(images, "brats", coding)
+        ]
     folders = [folder for folder in folders if volume_entries(folder)]
     if not folders:
         raise DataError(
@@ -45,7 +72,7 @@ def load(path: Path) -> list[CaseRef]:
     apart = _labels_apart(folders)
     folders = sorted({*folders} - {label.parent for own in apart.values() for label in own})
     refer = partial(_reference, apart)
-    return usable(examinations(path, folders), refer, lambda exam: exam.name)
+    return by_release(usable(examinations(path, folders), refer, lambda exam: exam.name))
 
 
 def patients_named(stem: str) -> list[str]:
@@ -148,8 +175,9 @@ def _present(file: Path) -> Path:
     return file
 
 
-def _read(patient_id: str, sequences: dict[str, Path], label: Path) -> Case:
+def _read(patient_id: str, sequences: dict[str, Path], label: Path, release: Release) -> Case:
     with naming(label.parent):
         scan = read_sequences(**sequences)
     with naming(label):
-        return Case(patient_id, "brats", scan, read_mask(label, scan))
+        mask = read_mask(label, scan)
+    return Case(patient_id, "brats", scan, mask, partial(release.read, label, scan, mask))

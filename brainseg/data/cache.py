@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from brainseg.data.case import CaseRef, DataError, leave_out
+from brainseg.data.case import Case, CaseRef, DataError, leave_out
 from brainseg.scans import preprocessing
 from brainseg.scans.notes import told_together
 
 _FORMAT = "3"  # raise it when what is stored here changes
+_CLASSES_FORMAT = "1"  # the same for their classes alone
 _ABANDONED_S = 7 * 86400
 
 
@@ -36,6 +37,7 @@ class PreparedSet:
     datasets: data set of each slice, (n,) str.
     tumour: whether the slice has tumour, (n,) bool.
     left_out: positions among the cases of those that could not be read and have no slices here.
+    classes: uint8 (n, size, size), memory-mapped: 1 to n where ``masks`` is 1, else 0; or None.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class PreparedSet:
     datasets: np.ndarray
     tumour: np.ndarray
     left_out: tuple[int, ...] = ()
+    classes: np.ndarray | None = None
 
     @cached_property
     def owners(self) -> np.ndarray:
@@ -63,34 +66,48 @@ def default_cache() -> Path:
     return Path(os.environ.get("BRAINSEG_CACHE") or Path.home() / ".cache" / "brainseg")
 
 
-def prepared_set(refs: Sequence[CaseRef], size: int, cache: Path | None = None) -> PreparedSet:
+def prepared_set(
+    refs: Sequence[CaseRef], size: int, cache: Path | None = None, classes: Sequence[str] = ()
+) -> PreparedSet:
     """Open the prepared slices of these cases, building them first if they are not there.
 
     The key covers the files' content and the preprocessing, so a changed file or version builds
     anew. A build is written aside and renamed at the end: a killed one leaves nothing broken.
     Cases that can't be read are left out, which is noted by name at every opening; DataError if
     none can.
+
+    classes: names, as ``classes_of`` has them, to prepare these beside the masks, in a set of its
+        own; cases of which they are not known are left out too.
     """
     if not refs:
         raise DataError("The data set has no cases.")
     cache = cache or default_cache()
-    folder = cache / f"{len(refs)}cases-{size}px-{_key(refs, size)}"
+    folder = cache / f"{len(refs)}cases-{size}px-{_key(refs, size, classes)}"
     if not (folder / "index.json").is_file():
-        _build(refs, size, folder)
-    return _open(refs, folder, size)
+        _build(refs, size, folder, classes)
+    return _open(refs, folder, size, classes)
 
 
-def _key(refs: Sequence[CaseRef], size: int) -> str:
+def _key(refs: Sequence[CaseRef], size: int, classes: Sequence[str]) -> str:
     digest = hashlib.sha256(f"{_FORMAT} {preprocessing.VERSION} {size}".encode())
     for ref in refs:
         digest.update(f"\n{ref.patient_id} {ref.name} {ref.version}".encode())
         for file in ref.files:
-            with open(file, "rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            digest.update(_digest(file))
+    if classes:
+        digest.update(f"\nclasses {_CLASSES_FORMAT} {json.dumps(list(classes))}".encode())
+        known = {file for ref in refs for file in ref.files}
+        for file in sorted({file for ref in refs for file in ref.coded_by} - known):
+            digest.update(_digest(file))
     return digest.hexdigest()[:16]
 
 
-def _build(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
+def _digest(file: Path) -> bytes:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _build(refs: Sequence[CaseRef], size: int, folder: Path, classes: Sequence[str]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob("building-*"):  # by a build that was killed, or still goes on
         with suppress(FileNotFoundError):
@@ -98,7 +115,7 @@ def _build(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
                 shutil.rmtree(left)
     aside = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
     try:
-        _write(refs, size, aside)
+        _write(refs, size, aside, classes)
         try:
             aside.rename(folder)
         except OSError:  # another process finished the same build first
@@ -109,17 +126,22 @@ def _build(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
 
 
 @told_together()
-def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
+def _write(refs: Sequence[CaseRef], size: int, folder: Path, classes: Sequence[str]) -> None:
     patients: list[str] = []
     datasets: list[str] = []
     statistics, slice_statistics = [], []
     faults: dict[int, str] = {}
     # Appended case by case, so that a set larger than the memory can be prepared.
-    with open(folder / "images.u8", "wb") as images, open(folder / "masks.u8", "wb") as masks:
+    names = ["images.u8", "masks.u8", *(["classes.u8"] if classes else [])]
+    with ExitStack() as stack:
+        files = (stack.enter_context(open(folder / name, "wb")) for name in names)
+        images, masks, *drawn = files
         bar = tqdm(refs, desc="preparing", unit="case", leave=False, disable=None)
         for position, ref in enumerate(bar):
             try:
                 case = ref.read()
+                if classes:
+                    _check(case, ref, classes)
             except DataError as error:
                 faults[position] = str(error)
                 continue
@@ -127,6 +149,9 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
             prepared = preprocessing.prepare(case.scan.pixels, size, spacing_mm)
             images.write(prepared.images.tobytes())
             masks.write(preprocessing.prepare_mask(case.mask, size, spacing_mm).tobytes())
+            for file in drawn:
+                rows = preprocessing.prepare_classes(case.classes, size, spacing_mm)
+                file.write(rows.tobytes())
             patients += [case.patient_id] * len(prepared.images)
             datasets += [case.dataset] * len(prepared.images)
             statistics.append(prepared.statistics)
@@ -139,12 +164,25 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path) -> None:
     (folder / "index.json").write_text(json.dumps(index))
 
 
+def _check(case: Case, ref: CaseRef, classes: Sequence[str]) -> None:
+    """Raise DataError where a case has other classes than named, or none."""
+    if case.classes is None:
+        raise DataError(f"{ref.name} has a mask whose values are of no known classes.")
+    if (highest := int(case.classes.max(initial=0))) > len(classes):
+        raise DataError(
+            f"{ref.name} holds class {highest}, expected {len(classes)} classes: "
+            f"{', '.join(classes)}."
+        )
+    if not np.array_equal(case.classes > 0, case.mask):
+        raise DataError(f"{ref.name} has tumour without a class, or classes where no tumour is.")
+
+
 def _tell(refs: Sequence[CaseRef], faults: dict[int, str]) -> None:
     named = [(refs[position].name, fault) for position, fault in faults.items()]
     leave_out(named, len(refs) - len(faults))
 
 
-def _open(refs: Sequence[CaseRef], folder: Path, size: int) -> PreparedSet:
+def _open(refs: Sequence[CaseRef], folder: Path, size: int, classes: Sequence[str]) -> PreparedSet:
     index = json.loads((folder / "index.json").read_text())
     faults = {int(position): fault for position, fault in index.get("left_out", {}).items()}
     _tell(refs, faults)
@@ -152,6 +190,9 @@ def _open(refs: Sequence[CaseRef], folder: Path, size: int) -> PreparedSet:
     # Copy-on-write only because torch warns about read-only arrays; nothing writes to them.
     images = np.memmap(folder / "images.u8", np.uint8, "c", shape=(n, size, size, 3))
     masks = np.memmap(folder / "masks.u8", np.uint8, "c", shape=(n, size, size))
+    drawn = None
+    if classes:
+        drawn = np.memmap(folder / "classes.u8", np.uint8, "c", shape=(n, size, size))
     return PreparedSet(
         folder,
         images,
@@ -162,4 +203,5 @@ def _open(refs: Sequence[CaseRef], folder: Path, size: int) -> PreparedSet:
         np.array(index["datasets"]),
         np.array([bool(mask.any()) for mask in masks]),
         tuple(faults),
+        drawn,
     )

@@ -30,11 +30,33 @@ def naming(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from error
 
 
+class _WhenAsked:
+    """A field that may be given as a function, which is called when the field is first asked for:
+    who needs no classes shall neither wait for them nor hear what is wrong with them."""
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return None  # the default, as dataclasses ask for it
+        value = instance.__dict__[self.name]
+        if callable(value):
+            value = instance.__dict__[self.name] = value()
+        return value
+
+    def __set__(self, instance, value):
+        instance.__dict__[self.name] = value
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """One scan with its true tumour mask.
 
     ``mask`` is bool, (slices, height, width), on the grid of ``scan.pixels``.
+    ``classes`` is uint8, of the same shape: 1 to n, in the order in which the data set names its
+    classes, where ``mask`` is set, and 0 elsewhere. None where they are not known. May be given as
+    a function; asking for it raises DataError for masks with values of no class.
     Several cases may share a ``patient_id``; scores are per patient.
     """
 
@@ -42,6 +64,7 @@ class Case:
     dataset: str
     scan: Scan
     mask: np.ndarray
+    classes: np.ndarray | Callable[[], np.ndarray | None] | None = _WhenAsked()
 
 
 @dataclass(frozen=True)
@@ -50,7 +73,7 @@ class CaseRef:
 
     ``files`` are all files ``read`` opens; together with ``version`` they say what the case
     contains, so a cache can tell whether it is stale. ``version`` matters for generated cases,
-    which have no files.
+    which have no files. ``coded_by`` are files that say what the values of its mask mean.
     """
 
     patient_id: str
@@ -58,6 +81,7 @@ class CaseRef:
     files: tuple[Path, ...]
     read: Callable[[], Case]
     version: str = ""
+    coded_by: tuple[Path, ...] = ()
 
 
 def usable(found: Iterable[T], make: Callable[[T], CaseRef], name: Callable[[T], str]):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +34,7 @@ NOTE = (
     "numbers within a tumour type, an approximation that may let one patient into two folds."
 )
 SEQUENCES = ("T1c",)
+CLASSES = ("meningioma", "glioma", "pituitary")  # as cjdata/label counts them, from 1
 SLICES_PER_BLOCK = 20
 
 
@@ -78,10 +81,25 @@ def _load_pictures(path: Path) -> list[CaseRef]:
             continue
         blocks[f"{types[stem]}-{int(stem) // SLICES_PER_BLOCK}", size].append((image, mask))
     leave_out(faults, len(images) - len(faults), "pictures")
-    return [
-        slices_ref(patient, "figshare", pairs, f"{patient} {size[0]}x{size[1]}")
-        for (patient, size), pairs in blocks.items()
-    ]
+    refs = []
+    for (patient, size), pairs in blocks.items():
+        ref = slices_ref(patient, "figshare", pairs, f"{patient} {size[0]}x{size[1]}")
+        kind = types[pairs[0][0].stem]  # of the whole block
+        refs.append(replace(ref, read=partial(_read_block, ref.read, kind, path / "labels.csv")))
+    return refs
+
+
+def _read_block(read: Callable[[], Case], kind: str, table: Path) -> Case:
+    case = read()
+    return replace(case, classes=partial(_of_type, case.mask, kind, table))
+
+
+def _of_type(mask: np.ndarray, kind: str, table: Path) -> np.ndarray:
+    """The classes of a mask whose tumour is of the type that the table names."""
+    plain = re.sub(r"[\s_-]*tumou?r$", "", kind.casefold())
+    if plain not in CLASSES:
+        raise DataError(f"{table} names the tumour_type {kind!r}: expected {', '.join(CLASSES)}.")
+    return mask * np.uint8(1 + CLASSES.index(plain))
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
@@ -123,12 +141,13 @@ def _load_mats(files: list[Path]) -> list[CaseRef]:
 
 
 def _read_mats(patient_id: str, files: tuple[Path, ...]) -> Case:
-    images, masks = [], []
+    images, masks, labels = [], [], []
     for file in files:
         with _open(file) as mat:
             # MATLAB stores columns first, so HDF5 readers see the transpose.
             try:
                 image, mask = mat["cjdata/image"][()].T, mat["cjdata/tumorMask"][()].T
+                label = np.ravel(mat["cjdata/label"][()]) if "cjdata/label" in mat else []
             except OSError as error:
                 raise DataError(f"{file} is damaged: download it again.") from error
         if mask.shape != image.shape:
@@ -137,8 +156,19 @@ def _read_mats(patient_id: str, files: tuple[Path, ...]) -> Case:
             raise DataError(f"{file}: the mask is not binary: expected only 0 and 1.")
         images.append(image)
         masks.append(mask.astype(bool))
-    pixels = np.stack(images)[..., None]
-    return Case(patient_id, "figshare", Scan(pixels, None, None, str(files[0])), np.stack(masks))
+        labels.append(float(label[0]) if len(label) == 1 else None)
+    scan, mask = Scan(np.stack(images)[..., None], None, None, str(files[0])), np.stack(masks)
+    return Case(patient_id, "figshare", scan, mask, partial(_of_labels, mask, labels, files))
+
+
+def _of_labels(mask: np.ndarray, labels: list[float | None], files: tuple[Path, ...]) -> np.ndarray:
+    """The classes of slices whose tumours are of the types that their files' labels name."""
+    for label, file in zip(labels, files, strict=True):
+        if label not in range(1, 1 + len(CLASSES)):
+            found = "no cjdata/label" if label is None else f"cjdata/label {label:g}"
+            expected = ", ".join(f"{number} ({name})" for number, name in enumerate(CLASSES, 1))
+            raise DataError(f"{file} has {found}: expected {expected}.")
+    return mask * np.array(labels, np.uint8)[:, None, None]
 
 
 def _open(file: Path):

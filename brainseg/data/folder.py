@@ -2,7 +2,8 @@
 
 Any format ``read_scan`` takes, pictures or volumes. ``patients.csv`` has the columns
 ``image,patient`` (the image's stem or file name); without it every file is a patient of its own,
-which leaks between folds where one patient has several files.
+which leaks between folds where one patient has several files. ``classes.csv`` has the columns
+``value,name``, for values 1 to n of the masks; without it everything marked is tumour and no more.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 
 from brainseg.data.case import Case, CaseRef, DataError, naming, usable
+from brainseg.data.codes import Coding
 from brainseg.data.tables import matched, read_table, tell_matched, values_of
 from brainseg.scans.listing import inmost, is_clutter, scan_files, stem_of, unpack_hint
 from brainseg.scans.masks import read_mask
@@ -39,6 +41,7 @@ def load(path: Path) -> list[CaseRef]:
             + unpack_hint(path)
         )
     patients = _patients(path, images)
+    coding = _coding(path)
     masks = _without_endings(masks)
     mask_of = matched(images, masks)
     tell_matched(path / "masks", mask_of, "masks")
@@ -48,11 +51,17 @@ def load(path: Path) -> list[CaseRef]:
         if stem not in mask_of:
             raise DataError(f"{image} has no mask: expected {path / 'masks' / stem} with a suffix.")
         mask = masks[mask_of[stem]]
-        read = partial(_read, patient, image, mask)
+        read = partial(_read, patient, image, mask, coding)
         version = "" if image.suffix.lower() in _WITHOUT_GEOMETRY else VOLUME_VERSION
         return CaseRef(patient, stem, (image, mask), read, version)
 
     return usable(images, reference, str)
+
+
+def classes_in(path: Path) -> tuple[str, ...]:
+    """The names in ``classes.csv``, in the order of their values; () without one."""
+    coding = _coding(path if (path / "images").is_dir() else inmost(path))
+    return coding.classes if coding else ()
 
 
 def patients_named(stem: str) -> list[str]:
@@ -113,8 +122,32 @@ def _patients(path: Path, images: dict[str, Path]) -> dict[str, str]:
     return patients
 
 
-def _read(patient_id: str, image: Path, mask: Path) -> Case:
+def _coding(path: Path) -> Coding | None:
+    """What ``classes.csv`` says. Raises DataError if its values are not 1 to n, or names repeat."""
+    tables = [f for f in sorted(path.iterdir()) if f.name.lower() == "classes.csv" and f.is_file()]
+    if not tables:
+        return None
+    table = tables[0]
+    rows = [(row["value"], row["name"]) for row in read_table(table, ("value", "name"))]
+    # Spreadsheets make decimals of numbers.
+    rows = [(re.sub(r"\.0+$", "", value), name) for value, name in rows]
+    rows = [(value, name) for value, name in rows if value != "0"]  # the background
+    found = sorted((int(value), name) for value, name in rows if value.isdecimal())
+    names = [name for _, name in found]
+    if [value for value, _ in found] != [*range(1, 1 + len(rows))] or not rows:
+        raise DataError(
+            f"{table} has the values {listed(value for value, _ in rows) or 'of none'}: expected "
+            "a row for each of 1, 2 and so on."
+        )
+    if not all(names) or len({name.casefold() for name in names}) < len(names):
+        raise DataError(f"{table} has the names {listed(names)}: expected another for each value.")
+    return Coding(tuple(names), dict(found), f"{table}")
+
+
+def _read(patient_id: str, image: Path, mask: Path, coding: Coding | None) -> Case:
     with naming(image):
         scan = read_scan(image)
     with naming(mask):
-        return Case(patient_id, "folder", scan, read_mask(mask, scan))
+        tumour = read_mask(mask, scan)
+    classes = partial(coding.read, mask, scan, tumour) if coding else None
+    return Case(patient_id, "folder", scan, tumour, classes)

@@ -34,6 +34,16 @@ def read_mask(path, scan: Scan) -> np.ndarray:
     return tumour
 
 
+def read_labels(path, scan: Scan) -> np.ndarray:
+    """Read the labels of a mask: uint8 (slices, height, width) on the grid of `scan.pixels`, 0 for
+    the background and others where `read_mask` has tumour.
+
+    Raises ScanError where values are no labels (colours, soft edges, several channels, lossy
+    pictures, DICOM segmentations), and as `read_mask` does for masks that can't be placed.
+    """
+    return placed(read_drawn(path, scan, as_labels=True), scan)
+
+
 def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
     """Write a mask so that it overlays the scan's source, and return the path.
 

@@ -86,6 +86,21 @@ def prepare_mask(mask: np.ndarray, size: int = SIZE, spacing_mm: Spacing = None)
     return (np.stack(resized) > 127).astype(np.uint8)
 
 
+def prepare_classes(classes: np.ndarray, size: int = SIZE, spacing_mm: Spacing = None):
+    """uint8 (slices, height, width), 0 where there is no tumour, to uint8 (slices, size, size).
+
+    Above 0 exactly where ``prepare_mask`` has tumour: there it is the class that fills most of the
+    pixel, of several equal ones the lowest.
+    """
+    resized = prepare_mask(classes > 0, size, spacing_mm)
+    for drawn, out in zip(classes, resized, strict=True):
+        values = np.flatnonzero(np.bincount(drawn.ravel())[1:]) + 1
+        if values.size and out.any():
+            shares = [_fit((drawn == v).astype(np.float32), size, spacing_mm) for v in values]
+            out *= values[np.argmax(shares, axis=0)].astype(np.uint8)
+    return resized
+
+
 def restore(
     probabilities: np.ndarray, height: int, width: int, spacing_mm: Spacing = None
 ) -> np.ndarray:

@@ -22,8 +22,8 @@ SMALL = {"size": 64, "slices": 8}
 
 
 def render(patient, size=64):
-    pixels, mask, _ = scanner.render(patient, size=size)
-    return pixels.astype(float), mask
+    pixels, classes, _ = scanner.render(patient, size=size)
+    return pixels.astype(float), classes > 0
 
 
 def surroundings(mask, inner_px=2, outer_px=6):

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from brainseg.scans.masks import read_mask, write_mask
+from brainseg.scans.masks import read_labels, read_mask, write_mask
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan
@@ -55,6 +55,26 @@ def test_cropped_and_padded_masks(tmp_path, scan, suffix, code):
     mask, notes = read(path, scan)
     assert np.array_equal(mask, TUMOUR)
     says(notes, "placed by its header")
+
+
+@pytest.mark.parametrize("code", ["LPS", "PIR"])
+def test_labels_lie_where_the_mask_does(tmp_path, scan, code):
+    labels = TUMOUR * (1 + np.arange(SIZE[2]) % 3)
+    path = tmp_path / "m.nii.gz"
+    sitk.WriteImage(truth(labels, code), str(path))
+    assert np.array_equal(read_labels(path, scan), labels)
+    sitk.WriteImage(truth(labels[2:7, 5:25, 3:22], code, (2, 5, 3)), str(path))
+    found = read_labels(path, scan)
+    assert found.dtype == np.uint8 and np.array_equal(found > 0, read(path, scan)[0])
+    assert np.array_equal(found[2:7, 5:25, 3:22], labels[2:7, 5:25, 3:22])
+    fine = labels.repeat(2, 1).repeat(2, 2)
+    image = truth(fine, "LPS", (0, -0.25, -0.25), (SPACING[0] / 2, SPACING[1] / 2, SPACING[2]))
+    sitk.WriteImage(image, str(path))
+    assert np.array_equal(read_labels(path, scan), labels)  # resampled to the nearest
+    np.save(tmp_path / "m.npy", labels * 0.5)
+    refused(tmp_path / "m.npy", "no whole numbers", read=lambda path: read_labels(path, scan))
+    np.save(tmp_path / "m.npy", labels * 100)
+    refused(tmp_path / "m.npy", "the label 300", read=lambda path: read_labels(path, scan))
 
 
 def test_a_mask_of_one_slice_of_the_scan(tmp_path, scan):

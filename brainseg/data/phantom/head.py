@@ -255,8 +255,9 @@ def without_crumbs(share: np.ndarray, voxels: np.ndarray, shape) -> np.ndarray:
     return np.where(speck[labels.flat[voxels]], 0, share)
 
 
-def lesion_signal(lesion: Lesion, level, solid, lobe, finger) -> np.ndarray:
-    """Signal (3, points) inside a focus; ``level`` and ``solid`` are mm inside it and its core."""
+def lesion_signal(lesion: Lesion, level, solid, lobe, finger) -> tuple[np.ndarray, np.ndarray]:
+    """Signal (3, points) inside a focus, and what it is of, uint8 (points,): 1 oedema, 2 core, 3
+    enhancing. ``level`` and ``solid`` are mm inside the focus and its core."""
     value = np.array(lesion.oedema, np.float32)[:, None] * np.ones((3, level.size), np.float32)
     paint(value, inside(solid, 5), lesion.core)
     mottled = 1 + 0.06 * finger + 0.11 * lobe
@@ -271,11 +272,17 @@ def lesion_signal(lesion: Lesion, level, solid, lobe, finger) -> np.ndarray:
     else:
         leaky = inside(solid, 4) * inside(finger - 0.5, 0.8)  # patches
     value[2] += lesion.enhancement * leaky * (ENHANCED - value[2])
-    return value
+    classes = np.where(solid >= 0, 2, 1).astype(np.uint8)  # where a voxel is half of it or more
+    if lesion.enhancement:
+        classes[leaky >= 0.5] = 3
+    return value, classes
 
 
-def paint_lesion(signal, p, voxels, shape, tissue: Tissue, lesion: Lesion, rng) -> np.ndarray:
-    """Paint one focus onto ``signal`` in place; returns its share of each voxel, 0..1."""
+def paint_lesion(
+    signal, p, voxels, shape, tissue: Tissue, lesion: Lesion, rng
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paint one focus onto ``signal`` in place; returns its share of each voxel, 0..1, and of what
+    it is there, as ``lesion_signal``."""
     radius = np.float32(lesion.radius_mm)
     v = p - np.array(lesion.centre_mm, np.float32)[:, None]
     near = np.flatnonzero((v * v).sum(0) < (2.2 * radius + 8) ** 2)
@@ -295,10 +302,10 @@ def paint_lesion(signal, p, voxels, shape, tissue: Tissue, lesion: Lesion, rng) 
     share = np.minimum(inside(level, lesion.edge_mm), inside(room))
     share = without_crumbs(share, voxels[near], shape)
 
-    value = lesion_signal(lesion, level, solid, lobe, finger)
+    value, drawn = lesion_signal(lesion, level, solid, lobe, finger)
     # Some of the anatomy stays visible inside: the cortex of a swollen gyrus, say.
     paint(here, share, value * (0.8 + 0.2 * np.clip(here, 0.6, 1.2)))
     signal[:, near] = here
-    out = np.zeros(p.shape[1], np.float32)
-    out[near] = share
-    return out
+    out, classes = np.zeros(p.shape[1], np.float32), np.zeros(p.shape[1], np.uint8)
+    out[near], classes[near] = share, drawn
+    return out, classes

@@ -74,7 +74,8 @@ def expose(signal: np.ndarray, patient: Patient, rng: np.random.Generator) -> np
 
 
 def render(patient: Patient, *, size: int = 256) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels uint8 (slices, size, size, 3), mask bool (slices, size, size), affine (4, 4)."""
+    """Pixels uint8 (slices, size, size, 3), affine (4, 4) and, between them, the tumour's classes
+    uint8 (slices, size, size): 1 oedema, 2 core, 3 enhancing, 0 elsewhere."""
     seeds = np.random.SeedSequence([patient.seed, 2]).spawn(3 + len(patient.lesions))
     rngs = [np.random.default_rng(seed) for seed in seeds]
     # The field of view stays the same when the matrix is smaller.
@@ -99,14 +100,14 @@ def render(patient: Patient, *, size: int = 256) -> tuple[np.ndarray, np.ndarray
     p, depths = p[:, brain], [depth[brain] for depth in depths]
     inner = signal[:, brain]
     tissue = paint_brain(inner, p, depths, patient, rngs[1])
-    share = np.zeros(brain.size, np.float32)
+    drawn = np.zeros(brain.size, np.uint8)
     for lesion, rng in zip(patient.lesions, rngs[3:], strict=True):
-        focus = paint_lesion(inner, p, head[brain], shape, tissue, lesion, rng)
-        share = np.maximum(share, focus)
+        share, focus = paint_lesion(inner, p, head[brain], shape, tissue, lesion, rng)
+        drawn = np.where(share >= 0.5, focus, drawn)  # painted over those before
     signal[:, brain] = inner
 
-    mask = np.zeros(np.prod(shape), bool)
-    mask[head[brain]] = share >= 0.5
-    image = np.zeros((3, mask.size), np.float32)
+    classes = np.zeros(np.prod(shape), np.uint8)
+    classes[head[brain]] = drawn
+    image = np.zeros((3, classes.size), np.float32)
     image[:, head] = signal
-    return expose(image.reshape(3, *shape), patient, rngs[2]), mask.reshape(shape), affine
+    return expose(image.reshape(3, *shape), patient, rngs[2]), classes.reshape(shape), affine

@@ -20,16 +20,16 @@ from brainseg.scans.listing import inmost, scan_files
 from brainseg.scans.notes import note
 from brainseg.scans.roles import names_a_mask
 from brainseg.scans.scan import Scan, ScanError, check_values, decoding
-from brainseg.scans.truth.pictures import tumour_of_picture
+from brainseg.scans.truth.pictures import labels_of_picture, tumour_of_picture
 from brainseg.scans.truth.places import wrong_size
-from brainseg.scans.truth.values import tumour_of_channels
+from brainseg.scans.truth.values import labels_of, tumour_of_channels
 
 MOST_CHANNELS = 10
 """As many layers, classes or regions one mask may have."""
 
 
-def read_drawn(path, scan: Scan) -> Scan:
-    """A mask on its own grid: `pixels` bool (slices, height, width), tumour.
+def read_drawn(path, scan: Scan, *, as_labels: bool = False) -> Scan:
+    """A mask on its own grid: `pixels` bool (slices, height, width), tumour; uint8 `as_labels`.
 
     Takes what `read_scan` takes, with any number of channels up to MOST_CHANNELS, first or last;
     the scan tells which axes of an array are which. DICOM segmentations and several segments of
@@ -41,51 +41,76 @@ def read_drawn(path, scan: Scan) -> Scan:
     with decoding(path):
         name = path.resolve().name
         if path.is_dir():
-            return _read_folder(path, name, scan)
+            return _read_folder(path, name, scan, as_labels)
         if sniff(path) == "zip":
             with unpacked(path, name) as folder:
-                return _read_folder(folder, name, scan)
-        return _read_file(path, name, scan)
+                return _read_folder(folder, name, scan, as_labels)
+        return _read_file(path, name, scan, as_labels)
 
 
-def _read_file(file: Path, name: str, scan: Scan) -> Scan:
+def values_in(path) -> frozenset[int]:
+    """The labels above 0 of a volume, to the nearest whole number. Raises ScanError for a file that
+    is none or can't be read."""
+    path = Path(path)
+    with decoding(path):
+        kind = sniff(path)
+        if kind not in VOLUMES:
+            raise not_read(path, path.name, kind)
+        import SimpleITK as sitk
+
+        image, _ = read_image([path], path.name, kind, most=None)
+        values = sitk.GetArrayViewFromImage(image)
+        return frozenset(np.unique(np.rint(values[values > 0]).astype(int)).tolist()) - {0}
+
+
+def _read_file(file: Path, name: str, scan: Scan, as_labels: bool) -> Scan:
     kind = sniff(file)
     if kind in PICTURES:
-        return Scan(tumour_of_picture(file, name, kind), source=name, format=kind)
+        return Scan(_of_picture(file, name, kind, as_labels), source=name, format=kind)
     if kind == "npy":
-        return _read_array(file, name, scan)
+        return _read_array(file, name, scan, as_labels)
     if kind in VOLUMES:
-        return _read_volume([file], name, kind, scan)
+        return _read_volume([file], name, kind, scan, as_labels)
     raise not_read(file, name, kind)
 
 
-def _read_folder(folder: Path, name: str, scan: Scan) -> Scan:
+def _read_folder(folder: Path, name: str, scan: Scan, as_labels: bool) -> Scan:
     files = scan_files(inmost(folder))
     kinds = {file: sniff(file) for file in files}
     if "dicom" in kinds.values():
-        return _read_volume([file for file in files if kinds[file] == "dicom"], name, "dicom", scan)
+        series = [file for file in files if kinds[file] == "dicom"]
+        return _read_volume(series, name, "dicom", scan, as_labels)
     files = [file for file in files if kinds[file]]
     files = [file for file in files if names_a_mask(file.stem)] or files
     if len(files) == 1:
-        return replace(_read_file(files[0], f"{name}/{files[0].name}", scan), source=name)
+        alone = _read_file(files[0], f"{name}/{files[0].name}", scan, as_labels)
+        return replace(alone, source=name)
     if not files or any(kinds[file] not in PICTURES for file in files):
         raise ScanError(
             f"{name} holds {len(files)} masks or scans, expected one, or pictures that are the "
             "slices of one. Give the mask's own file."
         )
-    pages = [tumour_of_picture(file, f"{name}/{file.name}", kinds[file]) for file in files]
+    pages = [_of_picture(file, f"{name}/{file.name}", kinds[file], as_labels) for file in files]
     if len({page.shape[1:] for page in pages}) > 1:
         raise ScanError(f"{name} holds pictures of different sizes. Give the slices of one mask.")
     return Scan(np.concatenate(pages), source=name, format=kinds[files[0]])
 
 
-def _read_array(file: Path, name: str, scan: Scan) -> Scan:
+def _of_picture(file: Path, name: str, kind: str, as_labels: bool) -> np.ndarray:
+    return (labels_of_picture if as_labels else tumour_of_picture)(file, name, kind)
+
+
+def _of_numbers(pixels: np.ndarray, name: str, as_labels: bool) -> np.ndarray:
+    return (labels_of if as_labels else tumour_of_channels)(_numbers(pixels, name), name)
+
+
+def _read_array(file: Path, name: str, scan: Scan, as_labels: bool) -> Scan:
     pixels = read_array(file, name)
     layouts = _layouts(pixels, scan.pixels.shape[:3])
     if len(layouts) > 1:  # as many slices as channels: one-hot along one of them alone
         layouts = [layout for layout in layouts if (np.count_nonzero(layout, axis=-1) == 1).all()]
     if len(layouts) == 1:
-        mask = tumour_of_channels(_numbers(layouts[0], name), name)
+        mask = _of_numbers(layouts[0], name, as_labels)
         return Scan(mask, source=name, format="npy")
     found = pixels[None] if pixels.ndim == 2 else pixels
     if found.ndim == 3:
@@ -109,8 +134,13 @@ def _layouts(stored: np.ndarray, size: tuple) -> list[np.ndarray]:
     ]
 
 
-def _read_volume(files: list[Path], name: str, kind: str, scan: Scan) -> Scan:
+def _read_volume(files: list[Path], name: str, kind: str, scan: Scan, as_labels: bool) -> Scan:
     if kind == "dicom" and len(files) == 1 and is_segmentation(files[0], name):
+        if as_labels:
+            raise ScanError(
+                f"{name} is a DICOM segmentation, of whose segments no labels are read. Convert it "
+                "to NIfTI with a whole number for each class."
+            )
         image, stated = read_segmentation(files[0], name), {"name": name}
     else:
         image, stated = read_image(files, name, kind, most=None)
@@ -121,7 +151,7 @@ def _read_volume(files: list[Path], name: str, kind: str, scan: Scan) -> Scan:
         image, stated = _channels_last(image, stated, scan)
     pixels, affine, grid = to_patient_axes(image, **stated)
     try:
-        tumour = tumour_of_channels(_numbers(pixels, name), name)
+        drawn = _of_numbers(pixels, name, as_labels)
     except ScanError as error:
         found, expected = pixels.shape[:3], scan.pixels.shape[:3]
         if found == expected:
@@ -130,7 +160,7 @@ def _read_volume(files: list[Path], name: str, kind: str, scan: Scan) -> Scan:
             f"{error} Its size is {found} (slices, height, width), that of the scan "
             f"{scan.source} {expected}."
         ) from error
-    return Scan(tumour, grid["spacing_mm"], affine, name, kind, grid)
+    return Scan(drawn, grid["spacing_mm"], affine, name, kind, grid)
 
 
 def _channels_last(image, stated: dict, scan: Scan) -> tuple:

@@ -1,4 +1,4 @@
-"""Which pixels of a picture are tumour: grey, coloured, or with a palette."""
+"""Which pixels of a picture are tumour, and its labels: grey, coloured, or with a palette."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from brainseg.scans.truth.values import (
     MOST_LABELS,
     border_of,
     even_patches,
+    labels_of,
     tumour_of,
     tumour_of_channels,
 )
@@ -37,6 +38,24 @@ def tumour_of_picture(file: Path, name: str, kind: str) -> np.ndarray:
     if pixels.shape[-1] == 1 or (pixels == pixels[..., :1]).all():
         return _of_grey(pixels[..., 0], name, is_lossy)
     return _of_colours(pixels, name, is_lossy)
+
+
+def labels_of_picture(file: Path, name: str, kind: str) -> np.ndarray:
+    """The labels of a picture, uint8 (pages, height, width): its grey values, or the indices of a
+    palette in colours. Raises ScanError for colours without one and where compression is lossy."""
+    if kind in ("jpeg", "webp"):
+        raise ScanError(
+            f"{name} is compressed as photographs are, which mixes labels. Save it as PNG."
+        )
+    found = _palette_of(file, kind)
+    if found is not None:
+        indices, palette = found
+        used = np.unique(indices)
+        if used[-1] < len(palette) and (palette[used] != palette[used, :1]).any():
+            return indices.astype(np.uint8)
+    pixels = read_picture(file, name, kind)
+    check_values(pixels, name)
+    return labels_of(pixels, name)
 
 
 def _palette_of(file: Path, kind: str) -> tuple[np.ndarray, np.ndarray] | None:

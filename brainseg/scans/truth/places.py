@@ -17,7 +17,8 @@ LARGEST_ML = 600
 def placed(mask: Scan, scan: Scan) -> np.ndarray:
     """Tumour of a mask, bool (slices, height, width), on the grid of `scan.pixels`.
 
-    mask: `pixels` bool (slices, height, width), on the mask's own grid. Of the same size, it is
+    mask: `pixels` bool (slices, height, width), on the mask's own grid; or its labels, uint8, which
+        stay such. Of the same size, it is
     taken voxel by voxel; of another, it is placed by its geometry. Raises ScanError when the
     geometries of one size differ by more than a voxel's longest side, when sizes differ and not
     both state a place, and when more than a tenth of the tumour lies outside the scan.
@@ -134,14 +135,14 @@ def _by_geometry(mask: Scan, scan: Scan) -> np.ndarray:
         )
     left_out = int((~inside).sum()) if is_marked else 0
     beyond = f" {left_out} marked voxels outside the scan are left out." if left_out else ""
-    tumour = np.zeros(expected, bool)
+    tumour = np.zeros(expected, mask.pixels.dtype)
     if _is_aligned(to_scan, found):
         note(
             f"{sizes}: the mask is placed by its header, and where it does not reach there is no "
             f"tumour.{beyond} If that is wrong, give a mask of the scan's size."
         )
         if is_marked:
-            tumour[tuple(cells[inside].T)] = True
+            tumour[tuple(cells[inside].T)] = mask.pixels[tuple(voxels[inside].T)]
         return tumour
     tumour = _resampled(mask, scan)
     if is_marked and not tumour.any():
@@ -173,7 +174,7 @@ def _resampled(mask: Scan, scan: Scan) -> np.ndarray:
     moving = as_image(mask.pixels.astype(np.uint8), mask.affine)
     grid = as_image(np.zeros(scan.pixels.shape[:3], np.uint8), scan.affine)
     nearest = sitk.Resample(moving, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-    return sitk.GetArrayFromImage(nearest) > 0
+    return sitk.GetArrayFromImage(nearest).astype(mask.pixels.dtype)
 
 
 def _note_unknown_orientation(mask: Scan, scan: Scan) -> None:

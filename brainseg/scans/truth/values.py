@@ -1,4 +1,4 @@
-"""Which values of a mask are tumour, and which arrays are no mask at all."""
+"""Which values of a mask are tumour, what labels it holds, and which arrays are no mask at all."""
 
 import numpy as np
 
@@ -110,6 +110,28 @@ def tumour_of_channels(pixels: np.ndarray, name: str) -> np.ndarray:
         "wrong, save one channel with tumour 1 and the rest 0."
     )
     return ~layers[..., background]
+
+
+def labels_of(pixels: np.ndarray, name: str) -> np.ndarray:
+    """The labels of a mask (slices, height, width, channels): uint8 (slices, height, width).
+
+    What is below 0 is background, as in ``tumour_of``. Raises ScanError for channels that differ
+    and for values that are no whole numbers up to 255, since such have no labels.
+    """
+    if not (pixels == pixels[..., :1]).all():
+        raise ScanError(
+            f"{name} has {pixels.shape[-1]} channels, which say nothing of labels. Save one "
+            "channel with a whole number for each class and 0 for the background."
+        )
+    values = pixels[..., 0]
+    if values.dtype.kind not in "biu" and not _is_whole(values):
+        raise ScanError(
+            f"{name} holds values that are no whole numbers, so it has no labels. Save it with a "
+            "whole number for each class; resample it with nearest neighbours."
+        )
+    if values.max() > 255:
+        raise ScanError(f"{name} holds the label {values.max():.0f}, expected none above 255.")
+    return np.rint(np.maximum(values, 0)).astype(np.uint8)
 
 
 def border_of(values: np.ndarray) -> np.ndarray:
