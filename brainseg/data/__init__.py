@@ -1,6 +1,7 @@
 """Data sets by name: modules with ``TITLE``, ``LICENCE``, ``LICENCE_ID``, ``HOME``, ``load``; with
 ``NOTE`` where readers of its scores must know something, ``SEQUENCES`` where not all are there,
-``patients_named`` where names of files say whose they are.
+``patients_named`` where names of files say whose they are; with ``CLASSES``, their names, where it
+tells classes of tumour apart, and ``REGIONS`` where these are parts of one tumour.
 
 Several in one training are named in one word, ``"lgg+figshare"``.
 """
@@ -27,7 +28,7 @@ DATASETS = {
 
 __all__ = [
     "DATASETS", "Case", "CaseRef", "DataError", "datasets_of", "default_path", "load_dataset",
-    "load_datasets", "notes_of", "patients_named",
+    "load_datasets", "notes_of", "patients_named", "regions_of",
 ]  # fmt: skip
 
 
@@ -59,6 +60,15 @@ def patients_named(name: str) -> list[tuple[str, str]]:
         if hasattr(module, "patients_named")
         for patient in module.patients_named(stem)
     ]
+
+
+def regions_of(classes: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The regions of a tumour that these classes make up, each with its classes, from 1; {} where
+    they are kinds of tumour, or of no data set."""
+    for module in DATASETS.values():
+        if tuple(getattr(module, "CLASSES", ())) == tuple(classes):
+            return getattr(module, "REGIONS", {})
+    return {}
 
 
 def load_datasets(name: str, paths: Sequence[str | Path] | None = None) -> dict[str, list[CaseRef]]:

@@ -36,12 +36,15 @@ class Case:
 
     ``mask`` is bool, (slices, height, width), on the grid of ``scan.pixels``.
     Several cases may share a ``patient_id``; scores are per patient.
+    ``classes`` are those of its pixels where the data set tells some apart (its ``CLASSES``): uint8
+    like the mask, 0 where that is False, else 1 to their number.
     """
 
     patient_id: str
     dataset: str
     scan: Scan
     mask: np.ndarray
+    classes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
