@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 # Columns of tables that are text, whatever they look like: a patient may be called 007, or NA.
-TEXTS = ("checkpoint", "model", "loss", "encoder", "patient")
+TEXTS = (
+    "checkpoint", "model", "loss", "encoder", "patient", "dataset", "class", "true_kind",
+    "predicted_kind",
+)  # fmt: skip
 
 
 class WriteError(ValueError):

@@ -11,6 +11,7 @@ import numpy as np
 from brainseg.files import replacing, write_json
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Comparison
+from brainseg.scans.labels import write_labels
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.rendering import display_volume, in_proportion, largest_slice, overlay
 from brainseg.scans.scan import Scan
@@ -27,7 +28,9 @@ def predict_to_folder(
     findings: Sequence[str] = (),
 ) -> Comparison:
     """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``; of
-    volumes all masks and the truth in one file too, ``all.seg.nrrd``, for 3D Slicer.
+    volumes all masks and the truth in one file too, ``all.seg.nrrd``, for 3D Slicer. The classes of
+    a result that has some are in ``<name>-classes`` with the mask's suffix, and of volumes as named
+    segments in ``<name>-classes.seg.nrrd``.
 
     ``findings``: sentences on the scan, by the guard and its reader, to go with the scores. Masks
     are in the scan's own format and geometry; the overlay shows the slice with most tumour.
@@ -36,7 +39,12 @@ def predict_to_folder(
     comparison = Comparison(scan, truth, results)
     out.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
-        write_mask(result.mask, scan, out / f"{name.replace('/', '_')}{mask_suffix(scan)}")
+        stem = name.replace("/", "_")
+        write_mask(result.mask, scan, out / f"{stem}{mask_suffix(scan)}")
+        if result.classes:
+            suffixes = [mask_suffix(scan), *([SUFFIX] if can_hold_segments(scan) else [])]
+            for suffix in suffixes:
+                write_labels(result.labels, result.classes, scan, out / f"{stem}-classes{suffix}")
     if can_hold_segments(scan):
         masks = {name: result.mask for name, result in results.items()}
         masks |= {} if truth is None else {TRUTH: truth}
@@ -63,8 +71,16 @@ def describe(comparison: Comparison) -> list[str]:
             told = f"agreement with the other models {entry['agreement']:.3f}"
         else:
             told = "nothing to compare with"
-        lines.append(f"  {name}: {size}, {told}")
+        lines.append(f"  {name}: {size}, {told}{_kind_text(entry)}")
     return lines
+
+
+def _kind_text(entry: dict) -> str:
+    if "tumour_kind" not in entry:
+        return ""
+    if entry["tumour_kind"] is None:
+        return ", kind: can't tell"
+    return f", kind: {entry['tumour_kind']}, {entry['tumour_kind_share']:.0%} of what is marked"
 
 
 def _sheet(comparison: Comparison) -> np.ndarray:

@@ -43,6 +43,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from brainseg.data import load_dataset
     from brainseg.data.splits import FOLDS
     from brainseg.study import score as scoring
+    from brainseg.study.class_scores import ClassScores
     from brainseg.study.observers import Calibration, StapleBeliefs
     from brainseg.study.record import write_study
 
@@ -54,11 +55,12 @@ def evaluate(args: argparse.Namespace) -> int:
     refs, fold, selection = _choose_patients(everyone, args)
     predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
     refs = _unseen(refs, args.dataset, predictors) if args.unseen else refs
-    calibration, beliefs = Calibration(), StapleBeliefs()
-    observers = [calibration, beliefs] if args.study else []
+    classes, calibration, beliefs = ClassScores(), Calibration(), StapleBeliefs()
+    observers = [classes, *([calibration, beliefs] if args.study else [])]
     note = scoring.note(predictors, args.dataset, refs)
     rows = scoring.evaluate(predictors, refs, slicewise=args.slicewise, observers=observers)
     description = _write_scores(args, refs, rows, selection, note)
+    classes.write(args.out, rows)
     if args.study:
         validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
         write_study(args.out, predictors, validation, calibration, beliefs)
@@ -69,6 +71,7 @@ def evaluate(args: argparse.Namespace) -> int:
 def _evaluate_out_of_fold(args: argparse.Namespace) -> int:
     from brainseg.data import load_dataset
     from brainseg.study import out_of_fold
+    from brainseg.study.class_scores import ClassScores
 
     if args.study:
         raise ValueError(
@@ -80,8 +83,10 @@ def _evaluate_out_of_fold(args: argparse.Namespace) -> int:
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     note = out_of_fold.note(runs, args.dataset)
-    rows = out_of_fold.evaluate(runs, refs, slicewise=args.slicewise)
+    classes = ClassScores()
+    rows = out_of_fold.evaluate(runs, refs, slicewise=args.slicewise, observers=[classes])
     description = _write_scores(args, refs, rows, out_of_fold.SELECTION, note)
+    classes.write(args.out, rows)
     of_row = partial(out_of_fold.predictor_of, runs)
     return _tell(args, refs, rows, description, list(runs), of_row)
 

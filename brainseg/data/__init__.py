@@ -31,7 +31,7 @@ DATASETS = {
 
 __all__ = [
     "DATASETS", "Case", "CaseRef", "DataError", "classes_of", "datasets_of", "default_path",
-    "load_dataset", "load_datasets", "notes_of", "patients_named",
+    "load_dataset", "load_datasets", "notes_of", "patients_named", "regions_of",
 ]  # fmt: skip
 
 
@@ -63,6 +63,19 @@ def patients_named(name: str) -> list[tuple[str, str]]:
         if hasattr(module, "patients_named")
         for patient in module.patients_named(stem)
     ]
+
+
+def regions_of(classes: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The regions of a tumour that these classes make up, each with its classes, from 1; {} where
+    they are kinds of tumour, or of no data set."""
+    for module in DATASETS.values():
+        if tuple(getattr(module, "CLASSES", ())) == tuple(classes):
+            return {
+                region: tuple(classes.index(name) + 1 for name in names)
+                for region, names in getattr(module, "REGIONS", {}).items()
+                if set(names) <= set(classes)
+            }
+    return {}
 
 
 def load_datasets(name: str, paths: Sequence[str | Path] | None = None) -> dict[str, list[CaseRef]]:

@@ -21,9 +21,9 @@ from brainseg.scans.truth.files import values_in
 CLASSES = ("core", "oedema", "enhancing")
 """Of BraTS; ``core`` is what of it does not enhance: necrosis and solid tumour together."""
 REGIONS = {  # as the challenge scores them
-    "whole": ("core", "oedema", "enhancing"),
-    "core": ("core", "enhancing"),
-    "enhancing": ("enhancing",),
+    "whole tumour": ("core", "oedema", "enhancing"),
+    "tumour core": ("core", "enhancing"),
+    "enhancing tumour": ("enhancing",),
 }
 _UNTIL_2021 = {1: "core", 2: "oedema", 3: "core", 4: "enhancing"}
 _FROM_2023 = {1: "core", 2: "oedema", 3: "enhancing"}

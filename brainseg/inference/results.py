@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brainseg.data import regions_of
 from brainseg.metrics import overlap
+from brainseg.metrics.classes import kind, regions, votes
 from brainseg.scans.scan import Scan
 
 # Of the models that a stack reads too, and last the mean of every single model.
@@ -90,7 +92,8 @@ class Comparison:
         return float(np.mean(defined)) if defined else float("nan")
 
     def to_json(self) -> dict:
-        """One entry per model: mask area or volume, threshold, scores. NaN becomes None."""
+        """One entry per model: mask area or volume, threshold, scores, and what ``class_figures``
+        says. NaN becomes None."""
         entries = {}
         for name, result in self.results.items():
             volume = overlap.volume_ml(result.mask, self.scan.spacing_mm)
@@ -101,8 +104,9 @@ class Comparison:
                 "volume_ml": volume,
                 "agreement": self.agreement(name),
                 **(self.scores(name) or {}),
+                **class_figures(result, self.scan),
             }
-            entries[name] = {k: None if _is_nan(v) else v for k, v in entry.items()}
+            entries[name] = _finite(entry)
         return {
             "source": self.scan.source,
             "slices": len(self.scan.pixels),
@@ -110,6 +114,36 @@ class Comparison:
             "skipped": list(self.skipped),
             "models": entries,
         }
+
+
+def class_figures(result: Result, scan: Scan) -> dict:
+    """What a result with classes says of them, {} without: ``classes``, each with its ``area_px``
+    and ``volume_ml``; and ``tumour_kind`` with ``tumour_kind_share``, see ``metrics.classes.kind``,
+    or where they are parts of one tumour ``regions``, in the manner of ``classes``."""
+    labels = result.labels
+    if labels is None:
+        return {}
+
+    def sizes(members: dict[str, tuple[int, ...]]) -> dict[str, dict]:
+        return {
+            name: {
+                "area_px": int(mask.sum()),
+                "volume_ml": overlap.volume_ml(mask, scan.spacing_mm),
+            }
+            for name, mask in regions(labels, members).items()
+        }
+
+    figures = {"classes": sizes({name: (i,) for i, name in enumerate(result.classes, start=1)})}
+    if parts := regions_of(result.classes):
+        return {**figures, "regions": sizes(parts)}
+    number, share = kind(votes(labels, len(result.classes)).sum(0))
+    name = None if number is None else result.classes[number - 1]
+    return {**figures, "tumour_kind": name, "tumour_kind_share": share}
+
+
+def _finite(entry: dict) -> dict:
+    return {key: _finite(value) if isinstance(value, dict) else None if _is_nan(value) else value
+            for key, value in entry.items()}  # fmt: skip
 
 
 def _is_nan(value: object) -> bool:

@@ -19,7 +19,7 @@ def summarise(values: np.ndarray, *, seed: int = 0) -> dict:
     """
     values = np.asarray(values, float)
     defined = values[~np.isnan(values)]
-    low, high = _interval(defined, seed)
+    low, high = _interval((defined,), np.mean, seed)
     return {
         "mean": float(defined.mean()) if len(defined) else float("nan"),
         "low": low,
@@ -27,6 +27,31 @@ def summarise(values: np.ndarray, *, seed: int = 0) -> dict:
         "median": float(np.median(defined)) if len(defined) else float("nan"),
         "patients": len(defined),
         "undefined": int(np.isnan(values).sum()),
+    }
+
+
+def summarise_groups(values: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> dict:
+    """Mean over groups of the mean in each, and its 95 % bootstrap interval over patients.
+
+    values: one score per patient, (n,), without NaN; groups: which one each patient is of, (n,).
+    A group of which a resample has nobody is left out of that resample's mean. With fewer than two
+    patients the interval is NaN, with none the mean too.
+    """
+    values, groups = np.asarray(values, float), np.asarray(groups)
+    numbers = np.unique(groups)
+
+    def mean(values: np.ndarray, groups: np.ndarray, axis: int = -1) -> np.ndarray:
+        own = [groups == number for number in numbers]
+        with np.errstate(invalid="ignore"):  # 0 / 0 where a resample lacks a group
+            means = [np.where(mask, values, 0).sum(axis) / mask.sum(axis) for mask in own]
+        return np.nanmean(means, axis=0)
+
+    low, high = _interval((values, groups), mean, seed)
+    return {
+        "mean": float(mean(values, groups)) if len(values) else float("nan"),
+        "low": low,
+        "high": high,
+        "patients": len(values),
     }
 
 
@@ -38,7 +63,7 @@ def paired_difference(first: np.ndarray, second: np.ndarray, *, seed: int = 0) -
     """
     differences = np.asarray(first, float) - np.asarray(second, float)
     differences = differences[~np.isnan(differences)]
-    low, high = _interval(differences, seed)
+    low, high = _interval((differences,), np.mean, seed)
     p = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
     return {
         "difference": float(differences.mean()) if len(differences) else float("nan"),
@@ -84,11 +109,13 @@ def rank_stability(scores: dict[str, np.ndarray], *, seed: int = 0) -> dict[str,
     }
 
 
-def _interval(values: np.ndarray, seed: int) -> tuple[float, float]:
-    if len(values) < 2:
+def _interval(samples: tuple[np.ndarray, ...], statistic, seed: int) -> tuple[float, float]:
+    """Of a statistic of one or several arrays (n,) with an entry per patient."""
+    if len(samples[0]) < 2:
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     found = bootstrap(
-        (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=rng, batch=1000
-    ).confidence_interval
+        samples, statistic, n_resamples=RESAMPLES, method="percentile", rng=rng, batch=1000,
+        paired=len(samples) > 1,
+    ).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)

@@ -91,7 +91,8 @@ def tell_unplaced(scan: Scan) -> None:
 
 
 def restore_grid(mask: np.ndarray, grid: dict):
-    """SimpleITK image, uint8, of a (slices, height, width) mask on the grid it was read from."""
+    """SimpleITK image, uint8, of a (slices, height, width) mask, bool or of labels, on the grid it
+    was read from."""
     image = _as_stored(mask.astype(np.uint8), grid)
     if len(grid["size"]) == 2:
         image = image[:, :, 0]

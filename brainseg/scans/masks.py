@@ -15,6 +15,7 @@ from brainseg.scans.truth.files import read_drawn
 from brainseg.scans.truth.places import check_plausible, placed
 
 _MASK_SUFFIXES = (".nii.gz", ".nii", ".mha", ".nrrd", ".png", ".tif", ".tiff", ".npy")
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
 
 
 def read_mask(path, scan: Scan) -> np.ndarray:
@@ -56,16 +57,25 @@ def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
     Raises ScanError for another shape, dtype or suffix, and when the file cannot be written.
     """
     mask, path = np.asarray(mask), Path(path)
-    suffix = next((s for s in _MASK_SUFFIXES if path.name.lower().endswith(s)), None)
     if mask.dtype != bool:
         raise ScanError(
             f"The mask for {path.name} holds {mask.dtype}, expected bool. Threshold it first."
         )
+    suffix = suffix_for(mask, scan, path)
+    with whole_file(path, suffix) as temporary:
+        _write(mask, scan, temporary, suffix)
+    return path
+
+
+def suffix_for(mask: np.ndarray, scan: Scan, path: Path) -> str:
+    """Of a file that a mask, bool or of labels, is to be written to, the suffix that sets its
+    format. Raises ScanError where the mask isn't of the scan's shape or the file can't hold it."""
     if mask.shape != scan.pixels.shape[:3]:
         raise ScanError(
             f"The mask for {path.name} has shape {mask.shape}, but the scan "
             f"{scan.source} has {scan.pixels.shape[:3]}. Give a mask of that shape."
         )
+    suffix = next((s for s in _MASK_SUFFIXES if path.name.lower().endswith(s)), None)
     if suffix is None:
         raise ScanError(
             f"{path.name} has no suffix a mask can be written to. "
@@ -76,9 +86,7 @@ def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
             f"{path.name} can hold one slice, the mask has {len(mask)}. "
             "Use .tif or a volume format."
         )
-    with whole_file(path, suffix) as temporary:
-        _write(mask, scan, temporary, suffix)
-    return path
+    return suffix
 
 
 @contextmanager
@@ -109,26 +117,36 @@ def mask_suffix(scan: Scan) -> str:
 
 
 def _write(mask: np.ndarray, scan: Scan, path: Path, suffix: str) -> None:
-    if suffix == ".npy":
-        np.save(path, mask.astype(np.uint8))
-    elif suffix in (".png", ".tif", ".tiff"):
+    if suffix in PICTURE_SUFFIXES:
         from PIL import Image
 
-        first, *rest = [Image.fromarray(page.astype(np.uint8) * 255) for page in mask]
-        if suffix == ".png":
-            first.save(path)
-        else:
-            first.save(path, save_all=True, append_images=rest, compression="tiff_adobe_deflate")
+        write_pages([Image.fromarray(page.astype(np.uint8) * 255) for page in mask], path)
     else:
-        import SimpleITK as sitk
+        write_values(mask.astype(np.uint8), scan, path, suffix)
 
-        if scan.geometry is not None:
-            image = restore_grid(mask, scan.geometry)
-        else:
-            affine = np.eye(4) if scan.affine is None else scan.affine
-            image = as_image(mask.astype(np.uint8), affine)
-        source = (scan.geometry or {}).get("nifti")
-        if source and suffix.startswith(".nii"):
-            write_like(sitk.GetArrayViewFromImage(image), source, path)
-        else:
-            sitk.WriteImage(image, str(path), useCompression=True)
+
+def write_pages(pages: list, path: Path) -> None:
+    """Write Pillow's pictures as the pages of a TIFF, or the only one as a PNG."""
+    first, *rest = pages
+    if path.suffix == ".png":
+        first.save(path)
+    else:
+        first.save(path, save_all=True, append_images=rest, compression="tiff_adobe_deflate")
+
+
+def write_values(values: np.ndarray, scan: Scan, path: Path, suffix: str) -> None:
+    """Write uint8 (slices, height, width) as an array, or as a volume on the scan's own grid."""
+    if suffix == ".npy":
+        np.save(path, values)
+        return
+    import SimpleITK as sitk
+
+    if scan.geometry is not None:
+        image = restore_grid(values, scan.geometry)
+    else:
+        image = as_image(values, np.eye(4) if scan.affine is None else scan.affine)
+    source = (scan.geometry or {}).get("nifti")
+    if source and suffix.startswith(".nii"):
+        write_like(sitk.GetArrayViewFromImage(image), source, path)
+    else:
+        sitk.WriteImage(image, str(path), useCompression=True)

@@ -14,9 +14,23 @@ from brainseg.scans.scan import Scan
 
 MASK_COLOUR = (213, 94, 0)  # vermilion
 TRUTH_COLOUR = (86, 180, 233)  # sky blue
+# Of the classes 1, 2 and so on, as ``class_colour`` gives them; the truth's is not among them.
+CLASS_COLOURS = (
+    (230, 159, 0),  # orange
+    (0, 158, 115),  # bluish green
+    (204, 121, 167),  # reddish purple
+    (240, 228, 66),  # yellow
+    (0, 114, 178),  # blue
+    MASK_COLOUR,
+)
 _FLAIR = 1
 _MAX_SIDE = 4096
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+def class_colour(number: int) -> tuple[int, int, int]:
+    """The colour of a class, from 1: red, green, blue. They begin anew after the sixth."""
+    return CLASS_COLOURS[(number - 1) % len(CLASS_COLOURS)]
 
 
 def display_volume(scan: Scan) -> np.ndarray:

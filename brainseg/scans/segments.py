@@ -7,7 +7,7 @@ those that do not share one, each with a label. ``truth/files.py`` reads such fi
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,18 @@ def can_hold_segments(scan: Scan) -> bool:
     return scan.geometry is not None and len(scan.geometry["size"]) == 3
 
 
-def write_segments(masks: Iterable[tuple[str, np.ndarray]], scan: Scan, path: Path) -> Path:
+def write_segments(
+    masks: Iterable[tuple[str, np.ndarray]],
+    scan: Scan,
+    path: Path,
+    colours: Sequence[tuple[int, int, int]] = _COLOURS,
+) -> Path:
     """Write masks by name as the segments of one file, on the scan's own grid as ``write_mask``
     does, and return its path. The file appears whole or not at all.
 
     masks: bool (slices, height, width) each, on the grid of ``scan.pixels``; taken one by one, so
-        that they need not all be in memory at once. One called ``TRUTH`` has the truth's colour.
+        that they need not all be in memory at once. One called ``TRUTH`` has the truth's colour,
+        the others have ``colours`` in turn.
     Raises ScanError for a scan without such a grid, another shape or dtype or no mask, and when the
     file can't be written.
     """
@@ -58,7 +64,8 @@ def write_segments(masks: Iterable[tuple[str, np.ndarray]], scan: Scan, path: Pa
             )
         grid = restore_grid(mask, scan.geometry)
         layer = _add(_voxels(grid), layers, labels)
-        fields += _segment(number, name, layer, labels[layer], grid.GetSize())
+        colour = TRUTH_COLOUR if name == TRUTH else colours[number % len(colours)]
+        fields += _segment(number, name, layer, labels[layer], grid.GetSize(), colour)
     if not layers:
         raise ScanError(f"There is no mask of {scan.source} to write to {path.name}.")
     with whole_file(path, SUFFIX) as aside, open(aside, "wb") as file:
@@ -113,8 +120,9 @@ def _header(grid, layers: int) -> list[str]:
     ]
 
 
-def _segment(number: int, name: str, layer: int, label: int, size: tuple) -> list[str]:
-    colour = TRUTH_COLOUR if name == TRUTH else _COLOURS[number % len(_COLOURS)]
+def _segment(
+    number: int, name: str, layer: int, label: int, size: tuple, colour: tuple
+) -> list[str]:
     said = {
         "ID": f"Segment_{number + 1}",
         "Name": " ".join(name.split()),  # a line ends a field

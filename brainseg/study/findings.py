@@ -15,6 +15,7 @@ from brainseg.metrics.calibration import expected_calibration_error
 from brainseg.metrics.statistics import rank_stability
 from brainseg.study.captions import CAPTIONS
 from brainseg.study.claims import ROWS, how_to_read, judge
+from brainseg.study.class_scores import CLASSES_FILE, KINDS_FILE
 from brainseg.study.score import SCORES, summary
 from brainseg.study.training_text import training_text
 
@@ -158,6 +159,17 @@ class Study:
     def beliefs(self) -> DataFrame:
         """What STAPLE estimates of each model beside what is true, one row per scan and model."""
         return read_table(self.folder / "staple.csv")
+
+    @cached_property
+    def per_class(self) -> DataFrame:
+        """Dice of each class, one row (see ``class_scores.CLASS_COLUMNS``) per patient and model
+        that tells some apart."""
+        return read_table(self.folder / CLASSES_FILE)
+
+    @cached_property
+    def kinds(self) -> DataFrame:
+        """Of which kind patients, and their slices, were taken to be (``KIND_COLUMNS``)."""
+        return read_table(self.folder / KINDS_FILE)
 
     @cached_property
     def discussion(self) -> str:

@@ -50,15 +50,22 @@ def find_runs(root: str | Path, seed: int = 0) -> tuple[Runs, list[str]]:
     return runs, skipped
 
 
-def evaluate(runs: Runs, refs: Sequence[CaseRef], *, slicewise: bool = False) -> list[dict]:
+def evaluate(
+    runs: Runs,
+    refs: Sequence[CaseRef],
+    *,
+    slicewise: bool = False,
+    observers: Sequence[score.Observer] = (),
+) -> list[dict]:
     """One row (see ``score.COLUMNS``) per patient and name, fusions included, each by the runs that
     left out the patient's fold, which is in every row. One fold's runs are in memory at a time.
+    slicewise, observers: as of ``score.evaluate``.
     """
     rows = []
     for fold in range(FOLDS):
         if own := score.select_patients(refs, fold=fold):
             try:
-                rows += _score_fold(runs, fold, own, slicewise)
+                rows += _score_fold(runs, fold, own, slicewise, observers)
             except DataError as error:  # nobody of this fold can be read: the others still count
                 tell(str(error))
     if refs and not rows:
@@ -138,8 +145,14 @@ def _recipe(run: Config) -> Config:
     return replace(run, left_out=(0,), init_from=run.init_from and "some weights")
 
 
-def _score_fold(runs: Runs, fold: int, refs: list[CaseRef], slicewise: bool) -> list[dict]:
+def _score_fold(
+    runs: Runs,
+    fold: int,
+    refs: list[CaseRef],
+    slicewise: bool,
+    observers: Sequence[score.Observer],
+) -> list[dict]:
     """In a function of its own, so that predictors and their weights go when it returns."""
     predictors = open_together(by_fold[fold] for by_fold in runs.values())
-    rows = score.evaluate(predictors, refs, slicewise=slicewise)
+    rows = score.evaluate(predictors, refs, slicewise=slicewise, observers=observers)
     return [{**row, "fold": fold} for row in rows]

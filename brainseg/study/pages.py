@@ -9,6 +9,7 @@ import numpy as np
 from brainseg.files import markdown_table
 from brainseg.study.choices import settings_text
 from brainseg.study.claims import ROWS, differences, how_to_read
+from brainseg.study.class_section import classes_section
 from brainseg.study.conclusions import in_short
 from brainseg.study.findings import Study
 from brainseg.study.score import DICE_HEADINGS, dice_cells, hd95_text, interval_text
@@ -25,8 +26,8 @@ def page(study: Study) -> str:
     """``study.md``: the tables, the figures, and the discussion that a person wrote."""
     sections = (
         _head, _leaderboard_section, _claims_section, losses_section, seeds_section,
-        longer_section, _fusion_section, _calibration_section, _size_section, _cost_section,
-        _leak_section, _phantom_section, _choices_section, _training_section,
+        longer_section, _fusion_section, _calibration_section, _size_section, classes_section,
+        _cost_section, _leak_section, _phantom_section, _choices_section, _training_section,
     )  # fmt: skip
     return "\n\n".join(part for section in sections for part in section(study)) + "\n"
 

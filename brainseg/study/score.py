@@ -41,6 +41,8 @@ _TEST_FOLD = (*COUNTED, "false_positive_slices", "empty_slices")
 SUMS = ("false_positive_slices", "empty_slices", "outlined", "one_sided")
 DICE_HEADINGS = ("mean Dice", "95 % interval", "median")
 
+Observer = Callable[[Case, Result], None]
+
 
 def select_patients(
     refs: Sequence[CaseRef], *, fold: int | None = None, patients: Sequence[str] | None = None
@@ -66,7 +68,7 @@ def evaluate(
     *,
     slicewise: bool = False,
     distances: bool = True,
-    observers: Sequence[Callable[[Case, Result], None]] = (),
+    observers: Sequence[Observer] = (),
 ) -> list[dict]:
     """One row (see COLUMNS) per patient and predictor, fusions included.
 

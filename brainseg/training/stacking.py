@@ -51,7 +51,7 @@ def base_maps(
         if not helpers:  # a leak made on purpose: the bases predict what they were trained on
             unseen = np.arange(len(data.images))
         with replacing(path) as aside:
-            ends = np.cumsum([len(base.settings.classes) or 1 for base in bases])
+            ends = np.cumsum([len(base.settings.classes) or 1 for base in bases]).tolist()
             maps = np.lib.format.open_memmap(
                 aside, "w+", np.float16, (len(data.images), ends[-1], *data.images.shape[1:3])
             )

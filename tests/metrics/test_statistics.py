@@ -5,7 +5,13 @@ import warnings
 import numpy as np
 import pytest
 
-from brainseg.metrics.statistics import holm, paired_difference, rank_stability, summarise
+from brainseg.metrics.statistics import (
+    holm,
+    paired_difference,
+    rank_stability,
+    summarise,
+    summarise_groups,
+)
 
 
 def scores(n=25, seed=0):
@@ -136,3 +142,26 @@ def test_patients_without_a_score_are_left_out_of_the_ranking():
     assert found["a"]["first_share"] == 1
     nothing = rank_stability({"a": np.array([np.nan]), "b": np.array([0.4])})
     assert np.isnan(nothing["a"]["first_share"])
+
+
+def test_groups_count_alike_and_may_be_missing_from_a_resample():
+    groups = ["often"] * 8 + ["once"]
+    found = summarise_groups([1.0] * 8 + [0.0], groups)
+    assert found["mean"] == 0.5 and found["patients"] == 9
+    # With "once" drawn the mean is 1/2, without it 1, which is so in (8/9)^9 = 35 % of resamples.
+    assert (found["low"], found["high"]) == (0.5, 1)
+
+
+def test_one_group_has_the_interval_of_its_mean():
+    values = scores()
+    whole, grouped = summarise(values), summarise_groups(values, np.zeros(len(values)))
+    for key in ("mean", "low", "high"):
+        assert grouped[key] == pytest.approx(whole[key], abs=0.01)
+
+
+def test_groups_of_one_patient_or_none_have_no_interval():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one, nobody = summarise_groups([0.5], ["a"]), summarise_groups([], [])
+    assert one["mean"] == 0.5 and np.isnan([one["low"], one["high"]]).all()
+    assert nobody["patients"] == 0 and np.isnan(nobody["mean"])

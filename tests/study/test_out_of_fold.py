@@ -36,7 +36,7 @@ REFS = phantom.load(patients=15, size=32, slices=4)  # somebody in every fold
 @pytest.fixture(scope="module", autouse=True)
 def trained(tmp_path_factory, save_random):
     """Five runs each of two U-Nets and a stack that reads both, as train.py leaves them."""
-    place, narrow = tmp_path_factory.mktemp("trained"), lambda n: UNet(n, 4)
+    place, narrow = tmp_path_factory.mktemp("trained"), lambda n, out: UNet(n, 4, out)
 
     def save(model, loss, fold, bases=()):
         names = tuple(base.name for base in bases)

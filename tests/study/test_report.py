@@ -281,6 +281,43 @@ def test_unequal_training_is_said_beside_a_claim_and_in_the_tables(study):
     assert "| unet-bce after 2 | 3 |" in readme and "| random | 3, 2 at 32 px |" in readme
 
 
+def test_classes_have_a_section_once_there_are_scores_of_them(study):
+    readme = study.parents[1] / "README.md"
+    write_report(study, readme)
+    assert "## Classes" not in study.with_suffix(".md").read_text()
+    head = {"checkpoint": "unet-ce", "dataset": "figshare"}
+    dices = {"ann": (0.8, np.nan), "bob": (0.6, np.nan), "cleo": (0.0, 0.5), "dan": (np.nan,) * 2}
+    table = [
+        {**head, "patient": patient, "class": name, "dice": dice, "true_px": 1, "marked_px": 1}
+        for patient, own in dices.items()
+        for name, dice in zip(("glioma", "meningioma"), own, strict=True)
+    ]
+    write_table(study / "per_class.csv", table)
+    write_report(study, readme)
+    page = study.with_suffix(".md").read_text()
+    assert "| `unet-ce` | glioma | 0.467 | 0.000 to 0.800 | 3 | 1 |" in page
+    assert "| `unet-ce` | meningioma | 0.500 | – | 1 | 3 |" in page  # no interval of one
+    assert "Kind right" not in page  # of parts of a tumour there are no kinds
+    rows = [
+        ("ann", "", "glioma", "glioma"),
+        ("bob", "", "glioma", ""),
+        ("cleo", "", "meningioma", "meningioma"),
+        ("dan", "", "", "glioma"),  # healthy
+        ("ann", 1, "glioma", "meningioma"),  # a slice, which counts for nothing here
+    ]
+    columns = ("patient", "slice", "true_kind", "predicted_kind")
+    kinds = [{**head, **dict(zip(columns, row, strict=True)), "share": 1} for row in rows]
+    write_table(study / "kinds.csv", kinds)
+    write_report(study, readme)
+    page = study.with_suffix(".md").read_text().split("## Classes")[1].split("\n## ")[0]
+    # In one resample of 27 there is nobody but bob, who is wrong.
+    assert "| `unet-ce` | 0.750 | 0.000 to 1.000 | 3 |" in page
+    assert "| | kind | glioma | meningioma | none |" in page
+    assert "| `unet-ce` | glioma | 1 | 0 | 1 |" in page
+    assert "| `unet-ce` | meningioma | 0 | 1 | 0 |" in page and "nan" not in page
+    assert write_report(study, readme, check=True) == []
+
+
 def test_what_is_not_trained_is_said(study):
     missing = Study(study).missing
     assert "unet-hybrid: not trained yet" in missing and "unet-bce: not trained yet" not in missing

@@ -61,7 +61,9 @@ def two_small_sets(monkeypatch, tmp_path):
     monkeypatch.setattr(
         phantom, "load", lambda path=None: load(path, patients=12, size=32, slices=6)
     )
-    monkeypatch.setitem(MODELS, "unet", replace(MODELS["unet"], builder=lambda n: UNet(n, 8)))
+    monkeypatch.setitem(
+        MODELS, "unet", replace(MODELS["unet"], builder=lambda n, out: UNet(n, 8, out))
+    )
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,9 @@ TINY = Config(
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch):
     """A narrow U-Net: what is tested here does not depend on its width."""
-    monkeypatch.setitem(MODELS, "unet", replace(MODELS["unet"], builder=lambda n: UNet(n, 8)))
+    monkeypatch.setitem(
+        MODELS, "unet", replace(MODELS["unet"], builder=lambda n, out: UNet(n, 8, out))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +165,7 @@ def test_interrupt_before_the_first_epoch_ends_leaves_no_checkpoint(data, tmp_pa
 
 def test_nan_loss_names_step_and_learning_rate(data, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        learner, "create_loss", lambda name: lambda logits, mask: logits.mean() * float("nan")
+        learner, "create_loss", lambda *_: lambda logits, mask: logits.mean() * float("nan")
     )
     with pytest.raises(TrainingError, match=r"epoch 1, step 1, at learning rate .* lower --lr"):
         run(TINY, data, tmp_path / "run")

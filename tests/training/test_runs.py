@@ -42,7 +42,7 @@ def test_the_command_line_knows_every_model_loss_and_data_set():
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Small phantoms and a narrow U-Net: what is tested here does not depend on either's size."""
-    load, narrow = phantom.load, replace(MODELS["unet"], builder=lambda n: UNet(n, 8))
+    load, narrow = phantom.load, replace(MODELS["unet"], builder=lambda n, out: UNet(n, 8, out))
     monkeypatch.setattr(phantom, "load", lambda path=None: load(path, size=32, slices=6))
     monkeypatch.setitem(MODELS, "unet", narrow)
 
@@ -161,7 +161,7 @@ def test_one_failing_combination_does_not_stop_the_others(tmp_path, capsys, monk
 
     original = learner.create_loss
     monkeypatch.setattr(
-        learner, "create_loss", lambda name: broken(name) if name == "dice" else original(name)
+        learner, "create_loss", lambda name, _: broken(name) if name == "dice" else original(name)
     )
     assert main(tmp_path, "--model", "unet", "--loss", "bce", "dice", "hybrid") == 1
     captured = capsys.readouterr()
@@ -283,3 +283,31 @@ def test_test_scores_can_be_left_for_later(tmp_path, capsys):
     assert (folder / "model.safetensors").read_bytes() == weights
     assert main(tmp_path, "--model", "unet") == 0
     assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_grid_that_tells_classes_apart(tmp_path):
+    """A base, a stack that reads its class maps, and what their checkpoints say of a scan."""
+    flags = ["--classes", "--bases", "unet-bce-classes", "--out", str(tmp_path / "out")]
+    assert main(tmp_path, "--model", "unet", "unetpp", *flags) == 0
+    classes = ("oedema", "core", "enhancing")
+    predictors, _ = load_all(tmp_path / "out")
+    assert list(predictors) == ["unet-bce-classes", "unetpp-bce-classes"]
+    settings = predictors["unetpp-bce-classes"].checkpoint.settings
+    assert settings.classes == classes and settings.channels == 3
+    assert [b.name for b in settings.bases] == ["unet-bce-classes"]
+    case = phantom.make_case(3, "large", size=64, slices=6)
+    for predictor in predictors.values():
+        result = predictor.predict(case.scan)
+        assert result.classes == classes
+        assert result.class_probabilities.shape == (3, *case.mask.shape)
+        assert np.allclose(result.class_probabilities.sum(0), result.probabilities, atol=1e-5)
+        assert ((result.labels > 0) == result.mask).all()
+    # A binary run of the same model stands beside it, and is what it was.
+    assert main(tmp_path, "--model", "unet") == 0
+    plain = read_checkpoint(tmp_path / "runs" / "phantom" / "unet-bce" / "without0+1-seed0")
+    assert plain.settings.classes == () and "classes" not in plain.settings.to_json()
+
+
+def test_classes_that_a_data_set_does_not_have(tmp_path, capsys):
+    assert train.main(["--dataset", "lgg", "--classes", "--data", str(tmp_path)]) == 2
+    assert "--classes: lgg states none to tell apart." in capsys.readouterr().err

@@ -19,7 +19,7 @@ from brainseg.training.validation import BINS, COUNTS, THRESHOLDS, best_threshol
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    load, narrow = phantom.load, replace(MODELS["unet"], builder=lambda n: UNet(n, 8))
+    load, narrow = phantom.load, replace(MODELS["unet"], builder=lambda n, out: UNet(n, 8, out))
     monkeypatch.setattr(
         phantom, "load", lambda path=None: load(path, patients=12, size=32, slices=6)
     )

@@ -1,0 +1,122 @@
+"""Scores of classes, where a model tells some apart and the data set does too.
+
+``per_class.csv``  Dice of each class for each patient, and of each region where the classes are
+                   parts of one tumour
+``kinds.csv``      of which kind each patient is, and each of their slices that has something: in
+                   truth, and by the class with most of what is marked; not where the classes are
+                   parts of one tumour
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from brainseg.data import DATASETS, regions_of
+from brainseg.data.case import Case
+from brainseg.files import write_table
+from brainseg.inference.results import Result
+from brainseg.metrics import overlap
+from brainseg.metrics.classes import counts, crossed, kind, votes
+
+CLASSES_FILE, KINDS_FILE = "per_class.csv", "kinds.csv"
+CLASS_COLUMNS = ("checkpoint", "dataset", "patient", "class", "dice", "true_px", "marked_px")
+KIND_COLUMNS = (
+    "checkpoint", "dataset", "patient", "slice", "true_kind", "predicted_kind", "share",
+)  # fmt: skip
+
+
+class ClassScores:
+    """Collects how right results with classes are on cases with classes; an observer of
+    ``evaluate``. A patient's scans are taken together, in the order in which they come."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, str, str], _Tally] = {}
+
+    def __call__(self, case: Case, result: Result) -> None:
+        truth = _truth_for(case, result.classes)
+        if truth is not None:
+            key = (result.name, case.dataset, case.patient_id)
+            self._tallies.setdefault(key, _Tally(result.classes)).add(result.labels, truth)
+
+    def write(self, out: Path, scored: Sequence[dict]) -> None:
+        """Write both files into ``out``, each if there is something to say; else none is there.
+
+        scored: the rows of ``score.evaluate``; who is not among them is left out.
+        """
+        kept = {(row["checkpoint"], row["patient"]) for row in scored}
+        tallies = {key: own for key, own in self._tallies.items() if (key[0], key[2]) in kept}
+        for file, columns, rows_of in (
+            (CLASSES_FILE, CLASS_COLUMNS, _Tally.class_rows),
+            (KINDS_FILE, KIND_COLUMNS, _Tally.kind_rows),
+        ):
+            heads = CLASS_COLUMNS[:3]
+            rows = [
+                {**dict(zip(heads, key, strict=True)), **row}
+                for key, tally in tallies.items()
+                for row in rows_of(tally)
+            ]
+            if rows:
+                write_table(out / file, rows, columns)
+            else:  # what an earlier evaluation left here is not of these models
+                (out / file).unlink(missing_ok=True)
+
+
+def _truth_for(case: Case, classes: tuple[str, ...]) -> np.ndarray | None:
+    """The true labels of a case, numbered as a model with these classes does; None where the case
+    has none, or one that the model does not know by its name."""
+    names = getattr(DATASETS.get(case.dataset), "CLASSES", ())
+    if case.classes is None or not names or not set(names) <= set(classes):
+        return None
+    numbers = [0, *(classes.index(name) + 1 for name in names)]
+    return np.array(numbers, np.uint8)[case.classes]
+
+
+@dataclass
+class _Tally:
+    """What is summed over the scans of one patient."""
+
+    classes: tuple[str, ...]
+    pixels: np.ndarray | int = 0  # see ``crossed``
+    true: list[np.ndarray] = field(default_factory=list)  # votes of each slice
+    found: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, labels: np.ndarray, truth: np.ndarray) -> None:
+        count = len(self.classes)
+        self.pixels = self.pixels + crossed(labels, truth, count)
+        self.true += [*votes(truth, count)]
+        self.found += [*votes(labels, count)]
+
+    def class_rows(self) -> Iterator[dict]:
+        members = {name: (number,) for number, name in enumerate(self.classes, start=1)}
+        for name, own in {**regions_of(self.classes), **members}.items():
+            found = counts(self.pixels, own)
+            yield {
+                "class": name,
+                "dice": overlap.dice(found),
+                "true_px": found.tp + found.fn,
+                "marked_px": found.tp + found.fp,
+            }
+
+    def kind_rows(self) -> Iterator[dict]:
+        if regions_of(self.classes):
+            return
+        yield self._kinds("", sum(self.true), sum(self.found))
+        for number, (true, found) in enumerate(zip(self.true, self.found, strict=True), start=1):
+            if true.any() or found.any():
+                yield self._kinds(number, true, found)
+
+    def _kinds(self, number: int | str, true: np.ndarray, found: np.ndarray) -> dict:
+        (own, _), (taken, share) = kind(true), kind(found)
+        return {
+            "slice": number,
+            "true_kind": self._name(own),
+            "predicted_kind": self._name(taken),
+            "share": share,
+        }
+
+    def _name(self, number: int | None) -> str:
+        return "" if number is None else self.classes[number - 1]

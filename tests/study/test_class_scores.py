@@ -1,0 +1,175 @@
+"""Scores of classes: of made-up models on made-up patients, by observer and by command."""
+
+import csv
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from brainseg.__main__ import main
+from brainseg.checkpoints.settings import settings_of
+from brainseg.commands import study as command
+from brainseg.config import Config
+from brainseg.data import phantom
+from brainseg.data.case import Case, CaseRef
+from brainseg.inference.results import Result
+from brainseg.scans.scan import Scan
+from brainseg.study import out_of_fold, score
+from brainseg.study.class_scores import ClassScores
+
+NAMES = ("glioma", "meningioma")  # as the data set numbers them
+KINDS = ("meningioma", "glioma")  # as the model does
+
+
+def labels(*slices):
+    """One slice per argument, each a row of digits."""
+    return np.array([[[int(digit) for digit in row]] for row in slices], np.uint8)
+
+
+def case(patient, name, classes):
+    scan = Scan(np.zeros((*classes.shape, 1), np.uint8), source=name)
+    return Case(patient, "phantom", scan, classes > 0, classes)
+
+
+# ann has a glioma and two scans, bob is healthy, cleo's meningioma is not found.
+CASES = [
+    case("ann", "ann 1", labels("1100", "0000")),
+    case("ann", "ann 2", labels("111111")),
+    case("bob", "bob", labels("0000", "0000")),
+    case("cleo", "cleo", labels("0220")),
+]
+FOUND = {  # 1 is a meningioma here
+    "ann 1": labels("2100", "0010"),
+    "ann 2": labels("221000"),
+    "bob": labels("0000", "0000"),
+    "cleo": labels("0000"),
+}
+REFS = [CaseRef(own.patient_id, own.scan.source, (), lambda own=own: own) for own in CASES]
+
+
+def result(name, source, classes=KINDS):
+    table = np.stack([FOUND[source] == number for number in (1, 2)]).astype(np.float32)
+    told = (None, classes, table) if classes else ()
+    return Result(name, "model", table.sum(0), 0.5, *told)
+
+
+def predict_all(scan, predictors, *, slicewise=False):
+    yield result("unet-ce", scan.source)
+    yield result("unet-bce", scan.source, ())
+
+
+@pytest.fixture
+def named(monkeypatch):
+    """The phantoms as a data set with classes, and these patients."""
+    monkeypatch.setattr(phantom, "CLASSES", NAMES, raising=False)
+    monkeypatch.setattr(phantom, "load", lambda path=None: REFS)
+    monkeypatch.setattr(score, "predict_all", predict_all)
+
+
+def observed(classes=KINDS):
+    seen = ClassScores()
+    for own in CASES:
+        seen(own, result("unet-ce", own.scan.source, classes))
+    return seen
+
+
+def written(seen, out, patients=("ann", "bob", "cleo")):
+    seen.write(out, [{"checkpoint": "unet-ce", "patient": patient} for patient in patients])
+    return rows_in(out / "per_class.csv"), rows_in(out / "kinds.csv")
+
+
+def rows_in(path):
+    if not path.is_file():
+        return None
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def check(classes, kinds):
+    """That the files say of these patients what one works out by hand."""
+    assert list(classes[0]) == [
+        "checkpoint", "dataset", "patient", "class", "dice", "true_px", "marked_px"
+    ]  # fmt: skip
+    assert {(r["checkpoint"], r["dataset"]) for r in (*classes, *kinds)} == {("unet-ce", "phantom")}
+    assert [[*row.values()][2:] for row in classes] == [
+        ["ann", "meningioma", "0", "0", "3"],
+        ["ann", "glioma", "0.545455", "8", "3"],  # over both scans: 2 * 3 / (8 + 3)
+        ["bob", "meningioma", "", "0", "0"],
+        ["bob", "glioma", "", "0", "0"],
+        ["cleo", "meningioma", "0", "2", "0"],
+        ["cleo", "glioma", "", "0", "0"],
+    ]
+    assert list(kinds[0]) == [
+        "checkpoint", "dataset", "patient", "slice", "true_kind", "predicted_kind", "share"
+    ]  # fmt: skip
+    assert [[*row.values()][2:] for row in kinds] == [
+        ["ann", "", "glioma", "meningioma", "0.5"],  # of equal ones the first
+        ["ann", "1", "glioma", "meningioma", "0.5"],
+        ["ann", "2", "", "meningioma", "1"],
+        ["ann", "3", "glioma", "glioma", "0.666667"],
+        ["bob", "", "", "", ""],
+        ["cleo", "", "meningioma", "", ""],
+        ["cleo", "1", "meningioma", "", ""],
+    ]
+
+
+@pytest.mark.usefixtures("named")
+def test_classes_are_compared_by_their_names(tmp_path):
+    check(*written(observed(), tmp_path))
+
+
+@pytest.mark.usefixtures("named")
+def test_who_has_no_row_among_the_scores_has_none_here(tmp_path):
+    classes, kinds = written(observed(), tmp_path, ["cleo"])
+    assert {row["patient"] for row in (*classes, *kinds)} == {"cleo"}
+    # What was there of others goes, instead of standing beside new scores.
+    assert written(ClassScores(), tmp_path) == (None, None)
+
+
+@pytest.mark.usefixtures("named")
+def test_without_classes_or_with_other_ones_there_is_nothing(tmp_path, monkeypatch):
+    assert written(observed(classes=()), tmp_path) == (None, None)
+    assert written(observed(("necrosis", "glioma")), tmp_path) == (None, None)
+    monkeypatch.delattr(phantom, "CLASSES")
+    assert written(observed(), tmp_path) == (None, None)
+
+
+@pytest.mark.usefixtures("named")
+def test_parts_of_one_tumour_have_regions_and_no_kinds(tmp_path, monkeypatch):
+    monkeypatch.setattr(phantom, "REGIONS", {"whole": ("glioma", "meningioma")}, raising=False)
+    classes, kinds = written(observed(NAMES), tmp_path)
+    assert kinds is None
+    ann = {r["class"]: [r["true_px"], r["marked_px"]] for r in classes if r["patient"] == "ann"}
+    assert ann == {"whole": ["8", "6"], "glioma": ["8", "3"], "meningioma": ["0", "3"]}
+
+
+@pytest.mark.usefixtures("named")
+def test_evaluate_writes_them_beside_everything_else(tmp_path, monkeypatch):
+    settings = settings_of(Config(model="unet", dataset="lgg"))
+    predictors = {"unet-ce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
+    monkeypatch.setattr(command, "load_predictors", lambda *args, **options: predictors)
+    args = ["evaluate", "--dataset", "phantom", "--all", "--out"]
+    assert main([*args, str(tmp_path / "with")]) == 0
+    check(*(rows_in(tmp_path / "with" / file) for file in ("per_class.csv", "kinds.csv")))
+    monkeypatch.delattr(phantom, "CLASSES")
+    assert main([*args, str(tmp_path / "without")]) == 0
+    files = {path.name: path.read_bytes() for path in (tmp_path / "without").iterdir()}
+    assert sorted(files) == ["per_patient.csv", "report.md", "summary.json"]
+    assert all((tmp_path / "with" / name).read_bytes() == own for name, own in files.items())
+
+
+@pytest.mark.usefixtures("named")
+def test_out_of_fold_too(tmp_path, monkeypatch):
+    settings = settings_of(Config(model="unet", dataset="phantom", left_out=(0,)))
+    opened = {"unet-ce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
+    runs = {"unet-ce": dict.fromkeys(range(5))}
+    monkeypatch.setattr(out_of_fold, "find_runs", lambda *args: (runs, []))
+    monkeypatch.setattr(out_of_fold, "note", lambda *args: "")
+    monkeypatch.setattr(out_of_fold, "open_together", lambda runs: opened)
+    out = tmp_path / "out"
+    args = ["evaluate", "--dataset", "phantom", "--out-of-fold", "--out", str(out)]
+    assert main(args) == 0
+    classes, kinds = rows_in(out / "per_class.csv"), rows_in(out / "kinds.csv")
+    order = {name: number for number, name in enumerate(("ann", "bob", "cleo"))}
+    by_patient = lambda row: order[row["patient"]]  # noqa: E731  folds come in their own order
+    check(sorted(classes, key=by_patient), sorted(kinds, key=by_patient))
