@@ -8,7 +8,7 @@ import numpy as np
 
 from brainseg.data import regions_of
 from brainseg.metrics import overlap
-from brainseg.metrics.classes import kind, regions, votes
+from brainseg.metrics.classes import kind, votes
 from brainseg.scans.scan import Scan
 
 # Of the models that a stack reads too, and last the mean of every single model.
@@ -104,9 +104,9 @@ class Comparison:
                 "volume_ml": volume,
                 "agreement": self.agreement(name),
                 **(self.scores(name) or {}),
-                **class_figures(result, self.scan),
+                **_class_figures_of(result, self.scan),
             }
-            entries[name] = _finite(entry)
+            entries[name] = without_nan(entry)
         return {
             "source": self.scan.source,
             "slices": len(self.scan.pixels),
@@ -116,34 +116,42 @@ class Comparison:
         }
 
 
-def class_figures(result: Result, scan: Scan) -> dict:
-    """What a result with classes says of them, {} without: ``classes``, each with its ``area_px``
-    and ``volume_ml``; and ``tumour_kind`` with ``tumour_kind_share``, see ``metrics.classes.kind``,
-    or where they are parts of one tumour ``regions``, in the manner of ``classes``."""
-    labels = result.labels
-    if labels is None:
+def class_figures(
+    classes: tuple[str, ...], pixels: np.ndarray, spacing_mm: tuple[float, float, float] | None
+) -> dict:
+    """What is said of classes that ``pixels``, (classes,), are marked as: ``classes``, each with
+    its ``area_px`` and ``volume_ml``; and ``tumour_kind`` with ``tumour_kind_share``, see
+    ``metrics.classes.kind``, or where they are parts of one tumour ``regions``, in the manner of
+    ``classes``. {} without classes."""
+    if not classes:
         return {}
+    one_ml = overlap.volume_ml(np.ones(1, bool), spacing_mm)
 
     def sizes(members: dict[str, tuple[int, ...]]) -> dict[str, dict]:
-        return {
-            name: {
-                "area_px": int(mask.sum()),
-                "volume_ml": overlap.volume_ml(mask, scan.spacing_mm),
-            }
-            for name, mask in regions(labels, members).items()
-        }
+        areas = {name: int(sum(pixels[i - 1] for i in own)) for name, own in members.items()}
+        return {name: {"area_px": n, "volume_ml": one_ml * n} for name, n in areas.items()}
 
-    figures = {"classes": sizes({name: (i,) for i, name in enumerate(result.classes, start=1)})}
-    if parts := regions_of(result.classes):
+    figures = {"classes": sizes({name: (i,) for i, name in enumerate(classes, start=1)})}
+    if parts := regions_of(classes):
         return {**figures, "regions": sizes(parts)}
-    number, share = kind(votes(labels, len(result.classes)).sum(0))
-    name = None if number is None else result.classes[number - 1]
+    number, share = kind(pixels)
+    name = None if number is None else classes[number - 1]
     return {**figures, "tumour_kind": name, "tumour_kind_share": share}
 
 
-def _finite(entry: dict) -> dict:
-    return {key: _finite(value) if isinstance(value, dict) else None if _is_nan(value) else value
-            for key, value in entry.items()}  # fmt: skip
+def _class_figures_of(result: Result, scan: Scan) -> dict:
+    if result.labels is None:
+        return {}
+    pixels = votes(result.labels, len(result.classes)).sum(0)
+    return class_figures(result.classes, pixels, scan.spacing_mm)
+
+
+def without_nan(entry: dict) -> dict:
+    """The same with None for NaN, also further inside: JSON has no NaN."""
+    return {
+        key: without_nan(v) if isinstance(v, dict) else None if _is_nan(v) else v
+        for key, v in entry.items()
+    }
 
 
 def _is_nan(value: object) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from brainseg.checkpoints.folder import find_checkpoints
 from brainseg.checkpoints.patients import find_seen
+from brainseg.data import phantom
 from brainseg.data.case import Case
 from brainseg.data.phantom import KINDS, make_example
 from brainseg.scans import guard
@@ -34,6 +35,7 @@ class Inputs:
     """What there is to compare on, read and checked.
 
     files: by role, for the receipt, a scan's with the order of its channels if that was given.
+    classes: of the truth, uint8 like it, numbers in class_names from 1; None where that tells none.
     findings: what the guard says of the scan, and what reading it had to assume.
     """
 
@@ -41,6 +43,8 @@ class Inputs:
     truth: np.ndarray | None
     files: dict[str, dict]
     findings: tuple[guard.Finding, ...] = ()
+    classes: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -99,7 +103,9 @@ def read_example(kind: str) -> Inputs:
     case = _example(kind)
     scan = replace(case.scan, source=f"phantom {kind}")
     what = {"file": f"phantom {kind}", "bytes": scan.pixels.nbytes, "sha256": "computed"}
-    return Inputs(scan, case.mask, {"scan": what})
+    return Inputs(
+        scan, case.mask, {"scan": what}, classes=case.classes, class_names=phantom.CLASSES
+    )
 
 
 def with_seen(inputs: Inputs, checkpoints: str | Path) -> Inputs:

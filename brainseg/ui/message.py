@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import cv2
 import numpy as np
 
+from brainseg.scans import rendering
 from brainseg.ui import words
 from brainseg.ui.planes import across, decode, encode
 from brainseg.ui.view import View, report
@@ -53,6 +54,8 @@ def whole(view: View, index: int, *, radius: int = 2, **extra) -> dict:
         "drawn": sorted(view.drawn),
         "sliceNames": list(view.slice_names),
         "cards": _cards(view),
+        "classNames": list(view.class_names) if view.true_classes else [],
+        "classColours": [list(colour) for colour in rendering.CLASS_COLOURS],
         "pairs": None if view.pairs is None else [[_null(v) for v in row] for row in view.pairs],
         "apart": None if view.apart is None else view.apart.tolist(),
         "ruler": _ruler(view),
@@ -128,6 +131,15 @@ def _cards(view: View) -> list[dict]:
                 "agreement": figures[name].get("agreement"),
                 "others": others if kind != "fusion" else others + 1,
             }
+            if entry.classes:
+                card |= {
+                    "classes": list(entry.classes),
+                    "classPixels": entry.class_pixels.tolist(),
+                    "tumourKind": figures[name].get("tumour_kind"),
+                    "tumourShare": figures[name].get("tumour_kind_share"),
+                    "isKind": "tumour_kind" in figures[name],
+                    "wrongClass": entry.wrong_class,
+                }
             if entry.true_counts is not None:
                 card |= {
                     "trueCounts": entry.true_counts.tolist(),
@@ -187,16 +199,24 @@ def _planes(view: View, index: int, sequence: int) -> dict:
         **_picture(view, index, sequence),
         "truth": None if truth is None else _url(encode(truth.astype(np.uint8) * 255)),
         "maps": {name: _url(entry.maps[index]) for name, entry in view.entries.items()},
+        "classes": {
+            name: _url(entry.class_maps[index], cv2.INTER_NEAREST)
+            for name, entry in view.entries.items()
+            if entry.class_maps
+        },
+        "trueClasses": None
+        if view.true_classes is None
+        else _url(view.true_classes[index], cv2.INTER_NEAREST),
     }
 
 
-def _url(file: bytes) -> str:
+def _url(file: bytes, how: int = cv2.INTER_AREA) -> str:
     # The pictures travel inside the message: none of a visitor's scan is written to a served file.
     height, width = (int.from_bytes(file[a : a + 4], "big") for a in (20, 16))
     if max(height, width) > MAX_SIDE:
         scale = MAX_SIDE / max(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        file = encode(cv2.resize(decode(file), size, interpolation=cv2.INTER_AREA))
+        file = encode(cv2.resize(decode(file), size, interpolation=how))
     return "data:image/png;base64," + base64.b64encode(file).decode()
 
 

@@ -117,6 +117,8 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
         inputs=inputs.files,
         doubts=inputs.doubts,
         is_stopped=inputs.is_stopped,
+        true_classes=inputs.classes,
+        class_names=inputs.class_names,
         checkpoints=tuple(_identity(predictor) for predictor in predictors.values()),
     )
     yield next_step(found, order)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from brainseg.inference.results import Result
+from brainseg.inference.results import Result, class_figures, without_nan
 from brainseg.metrics import agreement, overlap
 from brainseg.scans import heads, rendering
 from brainseg.scans.scan import Scan
@@ -42,6 +42,11 @@ class Entry:
     true_counts: ``counts`` among the pixels of the truth; None without a truth, as the next two.
     seen_counts: ``counts``, in the slices whose truth is known.
     right_at: int64 (slices,), those of ``marked_at`` that are in the truth.
+    classes: names of the classes it tells apart, () for tumour only; then
+    class_maps: one grey PNG file for each slice, the likeliest class from 1, 0 where next to none
+        is likely; and class_pixels: int64 (classes,), pixels marked as each, at its own level.
+    wrong_class: pixels rightly marked at its own level, but as another class than the truth's; None
+        where that has none.
     """
 
     name: str
@@ -55,6 +60,10 @@ class Entry:
     true_counts: np.ndarray | None = None
     seen_counts: np.ndarray | None = None
     right_at: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    class_maps: list[bytes] | None = None
+    class_pixels: np.ndarray | None = None
+    wrong_class: int | None = None
 
     def plane(self, index: int) -> np.ndarray:
         """Probabilities of one slice in 255ths, uint8 (height, width)."""
@@ -77,6 +86,8 @@ class View:
     sequences: its pictures, those to be seen first come first.
     order: name and kind of every entry to come, ensembles first and fusions last.
     truth: bits packed along the width, (slices, height, bytes), or None.
+    true_classes: of a truth that tells classes apart one grey PNG file for each slice, 1 and so on
+        in the order of class_names; else None.
     drawn: the slices whose truth the visitor drew; empty where a file gave it.
     head: top, left, bottom, right of the head in all slices, and of the truth.
     pairs: Dice of each entry with each other in the order of ``order``, when all are there; so
@@ -99,6 +110,8 @@ class View:
     order: list[tuple[str, str]]
     entries: dict[str, Entry] = field(default_factory=dict)
     truth: np.ndarray | None = None
+    true_classes: list[bytes] | None = None
+    class_names: tuple[str, ...] = ()
     drawn: frozenset[int] = frozenset()
     start: int = 0
     head: Box | None = None
@@ -166,17 +179,20 @@ def begin(
     order: Sequence[tuple[str, str]],
     **rest,
 ) -> View:
-    """The view of a scan before any model has run."""
+    """The view of a scan before any model has run. ``rest``: as in ``View``, but ``true_classes``
+    as uint8 (slices, height, width)."""
     sequences, brightest = sequences_of(scan, rest.get("inputs", {}))
     head = heads.box(brightest)
     known = truth is not None and truth.any()
     shape = scan.pixels.shape
+    true_classes = rest.pop("true_classes", None)
     return View(
         scan=replace(scan, pixels=np.broadcast_to(scan.pixels.flat[0], shape)),
         sequences=sequences,
         head=_around(head, _box(truth.any(axis=0)) if known else None),
         order=sorted(order, key=lambda item: words.KIND_ORDER.index(item[1])),
         truth=None if truth is None else np.packbits(truth, axis=-1),
+        true_classes=None if true_classes is None else [encode(plane) for plane in true_classes],
         start=rendering.largest_slice(truth) if known else shape[0] // 2,
         **rest,
     )
@@ -202,6 +218,8 @@ def add(view: View, result: Result) -> View:
         result.name, result.kind, result.threshold, level, maps, counts,
         np.array(marked_at, np.int64), _box(mentioned),
     )  # fmt: skip
+    if result.classes:
+        entry = _with_classes(view, entry, result)
     return replace(view, entries={**view.entries, result.name: _scored(view, entry)})
 
 
@@ -243,7 +261,7 @@ def draw_truth(view: View, index: int, plane: np.ndarray) -> View:
     truth[index] = np.packbits(resized > 0, axis=-1)
     # A truth that came as a file stays the truth of all slices, corrected in one of them.
     drawn = view.drawn | {index} if view.truth is None or view.drawn else frozenset()
-    changed = replace(view, truth=truth, drawn=drawn)
+    changed = replace(view, truth=truth, drawn=drawn, true_classes=None)
     entries = {name: _scored(changed, entry) for name, entry in view.entries.items()}
     return replace(changed, entries=entries)
 
@@ -287,7 +305,9 @@ def report(view: View, level: int | None = None) -> dict:
             figures["agreement"] = agreement.mean_agreement(view.pairs, position, models)
         if entry.true_counts is not None:
             figures |= _scores(entry, entry.level if level is None else level)
-        entries[name] = {key: None if value != value else value for key, value in figures.items()}
+        if entry.classes and level is None:  # of other levels nobody counted
+            figures |= class_figures(entry.classes, entry.class_pixels, view.scan.spacing_mm)
+        entries[name] = without_nan(figures)
     found = {
         "source": view.scan.source,
         "slices": view.shape[0],
@@ -298,6 +318,29 @@ def report(view: View, level: int | None = None) -> dict:
     if view.drawn:
         found["drawn_slices"] = [index + 1 for index in sorted(view.drawn)]
     return found
+
+
+def _with_classes(view: View, entry: Entry, result: Result) -> Entry:
+    likeliest = (result.class_probabilities.argmax(0) + 1).astype(np.uint8)
+    likeliest[result.probabilities <= MENTIONED] = 0
+    labels, wrong = result.labels, None
+    if view.true_classes is not None:
+        # By name: the model may number them otherwise.
+        numbers = [0, *(_number(name, result.classes) for name in view.class_names)]
+        truth = np.array(numbers, np.uint8)[np.stack([decode(f) for f in view.true_classes])]
+        wrong = int(((labels > 0) & (truth > 0) & (labels != truth)).sum())
+    return replace(
+        entry,
+        classes=result.classes,
+        class_maps=[encode(plane) for plane in likeliest],
+        class_pixels=np.bincount(labels.ravel(), minlength=len(result.classes) + 1)[1:],
+        wrong_class=wrong,
+    )
+
+
+def _number(name: str, classes: Sequence[str]) -> int:
+    """The number of a class in a model's, from 1; 255 for one that it does not know."""
+    return classes.index(name) + 1 if name in classes else 255
 
 
 def _scored(view: View, entry: Entry) -> Entry:

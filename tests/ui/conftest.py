@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,21 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), N
 WAIT_MS = 60_000
 
 
-def save_random(folder: Path, model: str, *, encoder: str | None = None, bases=()) -> None:
-    """Save an untrained network as ``folder/<model>-bce``; it marks a third of most pictures."""
+def save_random(
+    folder: Path, model: str, *, encoder: str | None = None, bases=(), classes=()
+) -> None:
+    """Save an untrained network as ``folder/<model>-bce``, with ``-classes`` behind it if it tells
+    some apart; it marks a third of most pictures."""
     from brainseg.checkpoints.folder import architecture_json, read_checkpoint, save_checkpoint
     from brainseg.checkpoints.settings import settings_from_json
     from brainseg.models.building import create_model
 
     names = [f"{base}-bce" for base in bases]
-    module = create_model(model, encoder=encoder, bases=names)
+    module = create_model(model, encoder=encoder, bases=names, classes=len(classes))
+    name = f"{model}-bce-classes" if classes else f"{model}-bce"
     settings = {
-        "name": f"{model}-bce",
+        "name": name,
+        "classes": list(classes),
         "model": model,
         "loss": "bce",
         "encoder": encoder,
@@ -47,7 +53,7 @@ def save_random(folder: Path, model: str, *, encoder: str | None = None, bases=(
         ]
     texts = {"metrics.json": "{}", "README.md": "---\nlicense: apache-2.0\n---\n# untrained\n"}
     save_checkpoint(
-        folder / f"{model}-bce",
+        folder / name,
         module.state_dict(),
         architecture_json(module),
         settings_from_json(settings),
@@ -71,13 +77,18 @@ def random_checkpoints(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def app(random_checkpoints, tmp_path_factory):
     """Start ``python app.py`` on a free port; yields its address and its folder for uploads."""
+    with serve(random_checkpoints, tmp_path_factory.mktemp("app")) as started:
+        yield started
+
+
+@contextmanager
+def serve(checkpoints: Path, folder: Path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("app")
     environment = {
         **os.environ,
-        "BRAINSEG_CHECKPOINTS": str(random_checkpoints),
+        "BRAINSEG_CHECKPOINTS": str(checkpoints),
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
         "TMPDIR": str(folder),

@@ -11,8 +11,9 @@ from pathlib import Path
 import gradio as gr
 
 SCRIPT = (
-    "start", "slices", "sequences", "layers", "window", "layout", "canvas", "marks", "figures",
-    "ruler", "coronal", "swipe", "cards", "gestures", "truth", "undo", "address", "wiring",
+    "start", "slices", "sequences", "classes", "layers", "window", "layout", "canvas", "marks",
+    "figures", "ruler", "coronal", "swipe", "cards", "gestures", "truth", "undo", "address",
+    "wiring",
 )  # fmt: skip
 _HERE = Path(__file__).parent
 

@@ -19,6 +19,7 @@ function build() {
       if (card.about) head.append(make("span", "about", card.about));
       const figure = make("p", "figure");
       const line = make("p", "line");
+      const kind = make("p", "kind");
       const table = make("dl", "details");
       const button = make("button", "enlarge", "⤢");
       button.type = "button";
@@ -29,8 +30,8 @@ function build() {
       worst.type = "button";
       worst.hidden = true;
       worst.addEventListener("click", () => show(Number(worst.dataset.slice)));
-      item.append(canvas, button, head, figure, line, worst, table);
-      cards.set(card.name, { item, canvas, button, figure, line, worst, table });
+      item.append(canvas, button, head, figure, kind, line, worst, table);
+      cards.set(card.name, { item, canvas, button, figure, kind, line, worst, table });
       listen(canvas, card.name);
     }
     for (const select of [find(".left"), find(".right")]) {
@@ -80,7 +81,7 @@ function draw() {
   if (!slice) return;
   const label = (message.sliceLabel || "Slice") + " " + (message.sliceNames[index] || index + 1);
   for (const card of message.cards) {
-    const { item, canvas, figure, line, table } = cards.get(card.name);
+    const { item, canvas, figure, kind, line, table } = cards.get(card.name);
     const isThere = Boolean(slice.maps[card.name]);
     item.classList.toggle("running", !isThere);
     item.classList.toggle("chosen", card.name === message.chosen);
@@ -90,6 +91,8 @@ function draw() {
     const [head, rest] = c ? verdict(card, c) : [isNext ? "Running…" : "Waiting", ""];
     figure.textContent = head;
     line.textContent = rest;
+    kind.textContent = c ? classesInWords(card, c) : "";
+    kind.hidden = !kind.textContent;
     table.replaceChildren(...(c && find(".more").checked ? details(slice, card, c) : []).flatMap(
       ([term, value]) => [make("dt", "", term), make("dd", "", value)]));
     canvas.setAttribute("aria-label", `${label}, ${card.name}: ${head}. ${rest}`);
@@ -202,12 +205,16 @@ function legend(slice) {
     add(ERRORS.tp, "rightly marked (true positive)", "filled");
     add(ERRORS.fp, "wrongly marked (false positive)", "filled");
     add(ERRORS.fn, "missed (false negative)", "filled");
+    if (message.classNames.length && message.cards.some((card) => card.classes)) {
+      add(ERRORS.other, "right place, wrong class", "filled");
+    }
     const mark = make("span", "", "White line: the HD95 pair. 95 % of either outline lies nearer "
       + "to the other than this. Where truth and mask are both empty, Dice is not defined.");
     parts.push(mark);
   } else {
     if (options.mode !== "none") add(options.colour, "marked as tumour", options.mode === "fill" ? "filled" : "");
     if (slice.truth && options.truth) add(TRUTH, "truth");
+    parts.push(...classesLegend());
   }
   parts.push(...marksInWords().map((text) => make("span", "", text)));
   if (message.ruler) parts.push(...rulerInWords());

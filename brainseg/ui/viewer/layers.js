@@ -56,13 +56,16 @@ function paint(slice, colourAt) {
 function fill(slice, card) {
   const found = layer(slice, card);
   const key = options.colour.join();
-  found.fills[key] ??= paint(slice, (i) => found.mask[i] && options.colour);
+  const classes = classesOf(slice, card);
+  found.fills[key] ??= paint(slice, (i) => found.mask[i]
+    && (classes && classes[i] ? classColour(classes[i]) : options.colour));
   return found.fills[key];
 }
 
 function errors(slice, card) {
   const found = layer(slice, card);
   found.errors ??= paint(slice, (i) => {
+    if (found.mask[i] && isWrongClass(slice, card, i)) return ERRORS.other;
     if (found.mask[i]) return slice.truth[i] ? ERRORS.tp : ERRORS.fp;
     return slice.truth[i] ? ERRORS.fn : null;
   });

@@ -30,10 +30,17 @@ async function decode(kept, number, planes, of) {
   await Promise.all(Object.entries(planes.maps).map(async ([key, url]) => {
     if (!known || !known.maps[key]) maps[key] = (await grey(url)).values;
   }));
+  const labels = async (url) => (url ? (await grey(url)).values : null);
+  const classes = { ...known?.classes };
+  for (const [key, url] of Object.entries(planes.classes || {})) {
+    classes[key] ??= await labels(url);
+  }
+  const trueClasses = known ? known.trueClasses : await labels(planes.trueClasses);
   const now = kept.get(number); // answers may overtake each other, and a stroke may them
   Object.assign(maps, now?.maps);
   kept.delete(number);
-  kept.set(number, { images: { ...now?.images, [of]: image }, maps,
+  kept.set(number, { images: { ...now?.images, [of]: image }, maps, trueClasses,
+    classes: { ...classes, ...now?.classes },
     truth: now && mine.has(number) ? now.truth : truth,
     width: image.canvas.width, height: image.canvas.height, cache: new Map() });
 }

@@ -5,7 +5,9 @@ const root = element.querySelector(".viewer");
 const find = (selector) => root.querySelector(selector);
 const findAll = (selector) => [...root.querySelectorAll(selector)];
 const TRUTH = [86, 180, 233];
-const ERRORS = { tp: [0, 158, 115], fp: [213, 94, 0], fn: [86, 180, 233] };
+const ERRORS = {
+  tp: [0, 158, 115], fp: [213, 94, 0], fn: [86, 180, 233], other: [204, 121, 167],
+};
 const CIVIDIS = [[0, 32, 77], [60, 77, 110], [124, 123, 120], [188, 175, 111], [255, 234, 70]];
 const KEPT_SLICES = 24;
 const PATIENCE_MS = 3000; // before slices are asked for again

@@ -84,7 +84,7 @@ root.addEventListener("keydown", (event) => {
 on(".save", "click", () => trigger("download", { index, level: options.level }));
 new ResizeObserver(() => requestAnimationFrame(draw)).observe(find(".body"));
 root.state = () => (
-  { index, look, level: options.level, slice: slices.get(index), message, layer, hd95,
+  { index, look, level: options.level, slice: slices.get(index), message, layer, fill, hd95,
     picture, coronal, sequence });
 watch("value", () => receive(props.value));
 receive(props.value);
