@@ -135,6 +135,7 @@ def _model_card(settings: Settings, metrics: dict, repo: str | None) -> str:
         "",
         f"{_title(settings)}, trained with the {LOSSES[settings.loss].title} loss on "
         f"{' and '.join(dataset.TITLE for dataset in datasets)}.",
+        *_classes(settings),
         "",
         "## How to load",
         *_usage(f"{repo}/{name}" if repo else name),
@@ -151,6 +152,18 @@ def _model_card(settings: Settings, metrics: dict, repo: str | None) -> str:
         *_licence("; ".join(dict.fromkeys(dataset.LICENCE for dataset in datasets))),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _classes(settings: Settings) -> list[str]:
+    """What it tells apart, as a paragraph; empty for tumour only."""
+    if not settings.classes:
+        return []
+    numbered = ", ".join(f"{name} ({i})" for i, name in enumerate(settings.classes, start=1))
+    told = f"It tells classes apart, the values of `result.labels`: {numbered}."
+    return [
+        "",
+        f"{told} `result.class_probabilities` are those of each, and their sum is P(tumour).",
+    ]
 
 
 def _use_and_limits(sets: int, found: Sequence[str] = ()) -> list[str]:

@@ -125,3 +125,9 @@ def test_scores_of_nobody_are_not_zero():
     assert "undefined" in repository_card("me/models", [(lgg_only, metrics)])
     found = rows(model_card(lgg_only, {"test": {"fold": 0}}))
     assert found["test (fold 0)"][:2] == ["0", "nobody is in it"]
+
+
+def test_classes_are_told_with_their_values():
+    card = model_card(trained_on("figshare", classes=figshare.CLASSES), {})
+    assert "`result.labels`: meningioma (1), glioma (2), pituitary (3)." in card
+    assert "tells classes apart" not in model_card(trained_on("figshare"), {})
