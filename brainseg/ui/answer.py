@@ -47,7 +47,7 @@ def _with_truth(found: View, models: Sequence[Entry]) -> str:
         told = (
             f"{best.name} comes closest to the truth, with a Dice of {dices[best.name]:.2f}; "
             f"{worst.name} is furthest, with {dices[worst.name]:.2f}: it "
-            f"{_errors(found, worst)}. {_in_common(models)}"
+            f"{_errors(found, worst)}. {_apart(found, best, worst)}{_in_common(models)}"
         )
     fusions = [entry.name for entry in found.entries.values() if entry.kind == "fusion"]
     closest = max(fusions, key=lambda name: dices[name], default=None)
@@ -71,6 +71,16 @@ def _errors(found: View, entry: Entry) -> str:
             return f"marks {_size(found, marked)} where {_size(found, true)} would do{where}"
         return f"marks {_size(found, false)} too much and misses {_size(found, missed)}{where}"
     return f"misses {_size(found, missed)} of {_size(found, true)}{_where(found, missed_at)}"
+
+
+def _apart(found: View, one: Entry, other: Entry) -> str:
+    """Where two models differ most; "" in a scan of one slice."""
+    names = [name for name, _ in found.order]
+    index = int(found.apart[names.index(one.name), names.index(other.name)])
+    if found.shape[0] < 2 or index < 0:
+        return ""
+    shown = found.slice_names[index] if found.slice_names else index + 1
+    return f"These two differ most on slice {shown}. "
 
 
 def _in_common(models: Sequence[Entry]) -> str:

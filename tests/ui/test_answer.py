@@ -43,8 +43,8 @@ FALSE = model("loud", (slice(4, 6), 10, 5), (slice(7, 9), 10, 10))  # 200 more p
 def test_the_closest_and_how_the_furthest_errs():
     assert told(FALSE, EXACT, truth=TRUTH) == (
         "exact comes closest to the truth, with a Dice of 1.00; loud is furthest, with 0.50: it "
-        "marks 3.0 ml where 1.0 ml would do, mostly on slices 8 to 9. All find at least half of "
-        "the tumour; they differ most in false alarms."
+        "marks 3.0 ml where 1.0 ml would do, mostly on slices 8 to 9. These two differ most on slice "
+        "8. All find at least half of the tumour; they differ most in false alarms."
     )
     assert "marks 300 px where 100 px would do" in told(FALSE, EXACT, truth=TRUTH, spacing_mm=None)
     names = tuple(f"b{i}.png" for i in range(10))
@@ -55,9 +55,9 @@ def test_the_closest_and_how_the_furthest_errs():
     ("parts", "expected"),
     [
         ([(slice(4, 5), 10, 5)], "misses 0.5 ml of 1.0 ml, mostly on slice 6."),
-        ([(slice(4, 6), 10, 2)], "misses 0.6 ml of 1.0 ml, mostly on slices 5 to 6. 1 of 2 models"),
-        ([(slice(0, 1), 10, 10)], "misses all 1.0 ml and marks 1.0 ml elsewhere. Hardly any"),
-        ([], "marks nothing of 1.0 ml. Hardly any of the tumour is found by bad."),
+        ([(slice(4, 6), 10, 2)], "misses 0.6 ml of 1.0 ml, mostly on slices 5 to 6. These two"),
+        ([(slice(0, 1), 10, 10)], "misses all 1.0 ml and marks 1.0 ml elsewhere. These two"),
+        ([], "most on slice 5. Hardly any of the tumour is found by bad."),
         ([(slice(4, 5), 10, 6), (slice(5, 6), 9, 5)],
          "marks 0.1 ml too much and misses under 0.1 ml, mostly on slice 5."),
     ],
@@ -71,8 +71,8 @@ def test_kinds_of_errors(parts, expected):
     [
         ((0, 1, 9), "mostly on slices 1 to 2 and 10"),
         ((0, 2), "mostly on slices 1 to 3"),  # one between is no gap
-        ((0, 3, 9), "would do. All"),  # too scattered to say
-        (range(10), "would do. All"),  # too many
+        ((0, 3, 9), "would do. These"),  # too scattered to say
+        (range(10), "would do. These"),  # too many
     ],
 )
 def test_where_errors_lie_is_said_where_that_is_short(wrong, expected):
