@@ -43,8 +43,8 @@ FALSE = model("loud", (slice(4, 6), 10, 5), (slice(7, 9), 10, 10))  # 200 more p
 def test_the_closest_and_how_the_furthest_errs():
     assert told(FALSE, EXACT, truth=TRUTH) == (
         "exact comes closest to the truth, with a Dice of 1.00; loud is furthest, with 0.50: it "
-        "marks 3.0 ml where 1.0 ml would do, mostly on slices 8 to 9. These two differ most on slice "
-        "8. All find at least half of the tumour; they differ most in false alarms."
+        "marks 3.0 ml where 1.0 ml would do, mostly on slices 8 to 9. These two differ most on "
+        "slice 8. All find at least half of the tumour; they differ most in false alarms."
     )
     assert "marks 300 px where 100 px would do" in told(FALSE, EXACT, truth=TRUTH, spacing_mm=None)
     names = tuple(f"b{i}.png" for i in range(10))

@@ -172,7 +172,8 @@ def test_a_volume_with_its_slider(visit, scan_nifti):
     compare(page)
     assert "no true mask" in page.inner_text("#status")
     assert not any(text.startswith("Dice") for text in figures(page).values())
-    assert page.locator(f"{VIEWER} .needs-truth").first.is_hidden()
+    page.click(f"{VIEWER} .open-extras")
+    assert not any(one.is_visible() for one in page.locator(f"{VIEWER} .needs-truth").all())
     assert "No Dice is estimated" in page.inner_text(f"{VIEWER} .legend")
     for number in (1, 6):
         moved(page, ".slice", number)

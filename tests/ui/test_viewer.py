@@ -13,10 +13,10 @@ VIEWER = "#compare-viewer .viewer"
 FINISHED = "#compare-viewer .save:not([hidden])"
 
 
-@pytest.fixture
-def shown(visit):
+@pytest.fixture(params=[(1440, 1000), (390, 844)], ids=["desktop", "phone"])
+def shown(visit, request):
     """A page with the example "small" compared."""
-    page = visit()
+    page = visit(*request.param)
     page.click("#examples button[data-choose=small]")
     page.wait_for_selector(FINISHED)
     page.wait_for_timeout(400)
@@ -141,7 +141,8 @@ def test_a_card_grows_on_a_click_and_by_keyboard(shown):
     card.locator("canvas").click()
     shown.wait_for_selector(f"{VIEWER} .card.large")
     assert card.bounding_box()["width"] > 2 * before
-    assert card.locator("canvas").bounding_box()["height"] <= 0.8 * 1000
+    height = shown.viewport_size["height"]
+    assert card.locator("canvas").bounding_box()["height"] <= 0.8 * height
     assert card.locator("strong").inner_text() in shown.inner_text(f"{VIEWER} .legend")
     button = card.locator(".enlarge")
     assert button.get_attribute("aria-pressed") == "true"
