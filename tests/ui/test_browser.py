@@ -428,7 +428,7 @@ def test_every_control_has_a_name_for_screen_readers(visit):
     page.click("#examples button[data-choose=small]")
     page.wait_for_selector(FINISHED)
     nameless = page.evaluate("""() => {
-        const named = (e) => e.getAttribute('aria-label') || e.innerText.trim()
+        const named = (e) => e.getAttribute('aria-label') || e.textContent.trim()
             || (e.labels && e.labels.length);
         return [...document.querySelectorAll(
             '.viewer button, .viewer input, .viewer select, .viewer canvas, #examples button')]

@@ -131,7 +131,8 @@ async function receive(value) {
     large = null;
     options.level = null; // chosen for another scan
     showLevel();
-  } else if (value.jump) index = value.index;
+  } else if (value.jump && jumped !== value.id) index = value.index;
+  if (value.jump) jumped = value.id; // a page may be told the last step of a run twice
   if (coronal) coronal.isOld = true; // the truth may be another now
   if (!await take(value.planes, value.sequence)) return;
   if (wantedLook && !message.running) applyLook();

@@ -17,6 +17,7 @@ let message = null; // the last value from the server
 let slices = new Map(); // index -> decoded slice
 let index = 0;
 let heading = 1; // 1 or -1: which way the visitor goes through the slices
+let jumped = null; // the comparison whose first slice was gone to when it was whole
 let isAsking = false; // for slices
 let decoding = 0; // how many messages are
 let late = 0;

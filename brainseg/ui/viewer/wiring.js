@@ -85,6 +85,6 @@ on(".save", "click", () => trigger("download", { index, level: options.level }))
 new ResizeObserver(() => requestAnimationFrame(draw)).observe(find(".body"));
 root.state = () => (
   { index, look, level: options.level, slice: slices.get(index), message, layer, fill, hd95,
-    picture, coronal, sequence });
+    picture, coronal, sequence, isAsking });
 watch("value", () => receive(props.value));
 receive(props.value);
