@@ -82,12 +82,10 @@ def _verdict(study: Study, claim: str) -> str:
         raise ValueError(f"{FILE} names the claim {claim!r}, which is none of: {there}.")
     count = len(differences(study.claims))
     tests = f"after correction for {count} tests" if count > 1 else "in the only test"
-    p = (
-        ""
-        if found["p_holm"] is None
-        else f": p = {found['p_holm']:.2g} {tests}, {LEVEL} is the bar"
-    )
-    return f"{found['verdict'].capitalize()}{p}"
+    verdict = found["verdict"].capitalize()
+    if found["p_holm"] is None:
+        return verdict
+    return f"{verdict}: p = {found['p_holm']:.2g} {tests}, {LEVEL} is the bar"
 
 
 def _row(study: Study, named: str) -> tuple[np.ndarray, str, str]:

@@ -8,43 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import FINISHED, MODELS, VIEWER, compare, give, give_truth, state, unfold
 from PIL import Image
 
 pytestmark = pytest.mark.slow
-
-VIEWER = "#compare-viewer .viewer"
-FINISHED = "#compare-viewer .save:not([hidden])"
-MODELS = ["unetpp-bce", "unet-bce", "unet_resnet34-bce"]
-
-
-def unfold(page) -> None:
-    """Show the inputs, which fold away once there is something to look at."""
-    change = page.locator("#given [aria-expanded=false]")
-    if change.is_visible():
-        change.click()
-
-
-def give(page, path: Path, place: str = ".scan-drop") -> None:
-    unfold(page)
-    page.set_input_files(f"{place} input[type=file]", path)
-    page.wait_for_selector(f"{place} :text('{path.name.split('.')[0]}')")
-
-
-def give_truth(page, path: Path) -> None:
-    page.click("button:has-text('True mask, or separate')")
-    page.wait_for_selector(".truth-drop input[type=file]", state="attached")
-    give(page, path, ".truth-drop")
-
-
-def compare(page) -> None:
-    page.click("#run")
-    page.wait_for_selector(FINISHED)
-
-
-def state(page, expression: str):
-    """A JavaScript expression over ``s``, the viewer's state."""
-    return page.evaluate(f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
-                         f"return {expression} }})()")  # fmt: skip
 
 
 def figures(page) -> dict[str, str]:

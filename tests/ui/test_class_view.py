@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from browsing import FINISHED, VIEWER
 from conftest import save_random, serve
 
 from brainseg.data import figshare, phantom
@@ -17,8 +18,6 @@ from brainseg.ui.downloads import write_files
 
 SHAPE = (2, 4, 5)
 NAMES = phantom.CLASSES
-VIEWER = "#compare-viewer .viewer"
-FINISHED = "#compare-viewer .save:not([hidden])"
 
 
 def result(classes=NAMES, name="m"):

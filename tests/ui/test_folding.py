@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from browsing import FINISHED, VIEWER, give
 
 pytestmark = pytest.mark.slow
 
-VIEWER = "#compare-viewer .viewer"
-FINISHED = "#compare-viewer .save:not([hidden])"
 CHANGE = "#given [aria-expanded=false]"
 
 
@@ -44,8 +43,7 @@ def test_the_inputs_fold_into_one_line_above_the_result(visit, size):
 
 def test_unfolding_while_a_run_goes_on_stays(visit, long_nifti):
     page = visit()
-    page.set_input_files(".scan-drop input[type=file]", long_nifti)
-    page.wait_for_selector(".scan-drop :text('long')")
+    give(page, long_nifti)
     page.click("#run")
     page.click(CHANGE)
     page.wait_for_selector(FINISHED)
@@ -77,8 +75,7 @@ def test_what_was_not_compared_does_not_fold(visit, scan_png, tmp_path):
         };
         look();
     }""")
-    page.set_input_files(".scan-drop input[type=file]", broken)
-    page.wait_for_selector(".scan-drop :text('broken')")
+    give(page, broken)
     page.click("#run")
     page.wait_for_selector("#status :text('broken.png')")
     assert not page.evaluate("window.wasFolded")

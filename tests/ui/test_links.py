@@ -5,12 +5,10 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from browsing import FINISHED, MODELS, VIEWER
 
 pytestmark = pytest.mark.slow
 
-MODELS = ["unetpp-bce", "unet-bce", "unet_resnet34-bce"]
-VIEWER = "#compare-viewer .viewer"
-FINISHED = "#compare-viewer .save:not([hidden])"
 COUNT_RUNS = """
     window.runs = new Set();
     document.addEventListener("given", ({ detail }) => detail && window.runs.add(detail.run));

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from browsing import VIEWER, give, state
 
 from brainseg.data.phantom import make_case
 from brainseg.scans import rendering
@@ -14,7 +15,6 @@ from brainseg.scans.reading import read_scan
 
 pytestmark = pytest.mark.slow
 
-VIEWER = "#compare-viewer .viewer"
 CANVAS = f"{VIEWER} .card canvas"
 FLAIR, T1 = 1, 0  # channels of a scan
 
@@ -45,20 +45,13 @@ def unplaced(tmp_path) -> Path:
 
 
 def read(page, path: Path) -> None:
-    page.set_input_files(".scan-drop input[type=file]", path)
-    page.wait_for_selector(f".scan-drop :text('{path.name.split('.')[0]}')")
+    give(page, path)
     page.click("#run")
     page.wait_for_function(
         f"(({{ message }}) => message?.source === '{path.name}' && message.running === null)"
         f"(document.querySelector('{VIEWER}').state())"
     )
     page.wait_for_selector(f"{VIEWER}:not(.waiting) .save:not([hidden])")
-
-
-def state(page, expression: str):
-    """A JavaScript expression over ``s``, the viewer's state."""
-    return page.evaluate(f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
-                         f"return {expression} }})()")  # fmt: skip
 
 
 def go(page, number: int) -> None:

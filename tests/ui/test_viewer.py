@@ -6,11 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from browsing import FINISHED, VIEWER, compare, give, state
 
 pytestmark = pytest.mark.slow
-
-VIEWER = "#compare-viewer .viewer"
-FINISHED = "#compare-viewer .save:not([hidden])"
 
 
 @pytest.fixture(params=[(1440, 1000), (390, 844)], ids=["desktop", "phone"])
@@ -21,11 +19,6 @@ def shown(visit, request):
     page.wait_for_selector(FINISHED)
     page.wait_for_timeout(400)
     return page
-
-
-def state(page, expression: str):
-    return page.evaluate(f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
-                         f"return {expression} }})()")  # fmt: skip
 
 
 def index(page) -> int:
@@ -182,10 +175,8 @@ def test_the_bar_stays_in_sight(shown):
 
 def test_a_step_asks_for_one_slice_more(visit, numbered_nifti):
     page = visit()
-    page.set_input_files(".scan-drop input[type=file]", numbered_nifti)
-    page.wait_for_selector(".scan-drop :text('numbered')")
-    page.click("#run")
-    page.wait_for_selector(FINISHED)
+    give(page, numbered_nifti)
+    compare(page)
     asked = []
 
     def note(request):

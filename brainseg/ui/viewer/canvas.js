@@ -4,7 +4,7 @@ function prepare(canvas, slice) {
   const { wide, high } = sides(slice);
   canvas.style.aspectRatio = `${wide} / ${high}`;
   canvas.style.setProperty("--aspect", wide / high);
-  const ratio = Math.min(2, window.devicePixelRatio || 1);
+  const ratio = onScreen();
   const width = Math.max(1, Math.round(canvas.clientWidth * ratio));
   const height = Math.max(1, Math.round(width * high / wide));
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });

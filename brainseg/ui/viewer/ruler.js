@@ -33,7 +33,7 @@ function ruler() {
   const canvas = find(".ruler");
   canvas.hidden = !message.ruler;
   if (!message.ruler || !canvas.clientWidth) return;
-  const ratio = Math.min(2, window.devicePixelRatio || 1);
+  const ratio = onScreen();
   const width = canvas.clientWidth;
   const key = [message.id, message.drawn, width, ratio, large, options.colour].join();
   if (canvas.dataset.key === key) return;
