@@ -7,8 +7,12 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from brainseg.commands.checkpoints_flag import add_checkpoints, load_predictors
+
+if TYPE_CHECKING:
+    from brainseg.study.class_scores import ClassScores
 
 
 def evaluate_flags(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +47,6 @@ def evaluate(args: argparse.Namespace) -> int:
     from brainseg.data import load_dataset
     from brainseg.data.splits import FOLDS
     from brainseg.study import score as scoring
-    from brainseg.study.class_scores import ClassScores
     from brainseg.study.observers import Calibration, StapleBeliefs
     from brainseg.study.record import write_study
 
@@ -55,7 +58,7 @@ def evaluate(args: argparse.Namespace) -> int:
     refs, fold, selection = _choose_patients(everyone, args)
     predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
     refs = _unseen(refs, args.dataset, predictors) if args.unseen else refs
-    classes, calibration, beliefs = ClassScores(), Calibration(), StapleBeliefs()
+    classes, calibration, beliefs = _class_scores(args), Calibration(), StapleBeliefs()
     observers = [classes, *([calibration, beliefs] if args.study else [])]
     note = scoring.note(predictors, args.dataset, refs)
     rows = scoring.evaluate(predictors, refs, slicewise=args.slicewise, observers=observers)
@@ -71,7 +74,6 @@ def evaluate(args: argparse.Namespace) -> int:
 def _evaluate_out_of_fold(args: argparse.Namespace) -> int:
     from brainseg.data import load_dataset
     from brainseg.study import out_of_fold
-    from brainseg.study.class_scores import ClassScores
 
     if args.study:
         raise ValueError(
@@ -83,12 +85,19 @@ def _evaluate_out_of_fold(args: argparse.Namespace) -> int:
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     note = out_of_fold.note(runs, args.dataset)
-    classes = ClassScores()
+    classes = _class_scores(args)
     rows = out_of_fold.evaluate(runs, refs, slicewise=args.slicewise, observers=[classes])
     description = _write_scores(args, refs, rows, out_of_fold.SELECTION, note)
     classes.write(args.out, rows)
     of_row = partial(out_of_fold.predictor_of, runs)
     return _tell(args, refs, rows, description, list(runs), of_row)
+
+
+def _class_scores(args: argparse.Namespace) -> ClassScores:
+    from brainseg.data import classes_of
+    from brainseg.study.class_scores import ClassScores
+
+    return ClassScores(partial(classes_of, args.dataset, args.data and [args.data]))
 
 
 def _write_scores(

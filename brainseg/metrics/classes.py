@@ -95,18 +95,30 @@ def confusion(true: Sequence[int | None], found: Sequence[int | None], classes: 
     return table
 
 
-def macro_recall(true: Sequence[int | None], found: Sequence[int | None], *, seed: int = 0) -> dict:
+def macro_recall(
+    true: Sequence[int | None],
+    found: Sequence[int | None],
+    owners: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+) -> dict:
     """How often the kind is right: the share of patients in each true kind, and then the mean over
     kinds, so that a rare one counts as much as a frequent one.
 
-    true, found: as of ``confusion``; None is never right. Returns what ``summarise_groups`` does;
-    NaN without patients.
+    true, found: as of ``confusion``; None is never right. owners: the patient each is of, if they
+    are slices, of whom a patient may have many. Returns what ``summarise_groups`` does; NaN without
+    patients.
     """
     from brainseg.metrics.statistics import summarise_groups  # SciPy's, which takes a while to load
 
-    pairs = [(own, own == taken) for own, taken in zip(true, found, strict=True) if own is not None]
-    kinds, right = np.array(pairs, int).reshape(-1, 2).T
-    return summarise_groups(right, kinds, seed=seed)
+    owners = range(len(true)) if owners is None else owners
+    rows = [
+        (own, own == taken, owner)
+        for own, taken, owner in zip(true, found, owners, strict=True)
+        if own is not None
+    ]
+    kinds, right, whose = zip(*rows, strict=True) if rows else ((), (), ())
+    return summarise_groups(right, kinds, whose, seed=seed)
 
 
 def _check(labels: np.ndarray, classes: int) -> None:

@@ -30,28 +30,35 @@ def summarise(values: np.ndarray, *, seed: int = 0) -> dict:
     }
 
 
-def summarise_groups(values: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> dict:
+def summarise_groups(
+    values: np.ndarray, groups: np.ndarray, owners: np.ndarray | None = None, *, seed: int = 0
+) -> dict:
     """Mean over groups of the mean in each, and its 95 % bootstrap interval over patients.
 
-    values: one score per patient, (n,), without NaN; groups: which one each patient is of, (n,).
-    A group of which a resample has nobody is left out of that resample's mean. With fewer than two
-    patients the interval is NaN, with none the mean too.
+    values: one score each, (n,), without NaN; groups: which one each score is of, (n,); owners: the
+    patient each is of, (n,), who is drawn with all of his or her scores; without it each score is a
+    patient's. A group of which a resample has nobody is left out of that resample's mean. With
+    fewer than two patients the interval is NaN, with none the mean too.
     """
     values, groups = np.asarray(values, float), np.asarray(groups)
-    numbers = np.unique(groups)
+    owners = np.arange(len(values)) if owners is None else np.asarray(owners)
+    patients, of = np.unique(owners, return_inverse=True)
+    own = [groups == group for group in np.unique(groups)]
+    sums = [np.bincount(of, np.where(mask, values, 0), len(patients)) for mask in own]
+    counts = [np.bincount(of, mask, len(patients)) for mask in own]
 
-    def mean(values: np.ndarray, groups: np.ndarray, axis: int = -1) -> np.ndarray:
-        own = [groups == number for number in numbers]
+    def mean(*tallies: np.ndarray, axis: int = -1) -> np.ndarray:
+        sums, counts = tallies[: len(own)], tallies[len(own) :]
         with np.errstate(invalid="ignore"):  # 0 / 0 where a resample lacks a group
-            means = [np.where(mask, values, 0).sum(axis) / mask.sum(axis) for mask in own]
+            means = [a.sum(axis) / b.sum(axis) for a, b in zip(sums, counts, strict=True)]
         return np.nanmean(means, axis=0)
 
-    low, high = _interval((values, groups), mean, seed)
+    low, high = _interval((*sums, *counts), mean, seed) if own else (float("nan"),) * 2
     return {
-        "mean": float(mean(values, groups)) if len(values) else float("nan"),
+        "mean": float(mean(*sums, *counts)) if own else float("nan"),
         "low": low,
         "high": high,
-        "patients": len(values),
+        "patients": len(patients),
     }
 
 

@@ -9,13 +9,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from brainseg.data import DATASETS, regions_of
+from brainseg.data import regions_of
 from brainseg.data.case import Case
 from brainseg.files import write_table
 from brainseg.inference.results import Result
@@ -31,16 +32,30 @@ KIND_COLUMNS = (
 
 class ClassScores:
     """Collects how right results with classes are on cases with classes; an observer of
-    ``evaluate``. A patient's scans are taken together, in the order in which they come."""
+    ``evaluate``. A patient's scans are taken together, in the order in which they come.
 
-    def __init__(self) -> None:
+    names: gives the names of the classes 1 to n of ``Case.classes``, as ``data.classes_of`` does;
+        asked once there is a result with classes, so that they matter to nobody else.
+    """
+
+    def __init__(self, names: Callable[[], Sequence[str]]) -> None:
+        self._names = cache(names)
         self._tallies: dict[tuple[str, str, str], _Tally] = {}
 
     def __call__(self, case: Case, result: Result) -> None:
-        truth = _truth_for(case, result.classes)
+        truth = self._truth_for(case, result.classes)
         if truth is not None:
             key = (result.name, case.dataset, case.patient_id)
             self._tallies.setdefault(key, _Tally(result.classes)).add(result.labels, truth)
+
+    def _truth_for(self, case: Case, classes: tuple[str, ...]) -> np.ndarray | None:
+        """The true labels of a case, numbered as a model with these classes does; None where the
+        case has none, or one that the model does not know by its name."""
+        names = self._names() if classes else ()
+        if not names or not set(names) <= set(classes) or case.classes is None:
+            return None
+        numbers = [0, *(classes.index(name) + 1 for name in names)]
+        return np.array(numbers, np.uint8)[case.classes]
 
     def write(self, out: Path, scored: Sequence[dict]) -> None:
         """Write both files into ``out``, each if there is something to say; else none is there.
@@ -63,16 +78,6 @@ class ClassScores:
                 write_table(out / file, rows, columns)
             else:  # what an earlier evaluation left here is not of these models
                 (out / file).unlink(missing_ok=True)
-
-
-def _truth_for(case: Case, classes: tuple[str, ...]) -> np.ndarray | None:
-    """The true labels of a case, numbered as a model with these classes does; None where the case
-    has none, or one that the model does not know by its name."""
-    names = getattr(DATASETS.get(case.dataset), "CLASSES", ())
-    if case.classes is None or not names or not set(names) <= set(classes):
-        return None
-    numbers = [0, *(classes.index(name) + 1 for name in names)]
-    return np.array(numbers, np.uint8)[case.classes]
 
 
 @dataclass

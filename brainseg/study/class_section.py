@@ -6,68 +6,93 @@ from typing import TYPE_CHECKING
 
 from brainseg.files import markdown_table
 from brainseg.metrics.classes import confusion, macro_recall
-from brainseg.metrics.statistics import summarise
+from brainseg.metrics.statistics import summarise, summarise_groups
 from brainseg.study.findings import Study
 from brainseg.study.score import interval_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+OF = {  # whose kind is told, and how
+    "slice": "A slice is taken to be of the kind with most of its marked pixels. Kind right, "
+    "macro: the share of slices in each kind of which that is right, then the mean over kinds; the "
+    "interval is over patients, each drawn with all slices. Slices without tumour are left out.",
+    "patient": "A patient is taken to be of the kind with most of the marked pixels of all "
+    "slices, and counts as a slice does above. Patients without tumour are left out.",
+}  # fmt: skip
+
 
 def classes_section(study: Study) -> list[str]:
-    """Dice per class, and of which kind patients were taken to be; nothing without classes."""
-    if study.per_class.empty:
+    """Dice per class, and of which kind slices and patients were taken to be; nothing without
+    classes."""
+    found = [one for one in (study, *study.out_of_fold) if not one.per_class.empty]
+    if not found:
         return []
     parts = [
         "## Classes",
         "Dice of each class, per patient over the whole volume. A patient without it in whom none "
-        "was marked has no Dice, and is counted as undefined.",
+        "was marked has no Dice, and is counted as undefined; one in whom it was marked has 0.",
     ]
-    for dataset, table in study.per_class.groupby("dataset", sort=False):
-        parts += [f"On `{dataset}`:", _dice_table(table)]
-        kinds = study.kinds
-        if not kinds.empty:
-            own = kinds[(kinds["dataset"] == dataset) & kinds["slice"].isna()]
-            parts += _kinds(own, list(table["class"].unique()))
+    for one in found:
+        for dataset, table in one.per_class.groupby("dataset", sort=False):
+            kinds = one.kinds if one.kinds.empty else one.kinds[one.kinds["dataset"] == dataset]
+            parts += [_whose(one, dataset), _dice_table(table, with_mean=not kinds.empty)]
+            parts += _kinds(kinds, list(table["class"].unique()))
     return parts
 
 
-def _dice_table(table: DataFrame) -> str:
+def _whose(study: Study, dataset: str) -> str:
+    about = study.about
+    told = f"On `{dataset}`, {about['selection']}, {about['patients']} patients."
+    return " ".join(filter(None, (told, about["note"])))
+
+
+def _dice_table(table: DataFrame, *, with_mean: bool) -> str:
+    """with_mean: also the mean over the classes, which regions that overlap do not have."""
     rows = []
-    for (name, one), own in table.groupby(["checkpoint", "class"], sort=False):
-        dice = summarise(own["dice"].to_numpy())
-        rows.append([f"`{name}`", one, *_cells(dice), dice["patients"], dice["undefined"]])
+    for name, of_model in table.groupby("checkpoint", sort=False):
+        for one, own in of_model.groupby("class", sort=False):
+            dice = summarise(own["dice"].to_numpy())
+            rows.append([f"`{name}`", one, *_cells(dice), dice["patients"], dice["undefined"]])
+        if with_mean:
+            there = of_model[of_model["dice"].notna()]
+            mean = summarise_groups(there["dice"], there["class"], there["patient"])
+            rows.append([f"`{name}`", "mean of these", *_cells(mean), mean["patients"], ""])
     headings = (None, "class", "mean Dice", "95 % interval", "patients", "undefined")
     return markdown_table(headings, rows)
 
 
-def _kinds(patients: DataFrame, classes: list[str]) -> list[str]:
-    """How often the kind is right, and what was taken for what.
+def _kinds(rows: DataFrame, classes: list[str]) -> list[str]:
+    """How often the kind is right, and what was taken for what: of slices, then of patients.
 
-    patients: one row per checkpoint and patient.
+    rows: of ``kinds.csv``, of one data set.
     """
     number_of = {name: number for number, name in enumerate(classes, start=1)}
-    shares, taken_for = [], []
-    for name, own in patients.groupby("checkpoint", sort=False):
-        true, found = (
-            [number_of.get(kind) for kind in own[column]]
-            for column in ("true_kind", "predicted_kind")
-        )
-        right = macro_recall(true, found)
-        shares.append([f"`{name}`", *_cells(right), right["patients"]])
-        table = confusion(true, found, len(classes))
-        taken_for += [[f"`{name}`", one, *row] for one, row in zip(classes, table, strict=True)]
-    if not shares:
-        return []
-    return [
-        "A patient is taken to be of the kind with most of the marked pixels. Kind right, macro: "
-        "the share of patients in each kind of whom that is right, then the mean over kinds. "
-        "Patients without tumour are left out.",
-        markdown_table((None, "kind right, macro", "95 % interval", "patients"), shares),
-        "Patients of each kind (rows) by what they were taken for (columns); none: nothing was "
-        "marked.",
-        markdown_table((None, "kind", *classes, "none"), taken_for),
-    ]
+    parts = []
+    for of, told in OF.items():
+        shares, taken_for = [], []
+        own = rows[rows["slice"].notna() == (of == "slice")] if len(rows) else rows
+        for name, one in own.groupby("checkpoint", sort=False) if len(own) else ():
+            true, found = (
+                [number_of.get(kind) for kind in one[column]]
+                for column in ("true_kind", "predicted_kind")
+            )
+            right = macro_recall(true, found, list(one["patient"]))
+            table = confusion(true, found, len(classes))
+            shares.append([f"`{name}`", *_cells(right), table.sum(), right["patients"]])
+            taken_for += [
+                [f"`{name}`", kind, *row] for kind, row in zip(classes, table, strict=True)
+            ]
+        if shares:
+            headings = (None, "kind right, macro", "95 % interval", f"{of}s", "patients")
+            parts += [
+                told,
+                markdown_table(headings, shares),
+                f"{of.capitalize()}s of each kind (rows) by what they were taken for (columns); "
+                "none: nothing was marked.",
+                markdown_table((None, "kind", *classes, "none"), taken_for),
+            ]
+    return parts
 
 
 def _cells(score: dict) -> list[str]:

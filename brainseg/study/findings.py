@@ -122,6 +122,13 @@ class Study:
         found = {seed: self.beside(f"seed{seed}") for seed in seeds}
         return {seed: study for seed, study in found.items() if study}
 
+    @cached_property
+    def out_of_fold(self) -> list[Study]:
+        """Scores of all patients of a data set, each by a run that had not seen them, if these are
+        in folders of ``out-of-fold/``."""
+        folders = sorted((self.folder / "out-of-fold").glob("*/"))
+        return [one for folder in folders if (one := self._within(folder.relative_to(self.folder)))]
+
     def beside(self, name: str) -> Study | None:
         """Another study of the same patients, in a folder of this one; None without scores.
 
@@ -134,7 +141,7 @@ class Study:
             )
         return found
 
-    def _within(self, name: str) -> Study | None:
+    def _within(self, name: str | Path) -> Study | None:
         folder = self.folder / name
         return Study(folder) if (folder / "per_patient.csv").is_file() else None
 

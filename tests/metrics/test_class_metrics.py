@@ -92,6 +92,8 @@ def test_every_kind_counts_alike_however_rare():
     table = classes.confusion(TRUE, FOUND, 3)
     assert found["mean"] == pytest.approx((np.diag(table) / table.sum(1)).mean())
     assert classes.macro_recall([1, 2], [None, None])["mean"] == 0  # can't tell is not right
+    slices = classes.macro_recall(TRUE, FOUND, [*"aaabbccd"])
+    assert slices["mean"] == found["mean"] and slices["patients"] == 4
     nobody = classes.macro_recall([None], [1])
     assert nobody["patients"] == 0 and np.isnan([nobody[k] for k in ("mean", "low", "high")]).all()
 

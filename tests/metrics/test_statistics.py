@@ -159,6 +159,14 @@ def test_one_group_has_the_interval_of_its_mean():
         assert grouped[key] == pytest.approx(whole[key], abs=0.01)
 
 
+def test_a_patient_is_drawn_with_all_scores():
+    # Of two patients, each is drawn twice in a quarter of the resamples: 3/4, 0 or both, 3/6.
+    found = summarise_groups([1, 1, 1, 0, 0, 0], ["g"] * 6, ["a"] * 4 + ["b"] * 2)
+    assert found == {"mean": 0.5, "low": 0, "high": 0.75, "patients": 2}
+    alone = summarise_groups([1, 1, 1, 0, 0, 0], ["g"] * 6)
+    assert alone["patients"] == 6 and alone["high"] > 0.75
+
+
 def test_groups_of_one_patient_or_none_have_no_interval():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -3,6 +3,7 @@
 import csv
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -67,7 +68,7 @@ def named(monkeypatch):
 
 
 def observed(classes=KINDS):
-    seen = ClassScores()
+    seen = ClassScores(lambda: NAMES)
     for own in CASES:
         seen(own, result("unet-ce", own.scan.source, classes))
     return seen
@@ -123,15 +124,16 @@ def test_who_has_no_row_among_the_scores_has_none_here(tmp_path):
     classes, kinds = written(observed(), tmp_path, ["cleo"])
     assert {row["patient"] for row in (*classes, *kinds)} == {"cleo"}
     # What was there of others goes, instead of standing beside new scores.
-    assert written(ClassScores(), tmp_path) == (None, None)
+    assert written(ClassScores(lambda: NAMES), tmp_path) == (None, None)
 
 
 @pytest.mark.usefixtures("named")
-def test_without_classes_or_with_other_ones_there_is_nothing(tmp_path, monkeypatch):
+def test_without_classes_or_with_other_ones_there_is_nothing(tmp_path):
     assert written(observed(classes=()), tmp_path) == (None, None)
     assert written(observed(("necrosis", "glioma")), tmp_path) == (None, None)
-    monkeypatch.delattr(phantom, "CLASSES")
-    assert written(observed(), tmp_path) == (None, None)
+    seen = ClassScores(tuple)  # the data set tells none apart
+    seen(CASES[0], result("unet-ce", "ann 1"))
+    assert written(seen, tmp_path) == (None, None)
 
 
 @pytest.mark.usefixtures("named")
@@ -173,3 +175,29 @@ def test_out_of_fold_too(tmp_path, monkeypatch):
     order = {name: number for number, name in enumerate(("ann", "bob", "cleo"))}
     by_patient = lambda row: order[row["patient"]]  # noqa: E731  folds come in their own order
     check(sorted(classes, key=by_patient), sorted(kinds, key=by_patient))
+
+
+def test_classes_of_an_own_folder_are_those_that_it_names(tmp_path, monkeypatch):
+    data, out = tmp_path / "data", tmp_path / "out"
+    for part in ("images", "masks"):
+        (data / part).mkdir(parents=True)
+    truth = np.zeros((32, 32), np.uint8)
+    truth[:4, :8], truth[8:12] = 1, 2
+    cv2.imwrite(str(data / "masks" / "ann.png"), truth)
+    cv2.imwrite(str(data / "images" / "ann.png"), np.arange(1024, dtype=np.uint8).reshape(32, 32))
+    (data / "classes.csv").write_text("value,name\n1,glioma\n2,meningioma\n")
+    settings = settings_of(Config(model="unet", dataset="figshare"))
+    opened = {"unet-ce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
+
+    def found(scan, predictors, *, slicewise=False):
+        planes = np.stack([np.zeros_like(truth), truth == 1])[:, None]  # each glioma, all else none
+        told = (None, KINDS, planes.astype(np.float32))
+        yield Result("unet-ce", "model", planes.sum(0).astype(np.float32), 0.5, *told)
+
+    monkeypatch.setattr(command, "load_predictors", lambda *args, **options: opened)
+    monkeypatch.setattr(score, "predict_all", found)
+    args = ["evaluate", "--dataset", "folder", "--data", str(data), "--all", "--out", str(out)]
+    assert main(args) == 0
+    rows = {row["class"]: row for row in rows_in(out / "per_class.csv")}
+    assert (rows["glioma"]["dice"], rows["glioma"]["true_px"]) == ("1", "32")
+    assert (rows["meningioma"]["dice"], rows["meningioma"]["true_px"]) == ("0", "128")

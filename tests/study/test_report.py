@@ -297,25 +297,47 @@ def test_classes_have_a_section_once_there_are_scores_of_them(study):
     page = study.with_suffix(".md").read_text()
     assert "| `unet-ce` | glioma | 0.467 | 0.000 to 0.800 | 3 | 1 |" in page
     assert "| `unet-ce` | meningioma | 0.500 | – | 1 | 3 |" in page  # no interval of one
-    assert "Kind right" not in page  # of parts of a tumour there are no kinds
+    assert "Kind right" not in page and "mean of these" not in page  # parts are no kinds
     rows = [
         ("ann", "", "glioma", "glioma"),
         ("bob", "", "glioma", ""),
         ("cleo", "", "meningioma", "meningioma"),
         ("dan", "", "", "glioma"),  # healthy
-        ("ann", 1, "glioma", "meningioma"),  # a slice, which counts for nothing here
+        ("ann", 1, "glioma", "meningioma"),  # slices
+        ("ann", 2, "glioma", "glioma"),
+        ("ann", 3, "glioma", "glioma"),
+        ("bob", 1, "glioma", ""),
+        ("cleo", 1, "meningioma", "meningioma"),
+        ("dan", 1, "", "glioma"),
     ]
     columns = ("patient", "slice", "true_kind", "predicted_kind")
     kinds = [{**head, **dict(zip(columns, row, strict=True)), "share": 1} for row in rows]
     write_table(study / "kinds.csv", kinds)
     write_report(study, readme)
     page = study.with_suffix(".md").read_text().split("## Classes")[1].split("\n## ")[0]
+    assert "| `unet-ce` | mean of these | 0.483 |" in page
+    by_slice, by_patient = page.split("A slice is taken")[1].split("A patient is taken")
     # In one resample of 27 there is nobody but bob, who is wrong.
-    assert "| `unet-ce` | 0.750 | 0.000 to 1.000 | 3 |" in page
-    assert "| | kind | glioma | meningioma | none |" in page
-    assert "| `unet-ce` | glioma | 1 | 0 | 1 |" in page
-    assert "| `unet-ce` | meningioma | 0 | 1 | 0 |" in page and "nan" not in page
+    assert "| `unet-ce` | 0.750 | 0.000 to 1.000 | 5 | 3 |" in by_slice
+    assert "| `unet-ce` | 0.750 | 0.000 to 1.000 | 3 | 3 |" in by_patient
+    for part, counts in ((by_slice, "2 | 1 | 1"), (by_patient, "1 | 0 | 1")):
+        assert "| | kind | glioma | meningioma | none |" in part
+        assert f"| `unet-ce` | glioma | {counts} |" in part
+        assert "| `unet-ce` | meningioma | 0 | 1 | 0 |" in part and "nan" not in part
     assert write_report(study, readme, check=True) == []
+
+
+def test_classes_scored_out_of_fold_have_the_same_section(study):
+    own = study / "out-of-fold" / "figshare"
+    told = {**DESCRIPTION, "dataset": "figshare", "selection": "out of fold", "note": "Blocks."}
+    write_results(rows_of({"unet-ce": (0.8, 0.7, 0.6)}), own, told)
+    head = {"checkpoint": "unet-ce", "dataset": "figshare", "patient": "ann"}
+    row = {**head, "class": "glioma", "dice": 0.8, "true_px": 1, "marked_px": 1}
+    write_table(own / "per_class.csv", [row])
+    write_report(study, study.parents[1] / "README.md")
+    page = study.with_suffix(".md").read_text().split("## Classes")[1]
+    assert f"On `figshare`, out of fold, {DESCRIPTION['patients']} patients. Blocks." in page
+    assert "| `unet-ce` | glioma | 0.800 |" in page and "mean of these" not in page
 
 
 def test_what_is_not_trained_is_said(study):
