@@ -205,7 +205,8 @@ def predict_all(
 ) -> Iterator[Result]:
     """Results one by one, as they are ready: models, stacks, then fusions (with two or more
     models to fuse: those that a stack reads, or else every single model; in the first case
-    ``fusion_all`` is the mean of every single model).
+    ``fusion_all`` is the mean of every single model. Models that tell classes apart count only
+    where fewer than two others do).
 
     slicewise: treat each slice as if it had been uploaded alone.
     flips: average each network's output with that on the mirrored slices, at twice the cost.
@@ -302,8 +303,14 @@ def _fusions(predictors: dict[str, Predictor], results: dict[str, Result]) -> It
 
 
 def _members(predictors: dict[str, Predictor]) -> tuple[list[str], list[str]]:
-    """Labels of the models that are fused, and of every single model."""
+    """Labels of the models that are fused, and of every single model that may be.
+
+    Models that tell classes apart are not, where there are others to fuse: with one beside them,
+    fusions stay what they are.
+    """
     singles = [label for label, predictor in predictors.items() if predictor.kind == "model"]
+    plain = [label for label in singles if not predictors[label].classes]
+    singles = plain if len(plain) > 1 else singles
     labels = {p.checkpoint.folder.resolve(): label for label, p in predictors.items()}
     for predictor in predictors.values():
         bases = [labels.get(base.checkpoint.folder.resolve()) for base in predictor.bases]

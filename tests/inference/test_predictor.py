@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -199,6 +200,31 @@ def test_without_a_stack_fusions_are_of_all_models(random_checkpoints, phantom_c
     assert fused.name == "fusion_mean"
     close(fused.probabilities, np.mean(models, 0))
     assert "fusion_all" not in [other.name for other in others]
+
+
+def test_a_model_with_classes_changes_no_fusion(monkeypatch):
+    levels = {"a": 0.2, "b": 0.4, "c": 0.9}
+    run = lambda scan, predictors, **_: (  # noqa: E731
+        Result(label, "model", np.full((1, 2, 2), levels[label], np.float32), 0.5)
+        for label in predictors
+    )
+    monkeypatch.setattr(predictor, "_gate", run)
+
+    def mean_with(classes):
+        predictors = {
+            label: SimpleNamespace(kind="model", bases=[], validation_dice=None, classes=own,
+                                   checkpoint=SimpleNamespace(folder=Path(label)))
+            for label, own in zip("abc", classes, strict=True)
+        }  # fmt: skip
+        found = list(predict_all(sample((1, 2, 2, 1)), predictors))
+        expected = predictor.expected_results(predictors)
+        assert [(result.name, result.kind) for result in found] == expected
+        return found[3].probabilities[0, 0, 0]
+
+    kinds = ("glioma", "meningioma")
+    assert mean_with([(), (), ()]) == pytest.approx(0.5)
+    assert mean_with([(), (), kinds]) == pytest.approx(0.3)
+    assert mean_with([(), kinds, kinds]) == pytest.approx(0.5)  # one alone is not fused
 
 
 def test_one_model_is_not_fused_and_fusions_can_be_left_out(random_checkpoints, phantom_case):
