@@ -8,11 +8,10 @@ import json
 import shlex
 import sys
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 
 from brainseg.config import DATA, HOW, WHAT, Config, ConfigError, from_json
-from brainseg.data import DATASETS
+from brainseg.data import DATASETS, Paths
 from brainseg.data.splits import FOLDS
 from brainseg.models.specs import MODELS
 
@@ -23,7 +22,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         description="Train brain-tumour segmentation models on MRI.",
         epilog="Examples: train.py --model unet --loss bce --data DIR | "
         "train.py --model all --loss all --dataset phantom --encoder-weights none | "
-        "train.py --plan docs/study/plan.toml --data LGG_DIR FIGSHARE_DIR",
+        "train.py --plan docs/study/plan.toml --data lgg=DIR figshare=DIR",
     )
     groups = add_wishes(parser)
     add = groups[WHAT].add_argument
@@ -33,8 +32,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "flags that say what is trained only --data goes with it")  # fmt: skip
     add("--stage", nargs="+", metavar="NAME", help="these stages of the plan (default: all)")
     add = groups[DATA].add_argument
-    add("--data", type=Path, nargs="+", metavar="DIR", help="its folder; of several data sets one "
-        "for each, or one for all (default: $BRAINSEG_DATA or data/)")  # fmt: skip
+    add("--data", nargs="+", metavar="DIR", help="its folder; of several data sets one for each, "
+        "or one for all, or NAME=DIR (default: $BRAINSEG_DATA or data/)")  # fmt: skip
     add = parser.add_argument_group("runs and hardware").add_argument
     add("--runs", type=Path, metavar="DIR", default=Path("runs"),
         help="where runs live (default: runs)")  # fmt: skip
@@ -57,7 +56,20 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "or local to start one here)")  # fmt: skip
     add("--track", choices=("none", "tensorboard", "trackio"), default="none",
         help="log the epochs")  # fmt: skip
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.data = data_folders(args.data, parser)
+    return args
+
+
+def data_folders(
+    given: list[str] | None, parser: argparse.ArgumentParser
+) -> list[Path] | dict[str, Path] | None:
+    """What ``--data`` says: folders in the order of the data sets, or by their names."""
+    pairs = [text.partition("=") for text in given or ()]
+    named = {name: Path(folder) for name, sign, folder in pairs if sign and name in DATASETS}
+    if named and len(named) < len(given):
+        parser.error("--data takes folders, or NAME=DIR once for each data set: not both.")
+    return named or (given and [Path(folder) for folder in given])
 
 
 def add_wishes(parser: argparse.ArgumentParser) -> dict:
@@ -126,8 +138,9 @@ def resolve(args: argparse.Namespace) -> list[Config]:
 def resolve_plan(args: argparse.Namespace) -> list[Config]:
     """The configurations of a plan's stages, in its order.
 
-    A plan is TOML: ``common``, flags of every run, and tables ``[[stage]]`` with a ``name`` and
-    ``runs``, each the flags of one command of train.py that say what is to be trained.
+    A plan is TOML: ``common``, flags of every run, and tables ``[[stage]]`` with a ``name``, its
+    own ``common`` if there is some, and ``runs``, each the flags of one command of train.py that
+    say what is to be trained.
     """
     for name, default in vars(wishes("", "")).items():
         if getattr(args, name) != default:
@@ -138,9 +151,12 @@ def resolve_plan(args: argparse.Namespace) -> list[Config]:
             raise ConfigError(f"--{name.replace('_', '-')} does not go with --plan: leave it out.")
     try:
         plan = tomllib.loads(args.plan.read_text(encoding="utf-8"))
-        stages = {stage["name"]: stage["runs"] for stage in plan["stage"]}
-        common = plan.get("common", "")
-        lines = [(name, f"{common} {line}") for name, runs in stages.items() for line in runs]
+        stages = {stage["name"]: stage for stage in plan["stage"]}
+        lines = [
+            (name, " ".join([plan.get("common", ""), stage.get("common", ""), line]))
+            for name, stage in stages.items()
+            for line in stage["runs"]
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"--plan {args.plan} can't be read ({error}): expected TOML with [[stage]] tables of a "
@@ -170,7 +186,7 @@ def wishes(line: str, where: str) -> argparse.Namespace:
     return parser.parse_args(shlex.split(line))
 
 
-def wanted(args: argparse.Namespace, base: Config, data: Sequence[Path] | None) -> list[Config]:
+def wanted(args: argparse.Namespace, base: Config, data: Paths) -> list[Config]:
     """A configuration for each combination of what is given, ``base`` where nothing is; ``data``:
     where the data sets lie, which may have to be looked at for their classes."""
     known = base.to_json()

@@ -12,7 +12,7 @@ Several in one training are named in one word, ``"lgg+figshare"``.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -78,20 +78,24 @@ def regions_of(classes: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return {}
 
 
-def load_datasets(name: str, paths: Sequence[str | Path] | None = None) -> dict[str, list[CaseRef]]:
+Paths = Sequence[str | Path] | Mapping[str, str | Path] | None
+"""Of several data sets: a folder for each in their order, or one in which all of them are; or their
+folders by name, those of others among them; or None, for ``default_path``."""
+
+
+def load_datasets(name: str, paths: Paths = None) -> dict[str, list[CaseRef]]:
     """``load_dataset`` of each data set in ``"lgg+figshare"``, by name, in that order.
 
-    paths: a folder for each, or one in which all of them are. Raises DataError for another number.
+    Raises DataError where there is no folder for one, or too many.
     """
     return {single: load_dataset(single, path) for single, path in _paired(name, paths).items()}
 
 
-def classes_of(name: str, paths: Sequence[str | Path] | None = None) -> tuple[str, ...]:
+def classes_of(name: str, paths: Paths = None) -> tuple[str, ...]:
     """Names of the classes 1 to n that all data sets in ``"lgg+figshare"`` have, in the order of
     their values; () if one of them has none.
 
-    paths: as for ``load_datasets``. Raises DataError where two have different ones, and as
-    ``load_dataset`` does.
+    Raises DataError where two have different ones, and as ``load_datasets`` does.
     """
     found = {single: _classes(single, path) for single, path in _paired(name, paths).items()}
     if not all(found.values()):
@@ -126,9 +130,15 @@ def _classes(name: str, path: str | Path | None) -> tuple[str, ...]:
         return dataset.classes_in(path)
 
 
-def _paired(name: str, paths: Sequence[str | Path] | None) -> dict[str, str | Path | None]:
+def _paired(name: str, paths: Paths) -> dict[str, str | Path | None]:
     """The folder of each data set. Raises DataError where there are too few or too many."""
-    names, paths = list(datasets_of(name)), list(paths or [None])
+    names = list(datasets_of(name))
+    if isinstance(paths, Mapping):
+        if missing := [single for single in names if single not in paths]:
+            given = ", ".join(paths)
+            raise DataError(f"No folder is given for {missing[0]}, only for {given}: add its own.")
+        return {single: paths[single] for single in names}
+    paths = list(paths or [None])
     if len(paths) not in (1, len(names)):
         raise DataError(
             f"{len(paths)} folders are given for {len(names)} data sets ({', '.join(names)}): "

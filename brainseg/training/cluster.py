@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from brainseg.config import Config, ConfigError
 from brainseg.training.planning import Planned
@@ -66,10 +65,12 @@ def _task(planned: Planned, place: dict, precision: str, cpu: bool, *reads: str)
     return str(run(planned, place).folder)
 
 
-def absolute(**folders: Path | list[Path] | None) -> dict:
-    """Absolute paths, since a task's working folder is Ray's own."""
+def absolute(**folders) -> dict:
+    """Paths, lists of them, and by name, made absolute, since a task's working folder is Ray's."""
 
-    def resolved(folder: Path | list[Path] | None) -> Path | list[Path] | None:
+    def resolved(folder):
+        if isinstance(folder, dict):
+            return absolute(**folder)
         if isinstance(folder, list):
             return [resolved(single) for single in folder]
         return folder and folder.expanduser().resolve()

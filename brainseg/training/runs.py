@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from brainseg.checkpoints.folder import CARD, CONFIG, METRICS, Checkpoint, read_
 from brainseg.checkpoints.patients import seen_at_start
 from brainseg.checkpoints.settings import Base, settings_of
 from brainseg.config import Config, ConfigError
-from brainseg.data import load_datasets, notes_of
+from brainseg.data import Paths, load_datasets, notes_of
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef
 from brainseg.files import markdown_table, write_json, write_text
@@ -39,13 +39,13 @@ from brainseg.training.thresholds import settle, siblings
 class Workplace:
     """Where runs read and write, and how they go about existing ones; shared by a whole grid.
 
-    data: a folder for each data set, or one for all; None for the default.
+    data: folders of the data sets, as ``load_datasets`` takes them.
     accelerator: may have a tracker, to which each epoch's figures go.
     score: on the test fold, once a run is finished.
     initial: checkpoint to start from.
     """
 
-    data: Sequence[Path] | None
+    data: Paths
     cache: Path | None
     runs: Path
     accelerator: Accelerator

@@ -115,6 +115,11 @@ def test_the_command_line(tmp_path):
     (config,) = train_command.resolve(train_command.parse(flags))
     assert (config.dataset, config.shares) == (BOTH, (1.0, 0.5))
     assert train_command.parse(["--data", "a", "b"]).data == [Path("a"), Path("b")]
+    named = train_command.parse(["--data", "figshare=b=c", "lgg=a"]).data
+    assert named == {"figshare": Path("b=c"), "lgg": Path("a")}
+    for wrong in (["lgg=a", "b"], ["lgg=a", "lgg=b"]):
+        with pytest.raises(SystemExit):
+            train_command.parse(["--data", *wrong])
 
 
 def test_each_set_is_read_from_its_own_folder_or_all_from_one(monkeypatch, tmp_path):
@@ -129,6 +134,11 @@ def test_each_set_is_read_from_its_own_folder_or_all_from_one(monkeypatch, tmp_p
     assert list(load_datasets("figshare+lgg", [one, other])) == ["figshare", "lgg"]
     load_datasets("lgg+figshare", [other])
     assert asked == [("figshare", one), ("lgg", other), ("lgg", other), ("figshare", other)]
+    asked.clear()
+    load_datasets("lgg", {"figshare": other, "lgg": one})
+    assert asked == [("lgg", one)]
+    with pytest.raises(DataError, match="No folder is given for figshare, only for lgg"):
+        load_datasets("lgg+figshare", {"lgg": one})
     with pytest.raises(
         DataError, match=r"3 folders .* 2 data sets \(lgg, figshare\).* one for all"
     ):

@@ -17,7 +17,8 @@ runs = ["--model unet --loss bce hybrid --left-out all", "--model unet --left-ou
 [[stage]]
 name = "second"
 why = "later"
-runs = ["--model unet --loss dice --lr 0.01 --seeds 4"]
+common = "--lr 0.01 --epochs 5"
+runs = ["--model unet --loss dice --seeds 4 --epochs 3"]
 """
 
 
@@ -89,8 +90,9 @@ def test_the_studys_plan(tmp_path):
     needed = plan(configs, tmp_path)
     folders = [config.run_folder(tmp_path) for config in needed]
     assert len(set(folders)) == len(folders)
-    family = [c for c in resolve("--plan", STUDY, "--stage", "a") if not c.is_stack]
-    assert {(c.lr, c.epochs, c.dataset, c.size) for c in family} == {
-        (family[0].lr, family[0].epochs, family[0].dataset, family[0].size)
-    }
-    assert {c.left_out for c in family} == {(fold,) for fold in range(5)}
+    for stages in (["a"], ["b", "c"]):
+        family = [c for c in resolve("--plan", STUDY, "--stage", *stages) if not c.is_stack]
+        assert {(c.lr, c.epochs, c.dataset, c.size) for c in family} == {
+            (family[0].lr, family[0].epochs, family[0].dataset, family[0].size)
+        }
+        assert {c.left_out for c in family} == {(fold,) for fold in range(5)}
