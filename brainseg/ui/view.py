@@ -261,8 +261,12 @@ def draw_truth(view: View, index: int, plane: np.ndarray) -> View:
     truth[index] = np.packbits(resized > 0, axis=-1)
     # A truth that came as a file stays the truth of all slices, corrected in one of them.
     drawn = view.drawn | {index} if view.truth is None or view.drawn else frozenset()
+    # Nobody draws classes.
     changed = replace(view, truth=truth, drawn=drawn, true_classes=None)
-    entries = {name: _scored(changed, entry) for name, entry in view.entries.items()}
+    entries = {
+        name: replace(_scored(changed, entry), wrong_class=None)
+        for name, entry in view.entries.items()
+    }
     return replace(changed, entries=entries)
 
 
@@ -324,9 +328,9 @@ def _with_classes(view: View, entry: Entry, result: Result) -> Entry:
     likeliest = (result.class_probabilities.argmax(0) + 1).astype(np.uint8)
     likeliest[result.probabilities <= MENTIONED] = 0
     labels, wrong = result.labels, None
-    if view.true_classes is not None:
+    if view.true_classes is not None and set(view.class_names) <= set(result.classes):
         # By name: the model may number them otherwise.
-        numbers = [0, *(_number(name, result.classes) for name in view.class_names)]
+        numbers = [0, *(result.classes.index(name) + 1 for name in view.class_names)]
         truth = np.array(numbers, np.uint8)[np.stack([decode(f) for f in view.true_classes])]
         wrong = int(((labels > 0) & (truth > 0) & (labels != truth)).sum())
     return replace(
@@ -336,11 +340,6 @@ def _with_classes(view: View, entry: Entry, result: Result) -> Entry:
         class_pixels=np.bincount(labels.ravel(), minlength=len(result.classes) + 1)[1:],
         wrong_class=wrong,
     )
-
-
-def _number(name: str, classes: Sequence[str]) -> int:
-    """The number of a class in a model's, from 1; 255 for one that it does not know."""
-    return classes.index(name) + 1 if name in classes else 255
 
 
 def _scored(view: View, entry: Entry) -> Entry:

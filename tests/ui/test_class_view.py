@@ -65,6 +65,12 @@ def test_a_right_place_with_a_wrong_class_is_counted_apart():
     made = view_of(turned, truth=truth, true_classes=true_classes.astype(np.uint8))
     assert made.entries["m"].wrong_class == expected
     assert view_of(found, truth=truth).entries["m"].wrong_class is None
+    assert view.draw_truth(made, 0, truth[0]).entries["m"].wrong_class is None  # nobody draws any
+    # Kinds are no regions, so neither is right or wrong where the truth tells the other.
+    kinds = view_of(result(figshare.CLASSES), truth=truth, true_classes=true_classes)
+    assert kinds.entries["m"].wrong_class is None
+    cards = {card["name"]: card for card in message.whole(kinds, 0)["cards"]}
+    assert cards["m"]["wrongClass"] is None
 
 
 def test_the_likeliest_class_travels_and_binary_models_send_none():

@@ -205,7 +205,7 @@ function legend(slice) {
     add(ERRORS.tp, "rightly marked (true positive)", "filled");
     add(ERRORS.fp, "wrongly marked (false positive)", "filled");
     add(ERRORS.fn, "missed (false negative)", "filled");
-    if (message.classNames.length && message.cards.some((card) => card.classes)) {
+    if (message.cards.some(judgesClasses)) {
       add(ERRORS.other, "right place, wrong class", "filled");
     }
     const mark = make("span", "", "White line: the HD95 pair. 95 % of either outline lies nearer "

@@ -3,18 +3,15 @@
 const classesOf = (slice, card) => slice.classes?.[card.name];
 const classColour = (value) => message.classColours[(value - 1) % message.classColours.length];
 
-// A truth's class as this card numbers it; 255 for one that it does not know.
-function trueClass(slice, card, i) {
-  const value = slice.trueClasses[i];
-  if (!value) return 0;
-  return card.classes.indexOf(message.classNames[value - 1]) + 1 || 255;
-}
+// Whether a card's classes are those that the truth tells apart.
+const judgesClasses = (card) => (card.wrongClass ?? null) !== null;
 
-// Rightly marked, but as something else: neither right nor missed.
+// Rightly marked, but as something else: neither right nor missed. By name, since the card may number
+// classes otherwise than the truth.
 function isWrongClass(slice, card, i) {
-  const found = classesOf(slice, card);
-  return Boolean(found && message.classNames.length && slice.trueClasses && slice.truth[i] && slice.trueClasses[i]
-    && found[i] !== trueClass(slice, card, i));
+  const value = judgesClasses(card) && slice.truth[i] && slice.trueClasses?.[i];
+  return Boolean(value)
+    && classesOf(slice, card)[i] !== card.classes.indexOf(message.classNames[value - 1]) + 1;
 }
 
 // What a card says of classes: the kind, or how much there is of each region.
@@ -37,7 +34,7 @@ function classesLegend() {
     const card = message.cards.find((one) => one.classes?.includes(text));
     return swatch(classColour(card.classes.indexOf(text) + 1), text, "filled");
   });
-  if (first.isKind) {
+  if (message.cards.some((card) => card.isKind)) {
     said.push(make("span", "", "The number after a kind is its share of the marked pixels."));
   }
   return said;

@@ -133,7 +133,7 @@ function details(slice, card, c) {
     rows.push(["HD95, this slice", pair === undefined ? "…" : pair
       ? pair.distance.toFixed(1) + (message.spacing ? " mm" : " px") : "a mask is empty"]);
   }
-  if (card.wrongClass !== null && card.wrongClass !== undefined && options.level === null) {
+  if (judgesClasses(card) && options.level === null) {
     rows.push(["Right place, wrong class", size(card.wrongClass)]);
   }
   rows.push(["Marked", size(c.marked)], ["Threshold", (levelText(card))]);
