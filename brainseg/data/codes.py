@@ -42,6 +42,9 @@ class Coding:
     source: str
     told: str = ""
 
+    def __str__(self) -> str:
+        return ", ".join(f"{value} {name}" for value, name in sorted(self.meaning.items()))
+
     def read(self, label: Path, scan: Scan, mask: np.ndarray) -> np.ndarray:
         """The classes of a case, uint8 as ``Case.classes``, from the file of its mask.
 
@@ -51,10 +54,9 @@ class Coding:
             values = read_labels(label, scan)
         unknown = sorted({*np.unique(values).tolist()} - {0, *self.meaning})
         if unknown:
-            known = ", ".join(f"{value} {name}" for value, name in sorted(self.meaning.items()))
             raise DataError(
                 f"{label} holds {listed(unknown)}, of which {self.source} says nothing: expected 0 "
-                f"for the background, {known}."
+                f"for the background, {self}."
             )
         if not np.array_equal(values > 0, mask):
             raise DataError(
@@ -87,9 +89,9 @@ class Release:
         if meaning is None:
             note(f"{which} {reason}: what their values mean is not known. To say so, {_OTHERWISE}")
             return None
-        told = ", ".join(f"{value} {name}" for value, name in meaning.items())
-        note(f"{which} {reason}: their values are read as {told}. If that is wrong, {_OTHERWISE}")
-        return Coding(CLASSES, meaning, "the coding of its release of BraTS")
+        coding = Coding(CLASSES, meaning, "the coding of its release of BraTS")
+        note(f"{which} {reason}: their values are read as {coding}. If that is wrong, {_OTHERWISE}")
+        return coding
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -158,7 +160,12 @@ def by_release(refs: Iterable[CaseRef]) -> list[tuple[CaseRef, Release]]:
 
 
 def _collection(ref: CaseRef) -> str:
-    found = _COLLECTION.search(ref.name) or _COLLECTION.search(ref.files[-1].name)
+    return collection_in(ref.name) or collection_in(ref.files[-1].name)
+
+
+def collection_in(name: str) -> str:
+    """The ``collection``, as in ``Release``, of a case or file of this name."""
+    found = _COLLECTION.search(name)
     return found[found.lastindex].upper() if found else ""
 
 

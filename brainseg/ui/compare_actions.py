@@ -15,7 +15,14 @@ from brainseg.scans.guard import MASK_IN_DOUBT, Finding
 from brainseg.scans.scan import ScanError
 from brainseg.ui import downloads, markup, message, session, trust, view, words
 from brainseg.ui.answer import answer
-from brainseg.ui.inputs import Inputs, read_files, seen_by_network, was_given_before, with_seen
+from brainseg.ui.inputs import (
+    Inputs,
+    read_files,
+    seen_by_network,
+    was_given_before,
+    with_classes,
+    with_seen,
+)
 from brainseg.ui.uploads import results_folder
 from brainseg.ui.view import View
 
@@ -32,6 +39,7 @@ def run_files(
     given = _given()
     yield _begun("Reading the scan.", given)
     inputs = with_seen(read_files(paths), checkpoints)
+    inputs = with_classes(inputs, paths.get("truth"), checkpoints)
     if told := was_given_before(paths, before or {}):
         doubt = Finding(MASK_IN_DOUBT, False, told)
         inputs = replace(inputs, findings=(*inputs.findings, doubt))

@@ -11,17 +11,18 @@ import numpy as np
 
 from brainseg.checkpoints.folder import find_checkpoints
 from brainseg.checkpoints.patients import find_seen
-from brainseg.data import phantom
-from brainseg.data.case import Case
+from brainseg.data import codes, phantom
+from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
 from brainseg.scans import guard
 from brainseg.scans.masks import read_mask
-from brainseg.scans.notes import note, noting
+from brainseg.scans.notes import ASSUMED, note, noting
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
 from brainseg.scans.reading import read_scan
 from brainseg.scans.roles import USED, name_others
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.scans.sequences import read_sequences
+from brainseg.scans.truth.files import values_in
 from brainseg.study.effects import with_effect
 from brainseg.ui import receipt
 
@@ -116,6 +117,39 @@ def with_seen(inputs: Inputs, checkpoints: str | Path) -> Inputs:
     settings = {checkpoint.name: checkpoint.settings for checkpoint in there}
     names = [item["file"] for role, item in inputs.files.items() if role in ("scan", *USED)]
     return replace(inputs, findings=(*find_seen(names, settings), *inputs.findings))
+
+
+def with_classes(inputs: Inputs, truth: str | None, checkpoints: str | Path) -> Inputs:
+    """The inputs with the regions of the tumour that ``truth``, the true mask's file, tells by its
+    values, as BraTS has them, where a checkpoint of the folder tells these apart.
+
+    How they were read, or why not, is said; then the tumour alone is the truth.
+    """
+    folder, is_asked = Path(checkpoints), False
+    if truth and inputs.truth is not None and folder.is_dir():
+        there, _ = find_checkpoints(folder)
+        is_asked = any(set(codes.CLASSES) <= set(one.settings.classes) for one in there)
+    if not is_asked:
+        return inputs
+    name, classes = Path(truth).name, None
+    try:
+        meaning, reason = codes.told_by(codes.collection_in(name), [values_in(truth)])
+        told = f"Masks such as {name} {reason}: what their values mean is not known."
+        if meaning:
+            coding = codes.Coding(codes.CLASSES, meaning, "the coding of its release of BraTS")
+            classes = coding.read(Path(truth), inputs.scan, inputs.truth)
+            told = f"Masks such as {name} {reason}: their values are read as {coding}."
+    except (ScanError, DataError) as error:
+        told = str(error)
+    if classes is None:
+        told += " So it is not told where a class is wrong."
+    finding = guard.Finding(ASSUMED, False, told)
+    return replace(
+        inputs,
+        classes=classes,
+        class_names=codes.CLASSES if classes is not None else (),
+        findings=(*inputs.findings, finding),
+    )
 
 
 def seen_by_network(scan: Scan, size: int = 192) -> tuple[np.ndarray, int]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from browsing import FINISHED, VIEWER
 from conftest import save_random, serve
 
@@ -15,6 +16,7 @@ from brainseg.inference.results import Comparison, Result
 from brainseg.scans.scan import Scan
 from brainseg.ui import message, view
 from brainseg.ui.downloads import write_files
+from brainseg.ui.inputs import read_files, with_classes
 
 SHAPE = (2, 4, 5)
 NAMES = phantom.CLASSES
@@ -71,6 +73,37 @@ def test_a_right_place_with_a_wrong_class_is_counted_apart():
     assert kinds.entries["m"].wrong_class is None
     cards = {card["name"]: card for card in message.whole(kinds, 0)["cards"]}
     assert cards["m"]["wrongClass"] is None
+
+
+def test_a_mask_that_tells_regions_is_read_as_its_release_has_them(tmp_path):
+    folder = tmp_path / "checkpoints"
+    save_random(folder, "unet", classes=NAMES)
+    labels = np.zeros((3, 40, 32), np.int16)
+    labels[1, 5:15, 5:15], labels[1, 8:12, 8:12], labels[1, 9:11, 9:11] = 2, 4, 1
+    pixels = np.random.default_rng(0).integers(0, 200, labels.shape, np.int16)
+
+    def given(name, values):
+        paths = {"scan": tmp_path / "flair.nii.gz", "truth": tmp_path / name}
+        for path, content in zip(paths.values(), (pixels, values), strict=True):
+            sitk.WriteImage(sitk.GetImageFromArray(content), str(path))
+        paths = {role: str(path) for role, path in paths.items()}
+        return with_classes(read_files(paths), paths["truth"], folder)
+
+    found = given("seg.nii.gz", labels)
+    sizes = dict(zip((0, *found.class_names), np.bincount(found.classes.ravel()), strict=True))
+    assert sizes == {0: labels.size - 100, "oedema": 84, "enhancing": 12, "core": 4}
+    assert ((found.classes > 0) == found.truth).all()
+    assert "1 core, 2 oedema, 3 core, 4 enhancing" in found.findings[-1].text
+    # What can't be told is said, and so is what no release has.
+    for values, words in ((labels > 0, "a single value"), (labels * 3, "up to 12")):
+        plain = given("tumour.nii.gz", values.astype(np.int16))
+        assert plain.classes is None and plain.truth.any()
+        assert words in plain.findings[-1].text and "not told where" in plain.findings[-1].text
+    # Who has no such model hears nothing of it.
+    paths = [str(tmp_path / name) for name in ("flair.nii.gz", "seg.nii.gz")]
+    plain = read_files(dict(zip(("scan", "truth"), paths, strict=True)))
+    save_random(tmp_path / "kinds", "unet", classes=figshare.CLASSES)
+    assert with_classes(plain, paths[1], tmp_path / "kinds") is plain
 
 
 def test_the_likeliest_class_travels_and_binary_models_send_none():
