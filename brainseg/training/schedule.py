@@ -11,20 +11,22 @@ import math
 import numpy as np
 
 from brainseg.config import Config
+from brainseg.data import regions_of
 from brainseg.data.cache import PreparedSet
 
 
 def epoch_rows(config: Config, data: PreparedSet, rows: np.ndarray, epoch: int) -> np.ndarray:
     """Of each data set every tumour slice once, or the share of them that ``shares`` says, and in
     proportion empty ones; both drawn anew each epoch, and all shuffled. Where classes are told
-    apart there are as many tumour slices in all, but equally many of each class."""
+    apart there are as many tumour slices in all, but of kinds of tumour equally many of each;
+    regions of one lie in the same slices, and only ``class_weights`` makes up for rare ones."""
     rng = np.random.default_rng([config.seed, epoch])
     chosen = []
     shares = config.shares or (1.0,) * len(config.datasets)
     for name, share in zip(config.datasets, shares, strict=True):
         own = rows if len(config.datasets) == 1 else rows[data.datasets[rows] == name]
         sick, empty = own[data.tumour[own]], own[~data.tumour[own]]
-        if config.classes:
+        if config.classes and not regions_of(config.classes):
             sick = _balanced(sick, main_classes(data)[sick], rng)
         if share < 1:
             sick = rng.permutation(sick)[: round(share * len(sick))]

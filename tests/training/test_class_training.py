@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from brainseg.config import Config, ConfigError
+from brainseg.data import phantom
 from brainseg.training.batches import Batches
 from brainseg.training.planning import parse_name, plan
 from brainseg.training.schedule import class_weights, epoch_rows, main_classes
@@ -95,6 +96,14 @@ def test_each_class_is_drawn_as_often():
     assert (epoch_rows(config(), data, np.arange(25), 0) == drawn).all()
     other = epoch_rows(config(), data, np.arange(25), 1)
     assert sorted(other) != sorted(drawn) or (other != drawn).any()
+
+
+def test_regions_of_one_tumour_are_drawn_as_tumours_are():
+    data = prepared(labelled(3, 12, empty=10))
+    regions = Config("unet", classes=phantom.CLASSES, size=32, dataset="phantom")
+    plain = Config("unet", size=32, dataset="phantom")
+    drawn = [epoch_rows(one, data, np.arange(25), 0).tolist() for one in (regions, plain)]
+    assert drawn[0] == drawn[1]
 
 
 def test_a_rare_class_weighs_more():
