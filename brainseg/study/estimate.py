@@ -93,7 +93,8 @@ def write(estimate: Estimate, path: Path) -> None:
 def read(
     path: Path, models: Sequence[str], slices: int, doubts: Sequence[str] = ()
 ) -> tuple[Estimate | None, str]:
-    """The estimate that holds for these models on a scan, or None and a sentence that says why not.
+    """The estimate that holds among these models on a scan, or None and a sentence that says why
+    not. It is of the agreement of its own ``models``; others beside them change nothing.
 
     slices: how many the scan has. doubts: what was found that speaks against the scan.
     """
@@ -110,10 +111,10 @@ def read(
             f"No Dice is estimated: {path.name} can't be read, or does not say on what it was "
             "fitted."
         )
-    if set(found.models) != set(models):
+    if not set(found.models) <= set(models):
         return None, (
-            "No Dice is estimated: it was fitted on the agreement of other models "
-            f"({', '.join(found.models)}) than those compared here."
+            f"No Dice is estimated: it was fitted on the agreement of {', '.join(found.models)}, "
+            "which are not all compared here."
         )
     fitted_on = f"volumes of {found.min_slices} slices and more of {found.dataset}"
     if slices < found.min_slices:

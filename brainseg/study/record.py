@@ -21,6 +21,7 @@ from brainseg.data.case import CaseRef
 from brainseg.files import write_json, write_table
 from brainseg.inference.predictor import Predictor
 from brainseg.metrics.calibration import fit_temperature, reliability
+from brainseg.scans.notes import note
 from brainseg.study import estimate
 from brainseg.study.cost import cost
 from brainseg.study.observers import Agreements, Calibration, StapleBeliefs
@@ -98,14 +99,17 @@ def disagreement(
     rows: DataFrame | Sequence[dict], earlier: DataFrame | Sequence[dict]
 ) -> tuple[str, float]:
     """The checkpoint or fusion whose mean Dice differs most from an earlier evaluation, and by
-    how much. Raises ValueError if the two do not score the same ones on the same patients."""
+    how much. Those that were not there then are not compared, and noted. Raises ValueError if one
+    of then is missing, or the patients are others."""
     import pandas as pd
 
     keys = ["checkpoint", "patient"]
-    mine, theirs = (
-        pd.DataFrame(table, columns=[*keys, "dice"]).set_index(keys)["dice"]
-        for table in (rows, earlier)
-    )
+    mine, theirs = (pd.DataFrame(table, columns=[*keys, "dice"]) for table in (rows, earlier))
+    is_new = ~mine["checkpoint"].isin(theirs["checkpoint"])
+    if is_new.any() and not is_new.all():
+        note(f"Not there to compare with: {', '.join(mine['checkpoint'][is_new].unique())}.")
+        mine = mine[~is_new]
+    mine, theirs = (table.set_index(keys)["dice"] for table in (mine, theirs))
     if len(missing := mine.index.symmetric_difference(theirs.index)):
         name, patient = missing[0]
         raise ValueError(

@@ -24,6 +24,7 @@ from brainseg.inference.comparing import compare_stream
 from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import Predictor, expected_results
 from brainseg.inference.results import Comparison
+from brainseg.metrics.agreement import mean_agreement
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.scan import ScanError
 from brainseg.study import estimate
@@ -275,12 +276,16 @@ def estimates(found: View, study: Path) -> tuple[dict[str, dict], str]:
     fitted, reason = estimate.read(path, models, found.shape[0], found.doubts)
     if fitted is None:
         return {}, reason
-    figures = view.report(found)["models"]
-    return {
-        name: fitted.dice(entry["agreement"])
-        for name, entry in figures.items()
-        if entry["agreement"] is not None and entry["area_px"]
-    }, fitted.about
+    marked = {name for name, entry in view.report(found)["models"].items() if entry["area_px"]}
+    names = [name for name, _ in found.order]
+    agreeing = [names.index(name) for name in fitted.models]
+    agreed = {
+        name: mean_agreement(found.pairs, position, agreeing)
+        for position, (name, kind) in enumerate(found.order)
+        if name in marked and (kind == "fusion" or name in fitted.models)
+    }
+    known = {name: value for name, value in agreed.items() if value == value}
+    return {name: fitted.dice(value) for name, value in known.items()}, fitted.about
 
 
 @functools.lru_cache(maxsize=64)

@@ -39,7 +39,7 @@ def test_it_is_read_for_the_models_it_was_fitted_on_only(tmp_path):
     estimate.write(made, path)
     assert estimate.read(path, ["b", "a"], 24) == (made, "")
     found, reason = estimate.read(path, ["a", "c"], 24)
-    assert found is None and "other models (a, b)" in reason
+    assert found is None and "agreement of a, b, which are not all" in reason
     path.write_text("{}")
     assert "can't be read" in estimate.read(path, ["a"], 24)[1]
 

@@ -10,6 +10,7 @@ import pytest
 from brainseg.__main__ import main
 from brainseg.data import phantom
 from brainseg.files import read_table, write_table
+from brainseg.scans.notes import noting
 from brainseg.study.findings import Study
 from brainseg.study.record import disagreement
 from brainseg.study.report import MARKS, write_report
@@ -403,6 +404,11 @@ def test_two_evaluations_are_compared_by_their_means():
     assert name == "unet-bce" and gap == pytest.approx(0.01)
     with pytest.raises(ValueError, match="fusion_mean on patient 0"):
         disagreement([row for row in mine if row["checkpoint"] != "fusion_mean"], theirs)
+    with noting() as notes:
+        assert disagreement(rows_of({**DICE, "mine": (0.1, 0.1, 0.1)}), mine)[1] == 0
+    assert notes == ["Not there to compare with: mine."]
+    with pytest.raises(ValueError, match=r"differ in what they score.*\(12 such"):
+        disagreement(rows_of({"mine": (0.1, 0.1, 0.1)}), mine)
 
 
 def test_a_model_without_any_dice_hides_no_disagreement():

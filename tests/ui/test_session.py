@@ -201,6 +201,16 @@ def test_an_estimate_needs_a_fit_on_these_models_and_such_scans(
     assert set(found) == marked and reason == fitted.about
     for name, values in found.items():
         assert values["dice"] == pytest.approx(figures[name]["agreement"])
+    # Of the models it was fitted on alone: another one beside them changes nothing.
+    fewer = estimate.fit(*line[:3], MODELS[:2], min_slices=6, dataset="lgg")
+    estimate.write(fewer, tmp_path / "estimate.json")
+    found, _ = session.estimates(sound, tmp_path)
+    names = [name for name, _ in sound.order]
+    fusions = {name for name, kind in sound.order if kind == "fusion"}
+    assert set(found) == marked & {*MODELS[:2], *fusions}
+    one, other = (names.index(name) for name in MODELS[:2])
+    for name in MODELS[:2]:
+        assert found[name]["dice"] == pytest.approx(sound.pairs[one, other])
     fitted = estimate.fit(*line, min_slices=7, dataset="lgg")
     estimate.write(fitted, tmp_path / "estimate.json")
     found, reason = session.estimates(sound, tmp_path)
