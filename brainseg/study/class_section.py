@@ -30,8 +30,8 @@ def classes_section(study: Study) -> list[str]:
         return []
     parts = [
         "## Classes",
-        "Dice of each class, per patient over the whole volume. A patient without it in whom none "
-        "was marked has no Dice, and is counted as undefined; one in whom it was marked has 0.",
+        "Dice of each class, per patient over the whole volume: of those who have it; and with "
+        "those too who do not, which is 0 for all in whom a pixel of it was marked.",
     ]
     for one in found:
         for dataset, table in one.per_class.groupby("dataset", sort=False):
@@ -52,13 +52,23 @@ def _dice_table(table: DataFrame, *, with_mean: bool) -> str:
     rows = []
     for name, of_model in table.groupby("checkpoint", sort=False):
         for one, own in of_model.groupby("class", sort=False):
-            dice = summarise(own["dice"].to_numpy())
-            rows.append([f"`{name}`", one, *_cells(dice), dice["patients"], dice["undefined"]])
+            has_it = own["true_px"] > 0
+            dice, every = (summarise(part["dice"].to_numpy()) for part in (own[has_it], own))
+            marked = f"{(own[~has_it]['marked_px'] > 0).sum()} of {(~has_it).sum()}"
+            cells = [*_cells(dice), dice["patients"], marked, *_cells(every)]
+            rows.append([f"`{name}`", one, *cells])
         if with_mean:
             there = of_model[of_model["dice"].notna()]
-            mean = summarise_groups(there["dice"], there["class"], there["patient"])
-            rows.append([f"`{name}`", "mean of these", *_cells(mean), mean["patients"], ""])
-    headings = (None, "class", "mean Dice", "95 % interval", "patients", "undefined")
+            dice, every = (
+                summarise_groups(part["dice"], part["class"], part["patient"])
+                for part in (there[there["true_px"] > 0], there)
+            )
+            cells = [*_cells(dice), dice["patients"], "", *_cells(every)]
+            rows.append([f"`{name}`", "mean of these", *cells])
+    headings = (
+        None, "class", "mean Dice where it is", "95 % interval", "patients", "marked in others",
+        "mean Dice of all", "95 % interval",
+    )  # fmt: skip
     return markdown_table(headings, rows)
 
 
@@ -79,12 +89,14 @@ def _kinds(rows: DataFrame, classes: list[str]) -> list[str]:
             )
             right = macro_recall(true, found, list(one["patient"]))
             table = confusion(true, found, len(classes))
-            shares.append([f"`{name}`", *_cells(right), table.sum(), right["patients"]])
+            cells = [*_cells(right), *([table.sum()] if of == "slice" else []), right["patients"]]
+            shares.append([f"`{name}`", *cells])
             taken_for += [
                 [f"`{name}`", kind, *row] for kind, row in zip(classes, table, strict=True)
             ]
         if shares:
-            headings = (None, "kind right, macro", "95 % interval", f"{of}s", "patients")
+            counted = ("slices", "patients") if of == "slice" else ("patients",)
+            headings = (None, "kind right, macro", "95 % interval", *counted)
             parts += [
                 told,
                 markdown_table(headings, shares),

@@ -288,16 +288,19 @@ def test_classes_have_a_section_once_there_are_scores_of_them(study):
     assert "## Classes" not in study.with_suffix(".md").read_text()
     head = {"checkpoint": "unet-ce", "dataset": "figshare"}
     dices = {"ann": (0.8, np.nan), "bob": (0.6, np.nan), "cleo": (0.0, 0.5), "dan": (np.nan,) * 2}
+    counts = lambda dice: {"true_px": int(dice > 0), "marked_px": int(dice == dice)}  # noqa: E731
     table = [
-        {**head, "patient": patient, "class": name, "dice": dice, "true_px": 1, "marked_px": 1}
+        {**head, "patient": patient, "class": name, "dice": dice, **counts(dice)}
         for patient, own in dices.items()
         for name, dice in zip(("glioma", "meningioma"), own, strict=True)
     ]
     write_table(study / "per_class.csv", table)
     write_report(study, readme)
     page = study.with_suffix(".md").read_text()
-    assert "| `unet-ce` | glioma | 0.467 | 0.000 to 0.800 | 3 | 1 |" in page
-    assert "| `unet-ce` | meningioma | 0.500 | – | 1 | 3 |" in page  # no interval of one
+    # Of cleo and dan, who have none, it was marked in cleo.
+    glioma = "0.700 | 0.600 to 0.800 | 2 | 1 of 2 | 0.467 | 0.000 to 0.800"
+    assert f"| `unet-ce` | glioma | {glioma} |" in page
+    assert "| `unet-ce` | meningioma | 0.500 | – | 1 | 0 of 3 | 0.500 | – |" in page
     assert "Kind right" not in page and "mean of these" not in page  # parts are no kinds
     rows = [
         ("ann", "", "glioma", "glioma"),
@@ -316,11 +319,11 @@ def test_classes_have_a_section_once_there_are_scores_of_them(study):
     write_table(study / "kinds.csv", kinds)
     write_report(study, readme)
     page = study.with_suffix(".md").read_text().split("## Classes")[1].split("\n## ")[0]
-    assert "| `unet-ce` | mean of these | 0.483 |" in page
+    assert "| `unet-ce` | mean of these | 0.600 | 0.500 to 0.800 | 3 |  | 0.483 |" in page
     by_slice, by_patient = page.split("A slice is taken")[1].split("A patient is taken")
     # In one resample of 27 there is nobody but bob, who is wrong.
     assert "| `unet-ce` | 0.750 | 0.000 to 1.000 | 5 | 3 |" in by_slice
-    assert "| `unet-ce` | 0.750 | 0.000 to 1.000 | 3 | 3 |" in by_patient
+    assert "| `unet-ce` | 0.750 | 0.000 to 1.000 | 3 |" in by_patient
     for part, counts in ((by_slice, "2 | 1 | 1"), (by_patient, "1 | 0 | 1")):
         assert "| | kind | glioma | meningioma | none |" in part
         assert f"| `unet-ce` | glioma | {counts} |" in part
