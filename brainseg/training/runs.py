@@ -53,7 +53,7 @@ class Workplace:
     overwrite: bool = False
     score: bool = True
     initial: Path | None = None
-    unlabelled: Sequence[Path] | None = None
+    unlabelled: list[Path] | None = None
     _loaded: dict | None = None
 
     def for_needed(self) -> Workplace:
