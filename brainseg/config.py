@@ -279,6 +279,14 @@ class Config:
         return name + CLASSES_SUFFIX if self.classes else name
 
     @property
+    def masks_suffix(self) -> str:
+        """``-labelled8-fixmatch-and-1a2b3c4d``: which masks it does without, what it learns there,
+        and from which scans beside; "" where it uses all."""
+        suffix = f"-labelled{self.labelled:g}" if self.labelled else ""
+        suffix += f"-{self.semi}" if self.semi else ""
+        return suffix + (f"-and-{self.unlabelled[:8]}" if self.unlabelled else "")
+
+    @property
     def atrous_warning(self) -> str | None:
         """What to say if some of its atrous convolutions see nothing but the centre."""
         return atrous_warning(self.model, self.atrous_rates, self.size)
@@ -294,12 +302,7 @@ class Config:
             run += "-correction"
         if self.init_from:
             run += f"-from-{self.init_from[:8]}"
-        if self.labelled:
-            run += f"-labelled{self.labelled:g}"
-        if self.semi:
-            run += f"-{self.semi}"
-        if self.unlabelled:
-            run += f"-and-{self.unlabelled[:8]}"
+        run += self.masks_suffix
         if self.leak:
             run += f"-leak-{self.leak}"
         if self.is_helper:

@@ -67,16 +67,12 @@ class Batches:
     def views(self, rows: np.ndarray, seed: int, size: int | None = None) -> Views:
         """Two views of slices whose masks are not looked at; seed and size as of ``augmented``."""
         images = self._images(rows)
-        everywhere, plain = (
-            torch.ones_like(images[:, :1]),
-            images,
-        )  # they move, and stay as they are
-        z, seen, plain = self._augment(
-            rows, images, everywhere, plain, seed, size, self.config.strong
+        seen, plain = torch.ones_like(images[:, :1]), images
+        strong, seen, plain = self._augment(
+            rows, images, seen, plain, seed, size, self.config.strong
         )
-        statistics = torch.from_numpy(self.data.statistics[rows]).to(images)
-        plain = z_scores(plain, statistics)
-        return Views(self._join(plain, plain[:, :0]), self._join(z, z[:, :0]), seen[:, 0] > 0.5)
+        plain = z_scores(plain, torch.from_numpy(self.data.statistics[rows]).to(plain))
+        return Views(*(self._join(z, z[:, :0]) for z in (plain, strong)), seen[:, 0] > 0.5)
 
     def _augment(
         self, rows: np.ndarray, images: torch.Tensor, masks: torch.Tensor, maps: torch.Tensor,

@@ -276,7 +276,7 @@ def table(configs: Iterable[Config], runs: Path) -> str:
             figures = ["" if validation is None else f"{validation:.3f}", _test_dice(checkpoint)]
             notes |= dict.fromkeys(notes_of(config.dataset))
         folds = " ".join(map(str, config.left_out))
-        rows.append([config.name, folds, config.seed, *figures])
+        rows.append([config.name + config.masks_suffix, folds, config.seed, *figures])
     headings = ["run", "left out", "seed", "validation Dice", "test Dice"]
     return "\n".join(["", markdown_table(headings, rows), *notes])
 

@@ -17,7 +17,7 @@ from brainseg.models.consistency import SEMI
 from brainseg.models.specs import MODELS
 from brainseg.models.unet import UNet
 from brainseg.training import loop as training
-from brainseg.training import schedule
+from brainseg.training import runs, schedule
 from brainseg.training.augmentation import cutmix
 from brainseg.training.batches import Batches
 from brainseg.training.learner import TrainingError, make_accelerator
@@ -123,6 +123,37 @@ def test_slices_without_masks_change_the_result_and_masks_of_theirs_do_not(confi
     assert not same(told, weights(SUPERVISED, data, tmp_path / "without"))
 
 
+def test_the_weight_of_agreement_reaches_the_weights_of_the_network(data, tmp_path, monkeypatch):
+    asked = []
+
+    def spy(config, teacher, views, weight, *rest):
+        asked.append(weight)
+        return original(config, teacher, views, weight, *rest)
+
+    original = training.lesson
+    monkeypatch.setattr(training, "lesson", spy)
+    config = replace(SEMIS[0], semi_ramp=1.0)
+    told = weights(config, data, tmp_path / "told")
+    assert asked == [schedule.semi_weight(config, step, 6) for step in range(6)]  # 2 epochs of 3
+    without = weights(replace(config, semi_weight=0.0), data, tmp_path / "without")
+    assert not same(told, without)
+
+
+def test_classes_of_theirs_do_not_either(tmp_path):
+    names = ("oedema", "core", "enhancing")
+    refs = load(None, patients=14, size=32, slices=6)
+    data = prepared_set(refs, 32, tmp_path / "cache", classes=names)
+    config = replace(SEMIS[1], classes=names)
+    hidden = roles_of(config, data)["unlabelled"]
+    told = weights(config, data, tmp_path / "told")
+    classes = np.array(data.classes)
+    classes[hidden] = 3 - classes[hidden]
+    assert same(told, weights(config, replace(data, classes=classes), tmp_path / "lied"))
+    assert all(torch.isfinite(value).all() for value in told.values())
+    supervised = replace(SUPERVISED, classes=names)
+    assert not same(told, weights(supervised, data, tmp_path / "without"))
+
+
 def test_without_a_method_the_other_patients_are_not_looked_at(data, tmp_path):
     rows = np.concatenate(list(roles_of(SUPERVISED, data).values()))
     rest = np.setdiff1d(np.arange(len(data.images)), rows)
@@ -206,7 +237,7 @@ def test_cutmix_takes_one_box_from_the_sample_before():
 def test_what_a_run_has_seen_without_masks_is_told(data, tmp_path):
     from brainseg.checkpoints.card import model_card
     from brainseg.checkpoints.folder import read_checkpoint
-    from brainseg.checkpoints.patients import TRAINED, UNMASKED, VALIDATED, standing
+    from brainseg.checkpoints.patients import TRAINED, UNMASKED, VALIDATED, find_seen, standing
 
     weights(SEMIS[0], data, tmp_path)
     checkpoint = read_checkpoint(tmp_path)
@@ -216,6 +247,9 @@ def test_what_a_run_has_seen_without_masks_is_told(data, tmp_path):
     for patient in set(data.patients):
         expected = said.get(fold_of(patient), TRAINED if patient in masked else UNMASKED)
         assert standing(checkpoint.settings, "phantom", patient) == expected
+    (stranger, *_) = data.patients[rows["unlabelled"]]
+    (finding,) = find_seen([f"{stranger}.npy"], {"a": checkpoint.settings})
+    assert "whose scan a was trained on without a mask" in finding.text
     hidden = len(set(data.patients[rows["unlabelled"]]))
     assert checkpoint.settings.patients["unlabelled"] == hidden
     card = model_card(checkpoint.settings, checkpoint.metrics)
@@ -242,6 +276,8 @@ def test_settings_and_folders(tmp_path):
         f"{folder}-labelled3-fixmatch-and-12345678": replace(SEMIS[1], unlabelled="123456789"),
     }
     assert {config.run_folder(tmp_path).name: config for config in names.values()} == names
+    table = runs.table([SUPERVISED, SEMIS[0]], tmp_path)
+    assert "| unet-bce-labelled3 |" in table and "| unet-bce-labelled3-mean-teacher |" in table
     assert replace(plain, sure=0.7, strong=3.0) == plain  # which only semi-supervised runs have
     assert Config("unet").hash == "66d81d0ac5d3c6da"  # as before there were these settings
     assert len({config.hash for config in names.values()}) == len(names)
