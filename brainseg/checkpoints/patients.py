@@ -24,6 +24,7 @@ from brainseg.checkpoints.settings import CheckpointError, Settings
 from brainseg.data import patients_named
 from brainseg.data.case import UNLABELLED, CaseRef
 from brainseg.data.splits import slice_roles
+from brainseg.data.unlabelled import patients_of
 from brainseg.scans.guard import Finding
 from brainseg.scans.notes import listed
 
@@ -146,8 +147,7 @@ def role_hashes(
         named = set()
         for owner in dict.fromkeys(owners[roles["unlabelled"]]):
             dataset, _, name = str(owner).partition("/")
-            strange = dataset == UNLABELLED
-            named |= {"/".join(pair) for pair in patients_named(name)} if strange else {owner}
+            named |= {*patients_of(name)} if dataset == UNLABELLED else {str(owner)}
         hashes["unlabelled"] = hashes_of(named)
     return hashes
 

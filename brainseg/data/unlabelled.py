@@ -51,8 +51,14 @@ def digest_of(refs: Sequence[CaseRef]) -> str:
 
 
 def patients_of(name: str) -> list[str]:
-    """Whose the scan of this name may be, as ``<data set>/<patient id>``."""
-    return [f"{dataset}/{patient}" for dataset, patient in patients_named(name)]
+    """Whose the scan of this name may be, as ``<data set>/<patient id>``; the names of folders may
+    stand before the patient's, ``kaggle_3m_TCGA_CS_4941_19960909``."""
+    words, found = name.split("_"), []
+    for start in range(len(words)):
+        named = patients_named("_".join(words[start:]))
+        # A folder of one's own takes any name for a patient's: there the whole one alone counts.
+        found += [f"{dataset}/{who}" for dataset, who in named if not start or dataset != "folder"]
+    return found
 
 
 @told_together()

@@ -7,7 +7,7 @@ from PIL import Image
 from brainseg.data.cache import prepared_set
 from brainseg.data.case import UNLABELLED, DataError
 from brainseg.data.phantom import load, make_case
-from brainseg.data.unlabelled import digest_of, load_unlabelled
+from brainseg.data.unlabelled import digest_of, load_unlabelled, patients_of
 from brainseg.scans.notes import noting
 
 
@@ -68,6 +68,12 @@ def test_they_are_prepared_beside_cases_with_masks(folder, tmp_path_factory):
         assert not data.tumour[without].any() and not data.masks[without].any()
         alone = prepared_set(labelled, 32, tmp_path_factory.mktemp("c"), classes)
         np.testing.assert_array_equal(data.masks[~without], alone.masks)
+
+
+def test_a_scan_is_known_by_its_patients_name_behind_those_of_folders():
+    for name in ("TCGA_CS_4941_19960909", "kaggle_3m_TCGA_CS_4941_19960909"):
+        assert "lgg/TCGA_CS_4941_19960909" in patients_of(name)
+    assert patients_of("stranger_a") == ["folder/stranger_a"]
 
 
 def test_what_cannot_be_used_is_said(folder):
