@@ -34,6 +34,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add = groups[DATA].add_argument
     add("--data", nargs="+", metavar="DIR", help="its folder; of several data sets one for each, "
         "or one for all, or NAME=DIR (default: $BRAINSEG_DATA or data/)")  # fmt: skip
+    add("--unlabelled", type=Path, nargs="+", metavar="DIR", help="folders of scans without a mask "
+        "for --semi; masks beside them are not read")  # fmt: skip
     add = parser.add_argument_group("runs and hardware").add_argument
     add("--runs", type=Path, metavar="DIR", default=Path("runs"),
         help="where runs live (default: runs)")  # fmt: skip
@@ -126,6 +128,12 @@ def resolve(args: argparse.Namespace) -> list[Config]:
         from brainseg.training.start import weights_file
 
         base = dataclasses.replace(base, init_from=sha256(weights_file(args.init_from)))
+    if args.unlabelled:
+        from brainseg.data.unlabelled import digest_of, load_unlabelled
+
+        scans = digest_of(load_unlabelled(args.unlabelled))
+        semi = args.semi or base.semi
+        base = dataclasses.replace(base, unlabelled=scans, semi=semi)
     configs = wanted(args, base, args.data)
     for flag, target in (("--out", args.out), ("--push-to-hub", args.push_to_hub)):
         if target and len({(config.left_out, config.seed) for config in configs}) > 1:
@@ -146,7 +154,7 @@ def resolve_plan(args: argparse.Namespace) -> list[Config]:
         if getattr(args, name) != default:
             flag = name.replace("_", "-")
             raise ConfigError(f"--{flag} does not go with --plan, which says what is trained.")
-    for name in ("init_from", "config", "out", "push_to_hub"):
+    for name in ("init_from", "unlabelled", "config", "out", "push_to_hub"):
         if getattr(args, name):
             raise ConfigError(f"--{name.replace('_', '-')} does not go with --plan: leave it out.")
     try:
@@ -191,7 +199,7 @@ def wanted(args: argparse.Namespace, base: Config, data: Paths) -> list[Config]:
     where the data sets lie, which may have to be looked at for their classes."""
     known = base.to_json()
     given = {k: v for k, v in vars(args).items() if k in known and v is not None}
-    for key in ("model", "loss", "init_from"):
+    for key in ("model", "loss", "init_from", "unlabelled"):
         given.pop(key, None)
     if args.dataset:
         given["dataset"] = "+".join(args.dataset)
@@ -298,6 +306,7 @@ def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[
         overwrite=args.overwrite,
         score=not args.no_test,
         initial=args.init_from,
+        unlabelled=args.unlabelled,
     )
 
     def copy(checkpoint: Checkpoint) -> None:
@@ -343,7 +352,10 @@ def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:
         raise ConfigError(
             "--ray goes without --out, --overwrite and --track: give a new --runs folder."
         )
-    place = absolute(data=args.data, cache=args.cache, runs=args.runs, initial=args.init_from)
+    place = absolute(
+        data=args.data, cache=args.cache, runs=args.runs, initial=args.init_from,
+        unlabelled=args.unlabelled,
+    )  # fmt: skip
     place = {**place, "score": not args.no_test}
     options = {"precision": args.precision, "cpu": args.cpu}
     failed = list(run_on_ray(needed.values(), place, args.ray, **options))

@@ -1,4 +1,4 @@
-"""``python -m brainseg``: evaluate, report, choices, leak, predict, bench, export,
+"""``python -m brainseg``: evaluate, report, choices, leak, labels, predict, bench, export,
 push, pull and space."""
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ COMMANDS = {
     "report": ("write the study's pages from its figures", study.report_flags, study.report),
     "leak": ("compare runs made with train.py --leak", study.leak_flags, study.leak),
     "choices": ("compare runs of one checkpoint on validation", study.choices_flags, study.choices),
+    "labels": ("compare runs with few masks", study.labels_flags, study.labels),
     "predict": ("segment scans", predict.flags, predict.run),
     "export": ("write a checkpoint as an ONNX or OpenVINO graph", export.flags, export.run),
     "bench": ("measure speed against plain references", bench.flags, bench.run),

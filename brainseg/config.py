@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brainseg.data.splits import FOLDS
+from brainseg.models.consistency import SEMI
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import (
     ATROUS_RATES,
@@ -27,6 +28,10 @@ from brainseg.models.specs import (
 LEAKS = ("slices", "in-sample")  # mistakes made on purpose, see data/splits.py
 # Keys of older configurations that no longer decide anything, or are said otherwise now.
 DROPPED = ("precision", "stack_folds", "held_out_block")
+# Settings that came later: at their defaults they are no part of the hash, so that runs from before
+# keep theirs. The first ones are of semi-supervised runs alone.
+SEMI_SETTINGS = ("unlabelled_ratio", "semi_weight", "semi_ramp", "sure", "strong")
+LATER = ("labelled", "unlabelled", "semi", "steps_per_epoch", *SEMI_SETTINGS)
 # What runs did before these could be set, where that is not the default.
 BEFORE = {
     "atrous_rates": (12, 24, 36),
@@ -86,6 +91,10 @@ class Config:
     classes: tuple[str, ...] = ()  # told apart, in the order of their values; () is tumour or not
     shares: tuple[float, ...] = _setting((), "of each data set's tumour slices, drawn anew each "
         "epoch (default: all)", group=DATA, nargs="+", metavar="SHARE", type=float)  # fmt: skip
+    labelled: float | None = _setting(None, "training patients of each data set whose masks are "
+        "used: a share, or, from 2 on, how many. A hash chooses, by the seed; few lie among many "
+        "(default: all)", group=DATA, metavar="SHARE", type=float)  # fmt: skip
+    unlabelled: str | None = None  # sha256 of the scans of --unlabelled
     limit_patients: int | None = _setting(None, "only the first so many patients of each data set")
     left_out: tuple[int, ...] = (0, 1)  # folds not trained on: one is tested, a second watched
     watch: bool = _setting(True, "whether the second fold left out chooses epoch and threshold; "
@@ -93,6 +102,11 @@ class Config:
     size: int = _setting(192, "side of the square network input", group=DATA, metavar="PIXELS")
     small_share: float = _setting(0.0, "of the epochs, the first ones, at two thirds of the size")
     epochs: int = _setting(30, "every tumour slice once an epoch", group=HOW, metavar="N")
+    semi: str | None = _setting(None, "learn from slices without a mask too: those of training "
+        "patients whom --labelled leaves out, and of --unlabelled (default: don't)", group=HOW,
+        choices=tuple(SEMI))  # fmt: skip
+    steps_per_epoch: int | None = _setting(None, "optimisation steps in an epoch, however many "
+        "slices there are; null: as many as see every tumour slice once")  # fmt: skip
     val_every: int = _setting(1, "epochs; the first and the last are validated in any case")
     batch_size: int = _setting(16, "lower it when memory is short", group=HOW, metavar="SLICES")
     lr: float = _setting(6e-4, "peak learning rate of AdamW, one cycle", group=HOW, metavar="RATE")
@@ -105,6 +119,13 @@ class Config:
     strip_share: float = _setting(0.2, "of the samples, the skull taken away")
     augmentation: float = _setting(1.0, "strength of flips, turns, shifts, grey levels and noise")
     ema: float = _setting(0.995, "of the weights' running average, which is scored and shipped")
+    unlabelled_ratio: float = _setting(1.0, "with semi: slices without a mask in a batch, to each "
+        "of batch_size with one")  # fmt: skip
+    semi_weight: float = _setting(1.0, "with semi: of the disagreement in the loss")
+    semi_ramp: float = _setting(0.3, "with semi: share of all steps, in which that weight rises")
+    sure: float = _setting(0.9, "with semi: probability from which the teacher is sure of a pixel")
+    strong: float = _setting(2.0, "with semi: how much stronger than elsewhere grey levels and "
+        "noise change in what the student sees")  # fmt: skip
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -123,6 +144,7 @@ class Config:
             object.__setattr__(self, "encoder_weights", None)
         self._check_datasets()
         self._check_classes()
+        self._check_labels()
         _check(self.size % 32 == 0 and self.size >= 32, "size", self.size, "a multiple of 32")
         self._check_folds()
         rates = self.atrous_rates
@@ -160,6 +182,32 @@ class Config:
         good = isinstance(names, tuple) and len(set(names)) == len(names) and len(names) != 1
         good = good and all(isinstance(name, str) and name for name in names)
         _check(good, "classes", names, "two or more different names, or none")
+
+    def _check_labels(self) -> None:
+        if self.semi is None:
+            for key in SEMI_SETTINGS:
+                object.__setattr__(self, key, getattr(Config, key))
+        _check(self.semi in (None, *SEMI), "semi", self.semi, f"one of {', '.join(SEMI)}, or none")
+        labelled = self.labelled
+        if labelled is not None:
+            good = 0 < labelled < 1 or (labelled >= 2 and labelled == int(labelled))
+            _check(good, "labelled", labelled, "a share between 0 and 1, or a number from 2 on")
+            object.__setattr__(self, "labelled", float(labelled))
+        plain = not (self.is_stack or self.leak)  # whose bases, or twin, have other masks
+        for key in ("labelled", "semi"):
+            expected = "none for a stack, and with a leak"
+            _check(plain or getattr(self, key) is None, key, getattr(self, key), expected)
+        expected = "a method, since --unlabelled gives scans to learn from"
+        _check(self.semi is not None or self.unlabelled is None, "semi", self.semi, expected)
+        steps = self.steps_per_epoch
+        good = steps is None or (type(steps) is int and steps >= 1)
+        _check(good, "steps_per_epoch", steps, "a whole number from 1 on, or null")
+        _check(self.unlabelled_slices >= 1, "unlabelled_ratio", self.unlabelled_ratio,
+               f"a slice or more beside {self.batch_size} with masks")  # fmt: skip
+        _check(self.semi_weight >= 0, "semi_weight", self.semi_weight, "0 or more")
+        _check(0 <= self.semi_ramp <= 1, "semi_ramp", self.semi_ramp, "0 to 1")
+        _check(0.5 <= self.sure < 1, "sure", self.sure, "0.5 or more, below 1")
+        _check(self.strong >= 0, "strong", self.strong, "0 or more")
 
     def _check_folds(self) -> None:
         folds = self.left_out
@@ -210,6 +258,11 @@ class Config:
         return reads_image(self.model, self.stack_inputs)
 
     @property
+    def unlabelled_slices(self) -> int:
+        """Slices without a mask in a batch of a semi-supervised run."""
+        return round(self.unlabelled_ratio * self.batch_size)
+
+    @property
     def small_epochs(self) -> int:
         """How many epochs, from the first one, train at ``small_size`` pixels."""
         return round(self.small_share * self.epochs)
@@ -226,13 +279,22 @@ class Config:
         return name + CLASSES_SUFFIX if self.classes else name
 
     @property
+    def masks_suffix(self) -> str:
+        """``-labelled8-fixmatch-and-1a2b3c4d``: which masks it does without, what it learns there,
+        and from which scans beside; "" where it uses all."""
+        suffix = f"-labelled{self.labelled:g}" if self.labelled else ""
+        suffix += f"-{self.semi}" if self.semi else ""
+        return suffix + (f"-and-{self.unlabelled[:8]}" if self.unlabelled else "")
+
+    @property
     def atrous_warning(self) -> str | None:
         """What to say if some of its atrous convolutions see nothing but the centre."""
         return atrous_warning(self.model, self.atrous_rates, self.size)
 
     def run_folder(self, runs: Path) -> Path:
         """``<runs>/<dataset>/<name>/without<k>+<j>-seed<s>``, with ``-image``, ``-correction``,
-        ``-from-<sha256>``, ``-leak-<which>`` or ``-unwatched`` behind it."""
+        ``-from-<sha256>``, ``-labelled<n>``, ``-<semi>``, ``-and-<sha256>`` of scans without masks,
+        ``-leak-<which>`` or ``-unwatched`` behind it."""
         run = f"without{'+'.join(map(str, self.left_out))}-seed{self.seed}"
         if self.stack_inputs == WITH_IMAGE:
             run += "-image"
@@ -240,6 +302,7 @@ class Config:
             run += "-correction"
         if self.init_from:
             run += f"-from-{self.init_from[:8]}"
+        run += self.masks_suffix
         if self.leak:
             run += f"-leak-{self.leak}"
         if self.is_helper:
@@ -260,7 +323,9 @@ class Config:
 
     @property
     def hash(self) -> str:
-        text = json.dumps(self.to_json(), sort_keys=True)
+        told = self.to_json()
+        told = {k: v for k, v in told.items() if k not in LATER or v != getattr(Config, k)}
+        text = json.dumps(told, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Columns of tables that are text, whatever they look like: a patient may be called 007, or NA.
 TEXTS = (
     "checkpoint", "model", "loss", "encoder", "patient", "dataset", "class", "true_kind",
-    "predicted_kind",
+    "predicted_kind", "method", "labelled", "left_out",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from brainseg.checkpoints.settings import CheckpointError, Settings
 from brainseg.data import datasets_of, notes_of
 from brainseg.files import markdown_table
+from brainseg.models.consistency import SEMI
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import MODELS
 
@@ -268,6 +269,7 @@ def _training(settings: Settings) -> list[str]:
         rates = ", ".join(map(str, run.atrous_rates))
         atrous = [" ".join(filter(None, (f"- Atrous rates: {rates}.", run.atrous_warning)))]
     kept = f"the best was number {settings.best_epoch}" if run.watch else "kept as they ended"
+    steps = f" of {run.steps_per_epoch} steps" if run.steps_per_epoch else ""
     small = ""
     if run.small_epochs:
         small = f" (the first {run.small_epochs} at {run.small_size} px)"
@@ -277,9 +279,10 @@ def _training(settings: Settings) -> list[str]:
         f"- Input: {settings.size} px squares of T1, FLAIR, T1c; z-scores per volume",
         *atrous,
         f"- Start: {start}",
-        f"- {settings.epochs_done} epochs{small}, {kept}; "
+        f"- {settings.epochs_done} epochs{steps}{small}, {kept}; "
         f"AdamW, peak learning rate {run.lr:g}, batch {run.batch_size}, seed {run.seed}",
     ]
+    lines += _few_labels(settings)
     if run.shares:
         shares = zip(run.shares, datasets, strict=True)
         told = ", ".join(f"{share:.0%} of {name}'s" for share, name in shares)
@@ -289,6 +292,22 @@ def _training(settings: Settings) -> list[str]:
         lines.append(
             f"- Reads the predictions of {names}; fitted on predictions for patients whom the "
             "predicting network had not seen"
+        )
+    return lines
+
+
+def _few_labels(settings: Settings) -> list[str]:
+    """Whose masks it did without, and what it learned there."""
+    run, numbers, lines = settings.run, settings.patients, []
+    if run.labelled:
+        lines.append(
+            f"- Masks: of {numbers['train']} training patients, chosen by a hash of seed and id"
+        )
+    if run.semi:
+        lines.append(
+            f"- {SEMI[run.semi].title}, on scans of {numbers['unlabelled']} others without their "
+            f"masks: {run.unlabelled_slices} such slices in a batch, weight {run.semi_weight:g}, "
+            f"where the teacher gives {run.sure:.0%} or more"
         )
     return lines
 

@@ -1,8 +1,9 @@
 """Whom a checkpoint has seen: hashes of its patients' ids, by role. Names never travel.
 
-``train``    whom the weights were fitted on
-``watched``  on whom epoch and threshold were chosen
-``start``    of weights that began with another checkpoint's: whom that one had seen
+``train``       whom the weights were fitted on
+``unlabelled``  whose scans they were fitted on, without the masks
+``watched``     on whom epoch and threshold were chosen
+``start``       of weights that began with another checkpoint's: whom that one had seen
 
 A hash is a pseudonym against casual reading, not secrecy: whoever has the ids, and those of public
 data sets everybody has, can try them. Checkpoints from before there were hashes tell nobody, and
@@ -21,12 +22,14 @@ import numpy as np
 from brainseg.checkpoints.folder import Checkpoint, read_checkpoint, replace_settings
 from brainseg.checkpoints.settings import CheckpointError, Settings
 from brainseg.data import patients_named
-from brainseg.data.case import CaseRef
+from brainseg.data.case import UNLABELLED, CaseRef
 from brainseg.data.splits import slice_roles
+from brainseg.data.unlabelled import patients_of
 from brainseg.scans.guard import Finding
 from brainseg.scans.notes import listed
 
 TRAINED, VALIDATED = "trained on this patient", "validated on this patient"
+UNMASKED = "trained on this patient's scan"
 
 
 def patient_hash(dataset: str, patient_id: str) -> str:
@@ -47,11 +50,14 @@ def tells_patients(settings: Settings) -> bool:
 
 
 def standing(settings: Settings, dataset: str, patient_id: str) -> str:
-    """``TRAINED``, ``VALIDATED`` or, where it has not seen the patient or does not tell, ""."""
+    """``TRAINED``, ``VALIDATED``, ``UNMASKED`` (without the mask) or, where it has not seen the
+    patient or does not tell, ""."""
     own, hashes = patient_hash(dataset, patient_id), settings.patient_hashes
     if own in hashes.get("train", ()) or own in hashes.get("start", ()):
         return TRAINED
-    return VALIDATED if own in hashes.get("watched", ()) else ""
+    if own in hashes.get("watched", ()):
+        return VALIDATED
+    return UNMASKED if own in hashes.get("unlabelled", ()) else ""
 
 
 def seen_at_start(path: Path) -> dict[str, tuple[str, ...]]:
@@ -128,13 +134,22 @@ def add_patient_hashes(
 def role_hashes(
     owners: Sequence[str], roles: Mapping[str, np.ndarray], *, watch: bool
 ) -> dict[str, tuple[str, ...]]:
-    """``train`` and ``watched`` of a run; nobody is watched where ``watch`` is off.
+    """``train`` and ``watched`` of a run, and ``unlabelled`` of a semi-supervised one; nobody is
+    watched where ``watch`` is off.
 
-    owners: ``<data set>/<patient id>`` of each row; roles: rows, as ``slice_roles`` gives them.
+    owners: ``<data set>/<patient id>`` of each row, or ``unlabelled/<name of the scan>``, of which
+        those hashes are kept whose patient the name may be of; roles: rows by role.
     """
     owners = np.asarray(owners)
     watched = owners[roles["val"]] if watch else ()
-    return {"train": hashes_of(owners[roles["train"]]), "watched": hashes_of(watched)}
+    hashes = {"train": hashes_of(owners[roles["train"]]), "watched": hashes_of(watched)}
+    if "unlabelled" in roles:
+        named = set()
+        for owner in dict.fromkeys(owners[roles["unlabelled"]]):
+            dataset, _, name = str(owner).partition("/")
+            named |= {*patients_of(name)} if dataset == UNLABELLED else {str(owner)}
+        hashes["unlabelled"] = hashes_of(named)
+    return hashes
 
 
 def _finding(how: str, dataset: str, patient: str, labels: list[str]) -> Finding:
@@ -145,6 +160,12 @@ def _finding(how: str, dataset: str, patient: str, labels: list[str]) -> Finding
             f"By its name this is {patient} of {dataset}, on whom {names} {were} trained: with the "
             f"answer seen, {their} masks look better here than on anybody new. By how much was not "
             "measured."
+        )
+    elif how == UNMASKED:
+        text = (
+            f"By its name this is {patient} of {dataset}, whose scan {names} {were} trained on "
+            f"without a mask: {their} masks may look better here than on anybody new. By how much "
+            "was not measured."
         )
     else:
         text = (

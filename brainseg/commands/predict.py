@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     stop the rest."""
     from brainseg.checkpoints.patients import find_seen
     from brainseg.commands.prediction_files import describe, predict_to_folder
-    from brainseg.commands.sources import Source, expand
+    from brainseg.data.sources import Source, expand
     from brainseg.inference.predictor import WORTH_TUNING
     from brainseg.scans import guard
     from brainseg.scans.listing import stem_of

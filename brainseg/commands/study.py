@@ -1,4 +1,4 @@
-"""Commands about the study: ``evaluate``, ``report``, ``leak`` and ``choices``."""
+"""Commands about the study: ``evaluate``, ``report``, ``leak``, ``choices`` and ``labels``."""
 
 from __future__ import annotations
 
@@ -271,6 +271,30 @@ def choices(args: argparse.Namespace) -> int:
         best = ", the best" if row["best"] else ""
         print(f"{row['checkpoint']}, {settings_text(row['settings'])}: "
               f"{row['validation_dice']:.3f}{best}")  # fmt: skip
+    return 0
+
+
+def labels_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--dataset", default="lgg", help="data set (default: %(default)s)")
+    add("--data", type=Path, help="its folder (default: $BRAINSEG_DATA or data/)")
+    _add_runs_and_out(parser, "docs/study/few-labels.csv")
+
+
+def labels(args: argparse.Namespace) -> int:
+    """Score the runs of the curve, write their scores, and print its points and the verdict."""
+    from brainseg.data import load_dataset
+    from brainseg.files import read_table, write_table
+    from brainseg.study.few_labels import COLUMNS, curve, score_runs, verdict, with_runs
+
+    rows = score_runs(args.runs, args.dataset, load_dataset(args.dataset, args.data))
+    write_table(args.out, rows, COLUMNS)
+    points = curve(with_runs(read_table(args.out)))
+    for point in points:
+        gap = f", {point['gap']['difference']:+.3f}" if point["gap"] else ""
+        print(f"{point['checkpoint']}, masks of {point['labelled']}, {point['method']}: "
+              f"{point['dice']['mean']:.3f}{gap}")  # fmt: skip
+    print(verdict(points))
     return 0
 
 

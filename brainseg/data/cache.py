@@ -31,11 +31,11 @@ class PreparedSet:
     """All slices of a data set, or of several, in the order of the cases.
 
     images: uint8 (n, size, size, 3), memory-mapped.
-    masks: uint8 0/1 (n, size, size), memory-mapped.
+    masks: uint8 0/1 (n, size, size), memory-mapped; of scans without one 0, which says nothing.
     statistics, slice_statistics: float32 (n, 3, 2), see ``preprocessing.Prepared``.
     patients: patient id of each slice, (n,) str; the same id in two sets is two patients.
-    datasets: data set of each slice, (n,) str.
-    tumour: whether the slice has tumour, (n,) bool.
+    datasets: data set of each slice, (n,) str; ``UNLABELLED`` of scans without a mask.
+    tumour: whether the slice is known to have tumour, (n,) bool.
     left_out: positions among the cases of those that could not be read and have no slices here.
     classes: uint8 (n, size, size), memory-mapped: 1 to n where ``masks`` is 1, else 0; or None.
     """
@@ -140,7 +140,7 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path, classes: Sequence[s
         for position, ref in enumerate(bar):
             try:
                 case = ref.read()
-                if classes:
+                if classes and case.mask is not None:
                     _check(case, ref, classes)
             except DataError as error:
                 faults[position] = str(error)
@@ -148,10 +148,14 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path, classes: Sequence[s
             spacing_mm = case.scan.spacing_mm
             prepared = preprocessing.prepare(case.scan.pixels, size, spacing_mm)
             images.write(prepared.images.tobytes())
-            masks.write(preprocessing.prepare_mask(case.mask, size, spacing_mm).tobytes())
-            for file in drawn:
-                rows = preprocessing.prepare_classes(case.classes, size, spacing_mm)
-                file.write(rows.tobytes())
+            if case.mask is None:
+                for file in (masks, *drawn):
+                    file.write(np.zeros(prepared.images.shape[:3], np.uint8).tobytes())
+            else:
+                masks.write(preprocessing.prepare_mask(case.mask, size, spacing_mm).tobytes())
+                for file in drawn:
+                    rows = preprocessing.prepare_classes(case.classes, size, spacing_mm)
+                    file.write(rows.tobytes())
             patients += [case.patient_id] * len(prepared.images)
             datasets += [case.dataset] * len(prepared.images)
             statistics.append(prepared.statistics)

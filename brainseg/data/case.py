@@ -14,6 +14,7 @@ from brainseg.scans.notes import note
 from brainseg.scans.scan import Scan, ScanError
 
 T = TypeVar("T")
+UNLABELLED = "unlabelled"  # in the place of a data set's name, of scans without a mask
 _TOLD = 5  # faults that are told in full; of more the names
 
 
@@ -51,9 +52,9 @@ class _WhenAsked:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One scan with its true tumour mask.
+    """One scan with its true tumour mask, or, if its ``dataset`` is ``UNLABELLED``, without one.
 
-    ``mask`` is bool, (slices, height, width), on the grid of ``scan.pixels``.
+    ``mask`` is bool, (slices, height, width), on the grid of ``scan.pixels``, or None.
     ``classes`` is uint8, of the same shape: 1 to n, in the order in which the data set names its
     classes, where ``mask`` is set, and 0 elsewhere. None where they are not known. May be given as
     a function; asking for it raises DataError for masks with values of no class.
@@ -63,7 +64,7 @@ class Case:
     patient_id: str
     dataset: str
     scan: Scan
-    mask: np.ndarray
+    mask: np.ndarray | None
     classes: np.ndarray | Callable[[], np.ndarray | None] | None = _WhenAsked()
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from brainseg.data.case import DataError
+
 FOLDS = 5
 
 
@@ -39,7 +41,33 @@ def slice_roles(
     return {name: np.flatnonzero(role == name) for name in ("train", "val", "test")}
 
 
+def labelled_patients(owners: Iterable[str], labelled: float, seed: int) -> list[str]:
+    """Whose masks are used: of the patients ``<data set>/<id>`` of each data set a share below 1,
+    rounded but one at least, or that many.
+
+    The order is that of a hash of seed and patient, so that few lie among many, and another seed
+    has others. Raises DataError where a data set has fewer.
+    """
+    by_dataset: dict[str, list[str]] = {}
+    for owner in sorted(set(map(str, owners))):
+        by_dataset.setdefault(owner.partition("/")[0], []).append(owner)
+    chosen = []
+    for dataset, own in by_dataset.items():
+        count = max(1, round(labelled * len(own))) if labelled < 1 else int(labelled)
+        if count > len(own):
+            raise DataError(
+                f"labelled is {count}, but {dataset} has {len(own)} training patients: give fewer, "
+                "or leave --labelled out to use all masks."
+            )
+        chosen += sorted(own, key=lambda owner: _digest(f"labelled {seed} {owner}"))[:count]
+    return chosen
+
+
 def block_of(patient_ids: Iterable[str], blocks: int) -> dict[str, int]:
     """Deal patients into ``blocks`` of near-equal size."""
-    order = sorted(set(patient_ids), key=lambda p: hashlib.sha256(f"block {p}".encode()).digest())
+    order = sorted(set(patient_ids), key=lambda patient: _digest(f"block {patient}"))
     return {patient_id: position % blocks for position, patient_id in enumerate(order)}
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -29,3 +29,11 @@ def tumour_logits(logits: torch.Tensor) -> torch.Tensor:
     if logits.shape[1] == 1:
         return logits
     return torch.logsumexp(logits[:, 1:], 1, keepdim=True) - logits[:, :1]
+
+
+def with_background(logits: torch.Tensor) -> torch.Tensor:
+    """Logits whose softmax sums to 1, (n, classes + 1, height, width): those of several classes as
+    they are, and beside the one of tumour a 0 for no tumour."""
+    if logits.shape[1] > 1:
+        return logits
+    return torch.cat([torch.zeros_like(logits), logits], 1)

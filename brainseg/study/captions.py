@@ -37,6 +37,12 @@ CAPTIONS = {
         "a CPU to the right; models about as fast stand side by side. A dashed line joins those "
         "that nothing faster beats.",
     ),
+    "few-labels.png": (
+        "Dice against patients with masks",
+        "One line per model and method: mean Dice of test patients with its 95 % interval upwards, "
+        "the number of training patients whose masks were used to the right on a logarithmic "
+        "scale. The numbers are in the table on few masks.",
+    ),
     "phantoms.png": (
         "Best, median and worst phantom of each model",
         "One row of three pictures per model: slices of computed heads, not of patients, with the "

@@ -137,6 +137,36 @@ def pareto_figure(points: Sequence[dict], key: str, label: str) -> Figure:
     return figure
 
 
+def label_figure(points: Sequence[dict]) -> Figure:
+    """Mean Dice against patients with masks, a line per model and method; ``points`` as of
+    ``few_labels.curve``."""
+    figure, axes = _new(5)
+    lines: dict[str, list[dict]] = {}
+    for point in points:
+        lines.setdefault(f"{point['checkpoint']}, {point['method']}", []).append(point)
+    for index, (label, own) in enumerate(lines.items()):
+        x, dice = [p["with_masks"] for p in own], [p["dice"] for p in own]
+        means = np.array([d["mean"] for d in dice])
+        error = [means - [d["low"] for d in dice], [d["high"] for d in dice] - means]
+        aside = ScaledTranslation(index * 5 / 72, 0, figure.dpi_scale_trans)  # or they hide others
+        axes.errorbar(x, means, yerr=error, color=COLOURS[index % 8], ls=LINES[index % 8],
+                      fmt=MARKERS[index % 8], ms=8, capsize=4, label=label,
+                      transform=axes.transData + aside)  # fmt: skip
+        axes.update_datalim([(at, d[key]) for at, d in zip(x, dice, strict=True)
+                             for key in ("low", "high")])  # fmt: skip
+    axes.set_xscale("log")
+    numbers = sorted({point["with_masks"] for point in points})
+    axes.set_xticks(numbers, [f"{number:g}" for number in numbers])
+    axes.set_xticks([], minor=True)
+    axes.margins(x=0.1)
+    axes.autoscale_view()
+    axes.set_xlabel("training patients with masks", fontsize=_TEXT)
+    axes.set_ylabel("mean Dice, 95 % interval", fontsize=_TEXT)
+    axes.grid(color="#dddddd", lw=0.8)
+    _legend(figure, axes, list(lines))
+    return figure
+
+
 def _new(height: float):
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     axes = figure.subplots()

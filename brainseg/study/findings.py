@@ -16,6 +16,7 @@ from brainseg.metrics.statistics import rank_stability
 from brainseg.study.captions import CAPTIONS
 from brainseg.study.claims import ROWS, how_to_read, judge
 from brainseg.study.class_scores import CLASSES_FILE, KINDS_FILE
+from brainseg.study.few_labels import FEW_LABELS, with_runs
 from brainseg.study.score import SCORES, summary
 from brainseg.study.training_text import training_text
 
@@ -179,6 +180,12 @@ class Study:
         return read_table(self.folder / KINDS_FILE)
 
     @cached_property
+    def few_labels(self) -> DataFrame:
+        """Dice of runs with few masks, one row (``few_labels.COLUMNS`` and ``run``) per run and
+        patient."""
+        return with_runs(read_table(self.folder / FEW_LABELS))
+
+    @cached_property
     def discussion(self) -> str:
         """What a person wrote about it, "" if nobody did."""
         path = self.folder / "discussion.md"
@@ -257,6 +264,7 @@ class Study:
             "reliability.png": bool(self.curves),
             "gflop.png": len(self.models) > 1,
             "latency.png": len(timed) > 1,
+            "few-labels.png": not self.few_labels.empty,
             "phantoms.png": (self.folder / "phantoms.png").is_file(),
         }
         return [

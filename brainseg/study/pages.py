@@ -11,6 +11,7 @@ from brainseg.study.choices import settings_text
 from brainseg.study.claims import ROWS, differences, how_to_read
 from brainseg.study.class_section import classes_section
 from brainseg.study.conclusions import in_short
+from brainseg.study.few_labels_section import few_labels_section
 from brainseg.study.findings import Study
 from brainseg.study.score import DICE_HEADINGS, dice_cells, hd95_text, interval_text
 from brainseg.study.trained_alike import (
@@ -27,7 +28,8 @@ def page(study: Study) -> str:
     sections = (
         _head, _leaderboard_section, _claims_section, losses_section, seeds_section,
         longer_section, _fusion_section, _calibration_section, _size_section, classes_section,
-        _cost_section, _leak_section, _phantom_section, _choices_section, _training_section,
+        few_labels_section, _cost_section, _leak_section, _phantom_section, _choices_section,
+        _training_section,
     )  # fmt: skip
     return "\n\n".join(part for section in sections for part in section(study)) + "\n"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from brainseg.files import write_text
 from brainseg.study.conclusions import conclusions
+from brainseg.study.few_labels import curve
 from brainseg.study.findings import Study
 from brainseg.study.pages import page, readme_table
 from brainseg.study.score import finite
@@ -62,6 +63,7 @@ def _draw(study: Study) -> list[Path]:
             _points(study, "latency_ms"), "latency_ms", "milliseconds per slice, bases included"
         ),
     }
+    drawings["few-labels.png"] = lambda: figures.label_figure(curve(study.few_labels))
     drawn = []
     for entry in study.figures:
         if entry["file"] in drawings:

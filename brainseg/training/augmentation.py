@@ -143,6 +143,28 @@ def sequences(images: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
     return torch.gather(images, 1, index.expand_as(images))
 
 
+def cutmix(
+    planes: list[torch.Tensor], generator: torch.Generator, share: float = 0.5
+) -> list[torch.Tensor]:
+    """A box of the sample before it put into each sample, or not, by chance; the same in all of
+    ``planes``, float (n, ?, side, side) each (CutMix, Yun et al. 2019).
+
+    share: of the samples that get one. A box has 2 to 40 % of the area and sides of up to 3 to 1.
+    """
+    n, side = len(planes[0]), planes[0].shape[-1]
+    mixed = torch.rand(n, generator=generator) < share
+    area = 0.02 + 0.38 * torch.rand(n, generator=generator)
+    ratio = torch.exp(_uniform(n, math.log(3), generator))
+    places = (torch.arange(side) + 0.5) / side
+    inside = []
+    for length in ((area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)):
+        start = (1 - length) * torch.rand(n, generator=generator)
+        inside.append((places >= start[:, None]) & (places < (start + length)[:, None]))
+    box = (inside[0][:, :, None] & inside[1][:, None] & mixed[:, None, None])[:, None]
+    box = box.to(planes[0].device)
+    return [torch.where(box, plane.roll(1, 0), plane) for plane in planes]
+
+
 def _reach(tissue: torch.Tensor, axis: int, back: bool) -> torch.Tensor:
     """Where there is tissue at or before each pixel along an axis, or at or behind it."""
     tissue = tissue.flip(axis) if back else tissue

@@ -7,6 +7,7 @@ tumour; of others float32 (n, 1, size, size), 0 or 1.
 from __future__ import annotations
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,16 @@ from brainseg.training import augmentation
 
 # FLAIR takes the place of a sequence that is missing, in quarters: mostly T1, as in BraTS.
 _MISSING = torch.tensor([[1, 1, 2], [1, 1, 2], [1, 1, 2], [0, 1, 1]])
+
+
+class Views(NamedTuple):
+    """Slices without a mask as two networks see them, moved alike: inputs ``plain`` and ``strong``,
+    float32 (n, c, size, size), and bool (n, size, size) where the strong view is ``seen``, neither
+    beyond the picture's edge nor taken away with a skull."""
+
+    plain: torch.Tensor
+    strong: torch.Tensor
+    seen: torch.Tensor
 
 
 class Batches:
@@ -49,10 +60,31 @@ class Batches:
 
         size: side of what comes out, in pixels; that of the prepared set if it is left out.
         """
+        images, masks, maps = self._read(rows)
+        z, masks, maps = self._augment(rows, images, masks, maps, seed, size)
+        return self._join(z, maps), self._target(masks)
+
+    def views(self, rows: np.ndarray, seed: int, size: int | None = None) -> Views:
+        """Two views of slices whose masks are not looked at; seed and size as of ``augmented``."""
+        images = self._images(rows)
+        seen, plain = torch.ones_like(images[:, :1]), images
+        strong, seen, plain = self._augment(
+            rows, images, seen, plain, seed, size, self.config.strong
+        )
+        plain = z_scores(plain, torch.from_numpy(self.data.statistics[rows]).to(plain))
+        return Views(*(self._join(z, z[:, :0]) for z in (plain, strong)), seen[:, 0] > 0.5)
+
+    def _augment(
+        self, rows: np.ndarray, images: torch.Tensor, masks: torch.Tensor, maps: torch.Tensor,
+        seed: int, size: int | None, strong: float = 1.0,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
+        """z-scores of augmented images; masks, which go where a skull does; and maps, which do not.
+
+        strong: multiplies how much grey levels and noise change.
+        """
         config, n = self.config, len(rows)
         generator = torch.Generator().manual_seed(seed)
         noise = torch.Generator(self.device).manual_seed(seed)
-        images, masks, maps = self._read(rows)
         alone = torch.rand(n, generator=generator).numpy() < config.slice_share
         statistics = torch.from_numpy(
             np.where(
@@ -70,10 +102,9 @@ class Batches:
         planes = augmentation.geometry(planes, generator, size, strength)
         own = 3 + masks.shape[1]
         images, masks, maps = planes[:, :3], planes[:, 3:own], planes[:, own:]
-        images = augmentation.gamma(images, statistics[..., 0], generator, strength)
+        images = augmentation.gamma(images, statistics[..., 0], generator, strong * strength)
         z = augmentation.sequences(z_scores(images, statistics), self._shown(n, generator))
-        z = augmentation.intensity(z, generator, noise, strength)
-        return self._join(z, maps), self._target(masks)
+        return augmentation.intensity(z, generator, noise, strong * strength), masks, maps
 
     def _target(self, masks: torch.Tensor) -> torch.Tensor:
         """What the loss takes, from planes of the tumour or of each class, float in [0, 1]."""
@@ -92,14 +123,17 @@ class Batches:
 
     def _read(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         index = torch.from_numpy(rows)
-        images, masks = self._take(self.images, index), self._take(self.masks, index)
-        images, masks = images.permute(0, 3, 1, 2).float(), masks[:, None]
+        images, masks = self._images(rows), self._take(self.masks, index)[:, None]
         if self.config.classes:  # a plane of each, which can be turned and resized
             values = torch.arange(1, len(self.config.classes) + 1, device=masks.device)
             masks = masks == values[:, None, None]
         masks = masks.float()
         maps = self._take(self.maps, index).float() if self.config.is_stack else images[:, :0]
         return images, masks, maps
+
+    def _images(self, rows: np.ndarray) -> torch.Tensor:
+        images = self._take(self.images, torch.from_numpy(rows))
+        return images.permute(0, 3, 1, 2).float()
 
     def _take(self, values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         return values[index.to(values.device)].to(self.device)

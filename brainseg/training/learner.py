@@ -14,6 +14,7 @@ from brainseg.config import Config, ConfigError
 from brainseg.machine import keep_freed_memory, processor_has_bf16
 from brainseg.models.building import create_model
 from brainseg.models.losses import create_loss
+from brainseg.training.teacher import Lesson
 
 
 class TrainingError(RuntimeError):
@@ -57,11 +58,15 @@ class Learner:
     loss: Callable
     accelerator: Accelerator
 
-    def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """One optimisation step on inputs and masks; the loss, detached, on the device."""
+    def step(self, x: torch.Tensor, y: torch.Tensor, lesson: Lesson | None = None) -> torch.Tensor:
+        """One optimisation step on inputs and masks, and on a lesson without masks if there is one;
+        the loss, detached, on the device."""
+        inputs = x if lesson is None else torch.cat([x, lesson.x])
         with self.accelerator.autocast():
-            logits = self.model(x)
-        loss = self.loss(logits.float(), y)
+            logits = self.model(inputs)
+        loss = self.loss(logits[: len(x)].float(), y)
+        if lesson is not None:
+            loss = loss + lesson.loss(logits[len(x) :])
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -34,12 +34,21 @@ from brainseg.checkpoints.patients import role_hashes
 from brainseg.checkpoints.settings import Settings, settings_of
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
-from brainseg.data.splits import fold_of, slice_roles
 from brainseg.scans.notes import note
 from brainseg.training.batches import Batches
 from brainseg.training.learner import Learner, TrainingError, make_learner
 from brainseg.training.resume import BEST, STATE, Progress, load_state, save_state, save_weights
-from brainseg.training.schedule import class_weights, epoch_rows, epoch_size, seed_of, set_lr
+from brainseg.training.roles import roles_of
+from brainseg.training.schedule import (
+    class_weights,
+    epoch_rows,
+    epoch_size,
+    seed_of,
+    semi_weight,
+    set_lr,
+    unlabelled_rows,
+)
+from brainseg.training.teacher import Lesson, lesson
 from brainseg.training.validation import (
     COUNTS,
     Choice,
@@ -60,8 +69,8 @@ class Interrupted(Exception):
 
 @dataclass(eq=False)
 class _Run:
-    """What the parts of the loop share. roles: the slices to train on, watch and test on; share:
-    this process's part of a batch."""
+    """What the parts of the loop share. roles: see ``roles_of``; share: this process's part of a
+    batch."""
 
     config: Config
     folder: Path
@@ -110,8 +119,7 @@ def train(
     Ctrl-C.
     """
     settings = settings or settings_of(config)
-    roles = slice_roles(data.patients, config.left_out, config.leak)
-    _check_roles(config, data, roles)
+    roles = roles_of(config, data)
     if accelerator.is_main_process and not len(roles["test"]):
         note(
             f"No patient is in fold {config.test_fold}, which this run leaves out to be tested on: "
@@ -145,8 +153,8 @@ def train(
             if config.watch and run.progress.unimproved >= config.patience:
                 accelerator.print(f"no better validation Dice for {config.patience} epochs: stop")
                 break
-            loss, lr = _train_epoch(run, epoch)
-            row = {"epoch": epoch + 1, "lr": lr, "train_loss": loss, **_validate_epoch(run, epoch)}
+            trained = _train_epoch(run, epoch)
+            row = {"epoch": epoch + 1, **trained, **_validate_epoch(run, epoch)}
             _keep(run, row)
             accelerator.print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
             track(row)
@@ -166,31 +174,17 @@ def train(
     return _finish(run, settings)
 
 
-def _check_roles(config: Config, data: PreparedSet, roles: dict[str, np.ndarray]) -> None:
-    """Raise TrainingError if nobody is there to train on, or to choose epoch and threshold by."""
-    if not data.tumour[roles["train"]].any():
-        folds = " and ".join(map(str, config.left_out))
-        raise TrainingError(
-            f"No training patient has tumour once fold {folds} is left out: give more patients."
-        )
-    if config.watch and not data.tumour[roles["val"]].any():
-        sick = sorted({fold_of(patient) for patient in data.patients[data.tumour]})
-        raise TrainingError(
-            f"No patient in fold {config.watched_fold} has tumour, so nobody is there to choose "
-            f"epoch and threshold by; there are such in folds {', '.join(map(str, sick))} of this "
-            f"set. Give more patients, or other folds to --left-out; --left-out {config.test_fold} "
-            "alone chooses nothing, and keeps the last epoch."
-        )
-
-
-def _train_epoch(run: _Run, epoch: int) -> tuple[float, float]:
-    """All steps of one epoch; returns the mean loss and the last learning rate."""
+def _train_epoch(run: _Run, epoch: int) -> dict[str, float]:
+    """All steps of one epoch; returns the last learning rate, the mean loss and, of a
+    semi-supervised run, the share of pixels without a mask on which agreement was asked for."""
     config, accelerator, share, steps = run.config, run.accelerator, run.share, run.steps
     torch.manual_seed(seed_of(config.seed, epoch, accelerator.process_index))  # dropout
     order = epoch_rows(config, run.data, run.roles["train"], epoch)
+    others = _others(run, epoch)
     size = epoch_size(config, epoch)
     run.learner.model.train()
     losses: list[torch.Tensor] = []
+    asked: list[torch.Tensor] = []
     bar = tqdm(
         range(steps),
         desc=f"epoch {epoch + 1}/{config.epochs}",
@@ -199,16 +193,38 @@ def _train_epoch(run: _Run, epoch: int) -> tuple[float, float]:
     )
     for step in bar:
         batch = order[step * config.batch_size : (step + 1) * config.batch_size][share]
+        taught = _lesson(run, others, epoch, step) if config.semi else None
         lr = set_lr(run.learner.optimizer, config, epoch * steps + step, config.epochs * steps)
         x, y = run.batches.augmented(batch, seed_of(config.seed, epoch, step, share.start), size)
-        losses.append(run.learner.step(x, y))
+        losses.append(run.learner.step(x, y, taught))
+        asked += [taught.asked.mean()] if taught else []
         # Looking at a loss makes a GPU wait, so it is done every tenth step.
         if step % 10 == 0 or step == steps - 1:
             _check_finite(losses, epoch, lr, run.folder)
             history = run.progress.history
             dice = history[-1]["val_dice"] if history else math.nan
             bar.set_postfix(loss=f"{losses[-1].item():.3f}", val_dice=f"{dice:.3f}")
-    return float(accelerator.reduce(torch.stack(losses).mean(), "mean")), lr
+    means = {"train_loss": losses, **({"asked": asked} if asked else {})}
+    means = {k: accelerator.reduce(torch.stack(v).mean(), "mean") for k, v in means.items()}
+    return {"lr": lr, **{key: float(mean) for key, mean in means.items()}}
+
+
+def _others(run: _Run, epoch: int) -> np.ndarray:
+    """The slices without a mask of one epoch, (steps, of a batch); without any if none are read."""
+    config, rows = run.config, run.roles.get("unlabelled", np.empty(0, int))
+    shape = (run.steps, config.unlabelled_slices if config.semi else 0)
+    return unlabelled_rows(config, rows, epoch, shape[0] * shape[1]).reshape(shape)
+
+
+def _lesson(run: _Run, others: np.ndarray, epoch: int, step: int) -> Lesson:
+    """What this process's part of one step's slices without a mask has to teach."""
+    config, steps = run.config, len(others)
+    # Not the seed of the slices with a mask, so that the two are not moved alike.
+    seed = seed_of(config.seed, epoch, step, run.share.start, 1)
+    views = run.batches.views(others[step][run.share], seed, epoch_size(config, epoch))
+    weight = semi_weight(config, epoch * steps + step, config.epochs * steps)
+    teacher = run.learner.average.module
+    return lesson(config, teacher, views, weight, seed, run.accelerator)
 
 
 def _validate_epoch(run: _Run, epoch: int) -> dict[str, float]:

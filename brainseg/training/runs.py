@@ -31,7 +31,7 @@ from brainseg.training.planning import Planned, finished
 from brainseg.training.provenance import provenance
 from brainseg.training.resume import BEST, STATE, read_state_config
 from brainseg.training.stacking import MAPS, STAMP, base_maps
-from brainseg.training.start import starting_weights
+from brainseg.training.start import starting_weights, unlabelled_scans
 from brainseg.training.thresholds import settle, siblings
 
 
@@ -42,7 +42,7 @@ class Workplace:
     data: folders of the data sets, as ``load_datasets`` takes them.
     accelerator: may have a tracker, to which each epoch's figures go.
     score: on the test fold, once a run is finished.
-    initial: checkpoint to start from.
+    initial: checkpoint to start from. unlabelled: folders of scans without a mask.
     """
 
     data: Paths
@@ -53,6 +53,7 @@ class Workplace:
     overwrite: bool = False
     score: bool = True
     initial: Path | None = None
+    unlabelled: list[Path] | None = None
     _loaded: dict | None = None
 
     def for_needed(self) -> Workplace:
@@ -60,14 +61,17 @@ class Workplace:
         return replace(self, overwrite=False, resume=True)
 
     def dataset(self, config: Config) -> tuple[dict[str, list[CaseRef]], PreparedSet]:
-        """The cases by data set, and the slices of all of them in one prepared set."""
+        """The cases by data set, and the slices of all of them, and of scans without a mask, in one
+        prepared set."""
         key = (config.dataset, config.size, config.limit_patients, config.classes)
+        key += (config.unlabelled,)
         if self._loaded is None or self._loaded["key"] != key:
             refs = load_datasets(config.dataset, self.data)
             if config.limit_patients:
                 refs = {name: _first(own, config.limit_patients) for name, own in refs.items()}
+            others = unlabelled_scans(config, self.unlabelled)
             with self.accelerator.main_process_first():
-                everyone = [ref for own in refs.values() for ref in own]
+                everyone = [*(ref for own in refs.values() for ref in own), *others]
                 prepared = prepared_set(everyone, config.size, self.cache, classes=config.classes)
             unread = [everyone[position] for position in prepared.left_out]
             refs = {  # who could not be prepared can't be tested on either
@@ -272,7 +276,7 @@ def table(configs: Iterable[Config], runs: Path) -> str:
             figures = ["" if validation is None else f"{validation:.3f}", _test_dice(checkpoint)]
             notes |= dict.fromkeys(notes_of(config.dataset))
         folds = " ".join(map(str, config.left_out))
-        rows.append([config.name, folds, config.seed, *figures])
+        rows.append([config.name + config.masks_suffix, folds, config.seed, *figures])
     headings = ["run", "left out", "seed", "validation Dice", "test Dice"]
     return "\n".join(["", markdown_table(headings, rows), *notes])
 

@@ -16,11 +16,35 @@ from brainseg.data.cache import PreparedSet
 
 
 def epoch_rows(config: Config, data: PreparedSet, rows: np.ndarray, epoch: int) -> np.ndarray:
+    """One round through the slices, see ``_round``; or, where ``steps_per_epoch`` says how many
+    batches there are, as many rounds as these take, of which the last is broken off."""
+    rng = np.random.default_rng([config.seed, epoch])
+    found = _round(config, data, rows, rng)
+    if config.steps_per_epoch is None or not len(found):
+        return found
+    wanted = config.steps_per_epoch * config.batch_size
+    while len(found) < wanted:
+        found = np.concatenate([found, _round(config, data, rows, rng)])
+    return found[:wanted]
+
+
+def unlabelled_rows(config: Config, rows: np.ndarray, epoch: int, count: int) -> np.ndarray:
+    """``count`` rows in round after round through slices without a mask, each in an order of its
+    own. Which of them have tumour nobody knows, so all are alike."""
+    rng = np.random.default_rng([config.seed, epoch, 1])
+    found = rows[:0]
+    while len(found) < count:
+        found = np.concatenate([found, rng.permutation(rows)])
+    return found[:count]
+
+
+def _round(
+    config: Config, data: PreparedSet, rows: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Of each data set every tumour slice once, or the share of them that ``shares`` says, and in
-    proportion empty ones; both drawn anew each epoch, and all shuffled. Where classes are told
+    proportion empty ones; both drawn anew each time, and all shuffled. Where classes are told
     apart there are as many tumour slices in all, but of kinds of tumour equally many of each;
     regions of one lie in the same slices, and only ``class_weights`` makes up for rare ones."""
-    rng = np.random.default_rng([config.seed, epoch])
     chosen = []
     shares = config.shares or (1.0,) * len(config.datasets)
     for name, share in zip(config.datasets, shares, strict=True):
@@ -85,6 +109,13 @@ def set_lr(optimizer, config: Config, step: int, steps: int) -> float:
     for group in optimizer.param_groups:
         group["lr"] = lr
     return lr
+
+
+def semi_weight(config: Config, step: int, steps: int) -> float:
+    """Of the disagreement at one of ``steps`` steps: up as exp(-5 (1 - t)^2) over the first of them
+    (Laine and Aila 2017), since at first the teacher knows nothing."""
+    t = min(1.0, (step + 1) / max(1, config.semi_ramp * steps))
+    return config.semi_weight * math.exp(-5 * (1 - t) ** 2)
 
 
 def seed_of(*parts: int) -> int:

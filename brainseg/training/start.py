@@ -1,12 +1,16 @@
-"""The weights that a run starts from (``--init-from``), and what they know."""
+"""What a run is given beside its data sets, and must be given again to go on: the weights that it
+starts from (``--init-from``), what they know, and scans without a mask (``--unlabelled``)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from brainseg.checkpoints.folder import WEIGHTS, read_checkpoint
 from brainseg.checkpoints.settings import Start
 from brainseg.config import Config, ConfigError
+from brainseg.data.case import CaseRef
+from brainseg.data.unlabelled import digest_of, load_unlabelled
 from brainseg.files import sha256
 
 
@@ -50,3 +54,20 @@ def start_of(config: Config, path: Path) -> Start | None:
             "left out): start from weights of another data set, or that left out the same folds."
         )
     return Start(start.name, run.dataset, start.settings.total_epochs)
+
+
+def unlabelled_scans(config: Config, folders: Sequence[Path] | None) -> list[CaseRef]:
+    """The scans without a mask that a run learns from, if it does. Raises ConfigError where they
+    are others than it began with, DataError as ``load_unlabelled`` does."""
+    if config.unlabelled is None:
+        return []
+    if not folders:
+        raise ConfigError(f"{config.name} learns from more scans: give them by --unlabelled.")
+    refs = load_unlabelled(folders)
+    if digest_of(refs) != config.unlabelled:
+        told = ", ".join(map(str, folders))
+        raise ConfigError(
+            f"--unlabelled {told}: {len(refs)} scans, which are not those this run began with: "
+            "give the same ones, or start anew without --config."
+        )
+    return refs

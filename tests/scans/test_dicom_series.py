@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from brainseg.commands.sources import expand
+from brainseg.data.sources import expand
 from brainseg.scans.formats import dicom
 from brainseg.scans.formats.dicom import files_below
 from brainseg.scans.masks import mask_suffix, write_mask

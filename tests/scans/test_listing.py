@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg.commands.sources import expand
+from brainseg.data.sources import expand
 from brainseg.scans.listing import entries, file_of, inmost, is_clutter, scan_files, stem_of, walk
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan

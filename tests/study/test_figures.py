@@ -34,6 +34,13 @@ def draw(kind: str, names):
     if kind == "reliability":
         line = [{"mean_probability": x, "tumour_share": x / 2} for x in (0.1, 0.5, 0.9)]
         return figures.reliability_figure({name: {False: line, True: line} for name in names})
+    if kind == "few labels":
+        mean = {"mean": 0.7, "low": 0.6, "high": 0.8}
+        return figures.label_figure([
+            {"checkpoint": name, "method": method, "with_masks": number, "dice": mean}
+            for name in names for method in ("supervised", "mean-teacher")
+            for number in (4, 8, 16, 32, 51.5)
+        ])  # fmt: skip
     points = [
         {"name": name, "dice": 0.8, "low": 0.7, "high": 0.9, "parameters": 57_900_000, "cost": cost}
         for name, cost in zip(names, (30, 31, 57, 57, 20, 10), strict=False)
@@ -42,7 +49,9 @@ def draw(kind: str, names):
 
 
 @pytest.mark.parametrize("names", [SHORT, LONG], ids=["short", "long"])
-@pytest.mark.parametrize("kind", ["dice", "size", "differences", "reliability", "cost"])
+@pytest.mark.parametrize(
+    "kind", ["dice", "size", "differences", "reliability", "cost", "few labels"]
+)
 def test_all_that_is_drawn_is_on_the_canvas_and_large(kind, names):
     figure = draw(kind, names)
     canvas = FigureCanvasAgg(figure)

@@ -282,6 +282,32 @@ def test_unequal_training_is_said_beside_a_claim_and_in_the_tables(study):
     assert "| unet-bce after 2 | 3 |" in readme and "| random | 3, 2 at 32 px |" in readme
 
 
+def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study):
+    readme = study.parents[1] / "README.md"
+    write_report(study, readme)
+    assert "## Few masks" not in study.with_suffix(".md").read_text()
+    about = {"checkpoint": "unet-bce", "left_out": "0+1", "seed": 0, "without_masks": 9,
+             "steps": 800, "batch": 16, "validation_dice": 0.5}  # fmt: skip
+    rows = [
+        {**about, "labelled": labelled, "with_masks": number, "method": method,
+         "batch_without_masks": others, "patient": f"p{patient}", "dice": dice + 0.01 * patient}
+        for labelled, number, method, others, dice in (
+            ("4", 4, "supervised", 0, 0.5), ("4", 4, "fixmatch", 8, 0.62),
+            ("all", 53, "supervised", 0, 0.8),
+        )
+        for patient in range(8)
+    ]  # fmt: skip
+    write_table(study / "few-labels.csv", rows)
+    assert study / "few-labels.png" in write_report(study, readme)
+    page = study.with_suffix(".md").read_text()
+    assert "`unet-bce` 800 of 16 slices with masks, and semi-supervised 8 without" in page
+    assert "**It pays with masks of 4 patients (`unet-bce`, fixmatch).**" in page
+    lines = [line for line in page.splitlines() if line.startswith("| `unet-bce` | 4 |")]
+    assert "**+0.120 [+0.120, +0.120]** | 0.0078 | +0.120 |" in lines[1]
+    assert "| `unet-bce` | all (53) | supervised | 1 | 0.500 | 0.835 |" in page
+    assert write_report(study, readme, check=True) == []
+
+
 def test_classes_have_a_section_once_there_are_scores_of_them(study):
     readme = study.parents[1] / "README.md"
     write_report(study, readme)

@@ -1,5 +1,6 @@
 """Plans: files that say what is trained, stage by stage."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from brainseg.config import ConfigError
 from brainseg.training.planning import plan
 
 STUDY = Path(__file__).parents[2] / "docs/study/plan.toml"
+FEW = STUDY.with_name("few-labels.toml")
 TWO_STAGES = """
 common = "--dataset phantom --epochs 3 --set ema=0"
 [[stage]]
@@ -96,3 +98,20 @@ def test_the_studys_plan(tmp_path):
             (family[0].lr, family[0].epochs, family[0].dataset, family[0].size)
         }
         assert {c.left_out for c in family} == {(fold,) for fold in range(5)}
+
+
+def test_the_plan_of_few_masks(tmp_path):
+    """All runs of a model take equally many steps, and differ in masks, method, seed or folds."""
+    configs = resolve("--plan", FEW)
+    assert len({config.run_folder(tmp_path) for config in configs}) == len(configs)
+    for model in {config.model for config in configs}:
+        own = [config for config in configs if config.model == model]
+        recipes = {
+            replace(c, labelled=None, semi=None, seed=0, left_out=(0, 1)) for c in own
+        }  # without a method its settings are the defaults
+        assert len(recipes) == 1 and recipes.pop().steps_per_epoch
+        supervised = {c for c in own if not c.semi}
+        assert {replace(c, semi=None) for c in own} == supervised  # each has its twin
+    first = resolve("--plan", FEW, "--stage", "labels")
+    assert {c.labelled for c in first} == {4, 8, 16, 32, None}
+    assert {c.seed for c in first} == {0, 1} and {c.patience for c in first} == {first[0].epochs}

@@ -41,13 +41,18 @@ def test_validation_is_the_same_whatever_the_number_of_processes(tmp_path):
     assert found[1] == found[2]
 
 
-def test_two_processes_train_one_run(tmp_path):
+@pytest.mark.parametrize(
+    ("flags", "folder"),
+    [([], ""), (["--labelled", 3, "--semi", "fixmatch"], "-labelled3-fixmatch")],
+    ids=["supervised", "semi"],
+)
+def test_two_processes_train_one_run(tmp_path, flags, folder):
     out = launch(
         2, "train.py", "--model", "unet", "--dataset", "phantom", "--size", 32, "--epochs", 2,
         "--batch-size", 8, "--cpu", "--precision", "no", "--set", "limit_patients=10", "--runs",
-        tmp_path / "runs", "--cache", tmp_path / "cache",
+        tmp_path / "runs", "--cache", tmp_path / "cache", *flags,
     )  # fmt: skip
-    checkpoint = read_checkpoint(tmp_path / "runs/phantom/unet-bce/without0+1-seed0")
+    checkpoint = read_checkpoint(tmp_path / f"runs/phantom/unet-bce/without0+1-seed0{folder}")
     assert checkpoint.settings.epochs_done == 2 and "2 processes" in out
     load_module(checkpoint)
 

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from brainseg.__main__ import main
-from brainseg.commands.sources import expand
+from brainseg.data.sources import expand
 from brainseg.scans.notes import noting
 from brainseg.scans.scan import ScanError
 

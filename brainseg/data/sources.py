@@ -1,4 +1,4 @@
-"""Which scans a call of ``predict`` means: files, folders of scans, patients and their folders."""
+"""Which scans are meant by paths: files, folders of scans, patients and their folders."""
 
 from __future__ import annotations
 

@@ -1,0 +1,183 @@
+"""``python -m brainseg labels``: Dice against the number of patients with masks, supervised and
+semi-supervised, by runs of equally many steps (``docs/study/few-labels.toml``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from brainseg.checkpoints.folder import Checkpoint, find_checkpoints
+from brainseg.data.case import CaseRef
+from brainseg.inference.loading import open_checkpoint
+from brainseg.metrics.statistics import holm, paired_difference, summarise
+from brainseg.study.claims import LEVEL
+from brainseg.study.score import evaluate, select_patients
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+FEW_LABELS = "few-labels.csv"
+COLUMNS = (
+    "checkpoint", "method", "labelled", "left_out", "seed", "with_masks", "without_masks", "steps",
+    "batch", "batch_without_masks", "validation_dice", "patient", "dice",
+)  # fmt: skip
+SUPERVISED = "supervised"
+ALL = "all"
+
+
+def score_runs(runs: Path, dataset: str, refs: Sequence[CaseRef]) -> list[dict]:
+    """One row (``COLUMNS``) per run below ``runs`` and patient of its test fold.
+
+    The runs are those trained on ``dataset`` alone whose epochs have a set number of steps. A row
+    has what was asked for as ``labelled`` ("8", "0.1" or "all"), how many training patients there
+    were with masks, and without, the steps taken, and the slices of a batch with and without.
+
+    Raises ValueError if there is none, or if runs of one checkpoint took unequal numbers of steps.
+    """
+    found, _ = find_checkpoints(runs)
+    found = [one for one in found if _is_of_the_curve(one, dataset)]
+    if not found:
+        raise ValueError(
+            f"{runs} holds no finished run on {dataset} with steps_per_epoch: train those of "
+            "docs/study/few-labels.toml there."
+        )
+    _check_steps(found)
+    rows = []
+    for checkpoint in found:
+        predictor = open_checkpoint(checkpoint)
+        own = select_patients(refs, fold=checkpoint.settings.fold)
+        scores = evaluate({predictor.name: predictor}, own, distances=False)
+        about = _about(checkpoint)
+        rows += [{**about, "patient": row["patient"], "dice": row["dice"]} for row in scores]
+    return rows
+
+
+def curve(table: DataFrame) -> list[dict]:
+    """The points of the curve: one per checkpoint, number with masks and method, in that order,
+    supervised first.
+
+    table: rows of ``score_runs``. Only folds and seeds count of which there is a supervised run for
+    each number, so that all points are of the same patients. A point has ``checkpoint``,
+    ``labelled``, ``method``, ``with_masks`` (a mean over runs), ``runs`` and ``dice``, a
+    ``summarise`` over patients of each one's mean over runs. A semi-supervised one has ``gap``: its
+    ``paired_difference`` from the supervised runs of the same folds and seeds, ``p_holm`` over all
+    gaps, ``each``, the mean difference of each pair of runs, and whether it ``pays``: the interval
+    above 0, ``p_holm`` below 0.05, and no pair of runs against it.
+    """
+    points = []
+    for checkpoint, own in table.groupby("checkpoint", sort=False):
+        own = own[own["run"].isin(_complete(own))]
+        sizes = own.groupby("labelled")["with_masks"].mean().sort_values()
+        for labelled, with_masks in sizes.items():
+            here = own[own["labelled"] == labelled]
+            supervised = here[here["method"] == SUPERVISED]
+            for method in sorted(set(here["method"]), key=lambda name: (name != SUPERVISED, name)):
+                those = here[here["method"] == method]
+                points.append(
+                    {
+                        "checkpoint": checkpoint,
+                        "labelled": labelled,
+                        "method": method,
+                        "with_masks": float(with_masks),
+                        "runs": those["run"].nunique(),
+                        "dice": summarise(_by_patient(those).to_numpy()),
+                        "gap": None if method == SUPERVISED else _gap(those, supervised),
+                    }
+                )
+    gaps = [point["gap"] for point in points if point["gap"]]
+    for gap, p_holm in zip(gaps, holm([gap["p"] for gap in gaps]), strict=True):
+        gap["p_holm"] = p_holm
+        gap["pays"] = bool(gap["low"] > 0 and p_holm < LEVEL and min(gap["each"]) > 0)
+        gap["costs"] = bool(gap["high"] < 0 and p_holm < LEVEL and max(gap["each"]) < 0)
+    return points
+
+
+def with_runs(table: DataFrame) -> DataFrame:
+    """The table with a column ``run``, fold and seed in one word, by which runs are paired."""
+    if table.empty:
+        return table
+    seeds = table["seed"].astype(int).astype(str)
+    return table.assign(run=table["left_out"] + " seed " + seeds)
+
+
+def verdict(points: Sequence[dict]) -> str:
+    """When it pays to learn from scans without masks, in a sentence or two, by the rule above."""
+    gaps = [point for point in points if point["gap"]]
+    if not gaps:
+        return "No semi-supervised run was scored yet."
+    told = []
+    for key, words in (("pays", "It pays with"), ("costs", "It costs Dice with")):
+        if own := [_named(point) for point in gaps if point["gap"][key]]:
+            told.append(f"{words} {', '.join(own)}.")
+    rest = sum(not (point["gap"]["pays"] or point["gap"]["costs"]) for point in gaps)
+    if not told:
+        return f"It does not pay here: none of {rest} differences is firm."
+    return " ".join([*told, f"The other {rest} differences are not firm."] if rest else told)
+
+
+def _named(point: dict) -> str:
+    number = f"{point['with_masks']:.0f}"
+    return f"masks of {number} patients (`{point['checkpoint']}`, {point['method']})"
+
+
+def _complete(own: DataFrame) -> list[str]:
+    """Of one checkpoint's runs the folds and seeds with a supervised run for each number."""
+    supervised = own[own["method"] == SUPERVISED]
+    numbers = supervised.groupby("run")["labelled"].nunique()
+    return list(numbers[numbers == own["labelled"].nunique()].index)
+
+
+def _by_patient(own: DataFrame):
+    """Each patient's mean Dice over the runs that they were tested by."""
+    return own.groupby("patient")["dice"].mean()
+
+
+def _gap(those: DataFrame, supervised: DataFrame) -> dict:
+    shared = [run for run in those["run"].unique() if run in set(supervised["run"])]
+    keys = ["run", "patient"]
+    pairs = those[those["run"].isin(shared)].merge(supervised, on=keys, suffixes=("", "_without"))
+    means = pairs.groupby("patient")[["dice", "dice_without"]].mean()
+    runs = pairs.groupby("run")[["dice", "dice_without"]].mean()
+    found = paired_difference(means["dice"].to_numpy(), means["dice_without"].to_numpy())
+    return {**found, "each": (runs["dice"] - runs["dice_without"]).tolist()}
+
+
+def _is_of_the_curve(checkpoint: Checkpoint, dataset: str) -> bool:
+    settings = checkpoint.settings
+    is_whole = not settings.interrupted and bool(checkpoint.metrics.get("validation"))
+    return is_whole and settings.run.dataset == dataset and bool(settings.run.steps_per_epoch)
+
+
+def _check_steps(found: Sequence[Checkpoint]) -> None:
+    first: dict[str, Checkpoint] = {}
+    for one in found:
+        other = first.setdefault(one.name, one)
+        if _steps(one) != _steps(other):
+            raise ValueError(
+                f"{one.folder} took {_steps(one)} steps and {other.folder} {_steps(other)}: "
+                "expected equally many in all runs of a checkpoint. Train one of them again, or "
+                "give --runs a folder of those that belong together."
+            )
+
+
+def _steps(checkpoint: Checkpoint) -> int:
+    settings = checkpoint.settings
+    return (settings.epochs_done or 0) * settings.run.steps_per_epoch
+
+
+def _about(checkpoint: Checkpoint) -> dict:
+    settings, run = checkpoint.settings, checkpoint.settings.run
+    return {
+        "checkpoint": checkpoint.name,
+        "method": run.semi or SUPERVISED,
+        "labelled": f"{run.labelled:g}" if run.labelled else ALL,
+        "left_out": "+".join(map(str, run.left_out)),
+        "seed": run.seed,
+        "with_masks": settings.patients["train"],
+        "without_masks": settings.patients.get("unlabelled", 0),
+        "steps": _steps(checkpoint),
+        "batch": run.batch_size,
+        "batch_without_masks": run.unlabelled_slices if run.semi else 0,
+        "validation_dice": checkpoint.metrics["validation"]["mean_dice"],
+    }

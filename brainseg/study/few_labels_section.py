@@ -1,0 +1,76 @@
+"""The section of the study's page on learning from few masks."""
+
+from __future__ import annotations
+
+from brainseg.files import markdown_table
+from brainseg.models.consistency import SEMI
+from brainseg.study.few_labels import curve, verdict
+from brainseg.study.findings import Study
+from brainseg.study.score import interval_text
+
+
+def few_labels_section(study: Study) -> list[str]:
+    """The curve in numbers and the verdict; nothing where its runs were not scored."""
+    table = study.few_labels
+    if table.empty:
+        return []
+    points = curve(table)
+    headings = (
+        None, "patients with masks", "method", "runs", "validation Dice", "mean Dice",
+        "95 % interval", "minus supervised", "p (Holm)", "of each pair of runs",
+    )  # fmt: skip
+    there = {entry["file"]: entry for entry in study.figures}
+    picture = there["few-labels.png"]
+    return [
+        "## Few masks",
+        "What do the masks of a few patients buy, and what do scans without any add? All runs of a "
+        f"model took equally many steps: {_steps(table)}. Whose masks are used a hash of seed and "
+        "patient chooses, so that few lie among many. Semi-supervised runs learn from the other "
+        "training patients' scans too, whose masks they never see. The patients who choose epoch "
+        "and threshold have masks in every row, which nobody with so few would set aside.",
+        f"**{verdict(points)}** Firm is a difference whose interval lies on one side of 0, with p "
+        "below 0.05 after Holm's correction for all differences here, and to which no pair of runs "
+        "is an exception.",
+        markdown_table(headings, [_row(point, table) for point in points]),
+        "A patient's Dice is the mean over runs that tested them. Intervals are over patients, and "
+        "do not tell how much hangs on whose masks were drawn: the last column does, a little.",
+        f"![{picture['alt']}]({study.folder.name}/{picture['file']})",
+    ]
+
+
+def _row(point: dict, table) -> list:
+    dice, gap = point["dice"], point["gap"]
+    own = table[
+        (table["checkpoint"] == point["checkpoint"])
+        & (table["labelled"] == point["labelled"])
+        & (table["method"] == point["method"])
+    ]
+    validation = own.groupby("run")["validation_dice"].first().mean()
+    asked = point["labelled"]
+    number = f"{point['with_masks']:g}"
+    cells = [
+        f"`{point['checkpoint']}`",
+        number if asked == number else f"{asked} ({number})",
+        SEMI[point["method"]].title if point["method"] in SEMI else point["method"],
+        point["runs"],
+        f"{validation:.3f}",
+        f"{dice['mean']:.3f}",
+        interval_text(dice),
+    ]
+    if gap is None:
+        return [*cells, None, None, None]
+    told = f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+    each = ", ".join(f"{one:+.3f}" for one in gap["each"])
+    return [*cells, f"**{told}**" if gap["pays"] else told, f"{gap['p_holm']:.2g}", each]
+
+
+def _steps(table) -> str:
+    """``"`unet-bce` 800 of 16 slices with masks, and 16 without"``, of each model."""
+    told = []
+    for checkpoint, own in table.groupby("checkpoint", sort=False):
+        steps, batch, others = (
+            int(own[key].max()) for key in ("steps", "batch", "batch_without_masks")
+        )
+        beside = f", and semi-supervised {others} without" if others else ""
+        told.append(f"`{checkpoint}` {steps} of {batch} slices with masks{beside}")
+    return "; ".join(told)
