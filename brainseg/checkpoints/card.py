@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from types import ModuleType
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import ModelCardData
 
+from brainseg.checkpoints.card_scores import (
+    eval_results,
+    false_alarms,
+    interval_text,
+    mean_text,
+    scored_parts,
+    scores_section,
+)
 from brainseg.checkpoints.settings import CheckpointError, Settings
 from brainseg.data import datasets_of, notes_of
 from brainseg.files import markdown_table
@@ -16,7 +23,6 @@ from brainseg.models.consistency import SEMI
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import MODELS
 
-_METRICS = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Recall"}
 _TAGS = ["brain-tumor-segmentation", "mri", "segmentation-models-pytorch", "pytorch"]
 
 INTENDED_USE = """\
@@ -27,24 +33,16 @@ its results, and nothing it marks or leaves unmarked is a finding."""
 LIMITS = """\
 - Trained on the patients of {sets}. Other tumours, ages, sequences, scanners or
   preparations (skull-stripped volumes, for instance): expect less, and look before you believe.
-- It reads T1, FLAIR and post-contrast T1 of one brain. A single grey picture stands for all three,
-  and scores drop with it.
+- {reads}
 - Slices are segmented one by one; nothing checks that neighbouring slices agree.
 - Dice hides small tumours behind large ones: look at the slices without tumour too."""
 
-
-def scored_parts(settings: Settings) -> list[tuple[str, str, bool]]:
-    """Where ``metrics.json`` has test scores: key, data set, whether each slice was scored alone.
-
-    The first data set's are ``test`` and ``test_slicewise``, another's ``test_<name>`` and
-    ``test_<name>_slicewise``.
-    """
-    first = settings.datasets[0]
-    return [
-        ("test" + (name != first) * f"_{name}" + alone * "_slicewise", name, alone)
-        for name in settings.datasets
-        for alone in (False, True)
-    ]
+ALL_SEQUENCES = """\
+It reads T1, FLAIR and post-contrast T1 of one brain. A single grey picture stands for all three,
+  and scores drop with it."""
+T1C_ALONE = """\
+It was trained on post-contrast T1 alone, in the place of all three sequences: FLAIR or T1, alone
+  or beside it, it has never seen."""
 
 
 def model_card(settings: Settings, metrics: dict, repo: str | None = None) -> str:
@@ -89,7 +87,7 @@ def repository_card(repo: str, checkpoints: Sequence[tuple[Settings, dict]]) -> 
         f"`python -m brainseg pull {repo}` puts all of them into `checkpoints/`. Put `@` and a "
         "commit behind the name to pin it.",
         "",
-        *_use_and_limits(most),
+        *_use_and_limits(most, _sequences(datasets)),
         *_licence("; ".join(sorted(licences))),
     ]
     return "\n".join(lines) + "\n"
@@ -106,8 +104,8 @@ def _repository_rows(settings: Settings, metrics: dict) -> list[list[str]]:
         if dice:
             figures = [
                 str(dice["patients"]),
-                _mean(dice["mean"], dice["patients"]),
-                _interval(dice),
+                mean_text(dice["mean"], dice["patients"]),
+                interval_text(dice),
             ]
         name, data = settings.name, f"{dataset}, fold {settings.fold}"
         if len(settings.datasets) > 1:
@@ -120,6 +118,10 @@ def _datasets(checkpoints: Sequence[tuple[Settings, dict]]) -> list[ModuleType]:
     """The modules of all data sets that these were trained on, each once."""
     found = [datasets_of(settings.dataset).values() for settings, _ in checkpoints]
     return list(dict.fromkeys(chain.from_iterable(found)))
+
+
+def _sequences(datasets: Iterable[ModuleType]) -> set[tuple[str, ...] | None]:
+    return {getattr(dataset, "SEQUENCES", None) for dataset in datasets}
 
 
 def _notes(dataset: str) -> list[str]:
@@ -142,12 +144,12 @@ def _model_card(settings: Settings, metrics: dict, repo: str | None) -> str:
         *_usage(f"{repo}/{name}" if repo else name),
         "`predictor.module` is the plain `torch.nn.Module`.",
         "",
-        *_use_and_limits(len(datasets), _false_alarms(settings, metrics)),
+        *_use_and_limits(len(datasets), _sequences(datasets), false_alarms(settings, metrics)),
         "## Training",
         *_training(settings),
         "",
         "## Scores",
-        *_scores(settings, metrics),
+        *scores_section(settings, metrics),
         *_notes(settings.dataset),
         "",
         *_licence("; ".join(dict.fromkeys(dataset.LICENCE for dataset in datasets))),
@@ -167,8 +169,12 @@ def _classes(settings: Settings) -> list[str]:
     ]
 
 
-def _use_and_limits(sets: int, found: Sequence[str] = ()) -> list[str]:
-    limits = LIMITS.format(sets=f"{sets} data sets" if sets > 1 else "one data set")
+def _use_and_limits(sets: int, sequences: set, found: Sequence[str] = ()) -> list[str]:
+    """sequences: of each data set those that are there, None for all."""
+    limits = LIMITS.format(
+        sets=f"{sets} data sets" if sets > 1 else "one data set",
+        reads=T1C_ALONE if sequences == {("T1c",)} else ALL_SEQUENCES,
+    )
     return ["## Intended use", INTENDED_USE, "", "## Limits", limits, *found, ""]
 
 
@@ -194,47 +200,9 @@ def _front_matter(name: str, checkpoints: Sequence[tuple[Settings, dict]]) -> st
         pipeline_tag="image-segmentation",
         tags=_TAGS,
         model_name=name,
-        eval_results=[r for checkpoint in checkpoints for r in _eval_results(*checkpoint)],
+        eval_results=[r for checkpoint in checkpoints for r in eval_results(*checkpoint)],
     )
     return f"---\n{data.to_yaml()}\n---"
-
-
-def _eval_results(settings: Settings, metrics: dict) -> list[EvalResult]:
-    """Mean per patient of each score on the test fold, with its interval beside it."""
-    found = []
-    for part, dataset, alone in scored_parts(settings):
-        scores = metrics.get(part) or {}
-        words = _words(settings, dataset, alone)
-        for key, label in _METRICS.items():
-            figures = scores.get(key) or {}
-            if not math.isfinite(figures.get("mean", math.nan)):
-                continue
-            args = {"patients": figures["patients"]}
-            if figures["patients"] > 1:
-                args["interval_95"] = [round(figures["low"], 4), round(figures["high"], 4)]
-            if notes := notes_of(dataset):
-                args["note"] = " ".join(notes)
-            found.append(
-                EvalResult(
-                    task_type="image-segmentation",
-                    task_name="Brain-tumour segmentation",
-                    dataset_type=dataset,
-                    dataset_name=datasets_of(dataset)[dataset].TITLE,
-                    dataset_config=f"fold {scores['fold']}",
-                    dataset_split="test",
-                    metric_type=key,
-                    metric_name=f"{settings.name}: mean {label} per patient ({words})",
-                    metric_value=round(figures["mean"], 4),
-                    metric_args=args,
-                )
-            )
-    return found
-
-
-def _words(settings: Settings, dataset: str, alone: bool) -> str:
-    """What was scored: ``"test"``, or of several data sets ``"test on lgg, each slice alone"``."""
-    on = f" on {dataset}" if len(settings.datasets) > 1 else ""
-    return f"test{on}{', each slice alone' if alone else ''}"
 
 
 def _title(settings: Settings) -> str:
@@ -321,77 +289,3 @@ def _patients(settings: Settings) -> str:
         f"{numbers['train']} to train on, {others}{numbers['test']} to test on "
         f"(fold {run.test_fold} of 5, split by patient)"
     )
-
-
-def _chosen_on(validation: dict, settings: Settings) -> str:
-    """On whose predictions the threshold was chosen, and what else was."""
-    threshold = f"{validation['threshold']:.2f}"
-    if "fold" in validation:
-        return (
-            f"validation (fold {validation['fold']}; epoch and threshold {threshold} were "
-            "chosen on it)"
-        )
-    folds = ", ".join(map(str, validation["folds"]))
-    seen = "" if validation["unseen"] else f", which had seen fold {settings.fold}"
-    return (
-        f"folds {folds}, each predicted by a run of the same kind that had left it out{seen}; "
-        f"threshold {threshold} was chosen on them"
-    )
-
-
-def _false_alarms(settings: Settings, metrics: dict) -> list[str]:
-    lines = []
-    for key, dataset, alone in scored_parts(settings):
-        test = metrics.get(key) or {}
-        if alone or not test.get("empty_slices"):
-            continue
-        of = f" of {dataset}" if len(settings.datasets) > 1 else ""
-        lines.append(
-            f"- On {test['empty_slices']} test slices{of} without tumour it marks something in "
-            f"{test['false_positive_slices']}."
-        )
-    return lines
-
-
-def _scores(settings: Settings, metrics: dict) -> list[str]:
-    rows = []
-    if validation := metrics.get("validation"):
-        what = _chosen_on(validation, settings)
-        if by_dataset := validation.get("by_dataset"):
-            names = [name for name in settings.datasets if name in by_dataset]
-            told = ", ".join(f"{name} {by_dataset[name]:.3f}" for name in names)
-            what += f"; the mean of {told}"
-        mean = _mean(validation["mean_dice"], validation["patients"])
-        rows.append([what, validation["patients"], mean, None, None])
-    for key, dataset, alone in scored_parts(settings):
-        scores, label = metrics.get(key) or {}, _words(settings, dataset, alone)
-        if dice := scores.get("dice"):
-            mean, median = (_mean(dice[key], dice["patients"]) for key in ("mean", "median"))
-            figures = [mean, _interval(dice), median]
-            rows.append([f"{label} (fold {scores['fold']})", dice["patients"], *figures])
-        elif scores and not alone:
-            rows.append([f"{label} (fold {scores['fold']})", 0, "nobody is in it", None, None])
-    headings = ["patients", "number", "mean Dice", "95 % interval", "median Dice"]
-    stand_in = []
-    if not (validation or settings.run.watch):
-        stand_in = [
-            "",
-            f"The threshold of {settings.threshold:g} stands in until runs for the other folds "
-            "are there to choose one by.",
-        ]
-    return [
-        "Dice is computed per patient over the whole volume; intervals are 95 % bootstrap "
-        "intervals over patients.",
-        *stand_in,
-        "",
-        markdown_table(headings, rows),
-    ]
-
-
-def _mean(value: float, patients: int) -> str:
-    """Of a score over so many patients; without any it is not 0, but undefined."""
-    return f"{value:.3f}" if patients and math.isfinite(value) else "undefined"
-
-
-def _interval(figures: dict) -> str:
-    return f"{figures['low']:.3f} to {figures['high']:.3f}" if figures["patients"] > 1 else ""

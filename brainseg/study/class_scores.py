@@ -21,7 +21,8 @@ from brainseg.data.case import Case
 from brainseg.files import write_table
 from brainseg.inference.results import Result
 from brainseg.metrics import overlap
-from brainseg.metrics.classes import counts, crossed, kind, votes
+from brainseg.metrics.classes import counts, crossed, kind, macro_recall, votes
+from brainseg.metrics.statistics import summarise
 
 CLASSES_FILE, KINDS_FILE = "per_class.csv", "kinds.csv"
 CLASS_COLUMNS = ("checkpoint", "dataset", "patient", "class", "dice", "true_px", "marked_px")
@@ -48,6 +49,30 @@ class ClassScores:
             key = (result.name, case.dataset, case.patient_id)
             self._tallies.setdefault(key, _Tally(result.classes)).add(result.labels, truth)
 
+    def figures(self) -> dict:
+        """What the card of a model says of its classes, {} if it has none: ``dice``, by class, as
+        ``summarise`` gives it for those who have it, and where classes are kinds ``kind_right``, as
+        ``macro_recall`` gives it for slices."""
+        rows, found = list(self._rows(_Tally.class_rows)), {}
+        for row in rows:
+            found.setdefault(row["class"], []).extend([row["dice"]] if row["true_px"] else [])
+        figures = {"dice": {name: summarise(own) for name, own in found.items()}} if rows else {}
+        slices = [row for row in self._rows(_Tally.kind_rows) if row["slice"] and row["true_kind"]]
+        if slices:
+            number_of = {name: number for number, name in enumerate(found, start=1)}
+            true, taken = (
+                [number_of.get(row[key]) for row in slices]
+                for key in ("true_kind", "predicted_kind")
+            )
+            owners = [row["patient"] for row in slices]
+            figures["kind_right"] = macro_recall(true, taken, owners) | {"slices": len(slices)}
+        return figures
+
+    def _rows(self, rows_of: Callable[[_Tally], Iterator[dict]]) -> Iterator[dict]:
+        for key, tally in self._tallies.items():
+            for row in rows_of(tally):
+                yield {**dict(zip(CLASS_COLUMNS[:3], key, strict=True)), **row}
+
     def _truth_for(self, case: Case, classes: tuple[str, ...]) -> np.ndarray | None:
         """The true labels of a case, numbered as a model with these classes does; None where the
         case has none, or one that the model does not know by its name."""
@@ -63,16 +88,12 @@ class ClassScores:
         scored: the rows of ``score.evaluate``; who is not among them is left out.
         """
         kept = {(row["checkpoint"], row["patient"]) for row in scored}
-        tallies = {key: own for key, own in self._tallies.items() if (key[0], key[2]) in kept}
         for file, columns, rows_of in (
             (CLASSES_FILE, CLASS_COLUMNS, _Tally.class_rows),
             (KINDS_FILE, KIND_COLUMNS, _Tally.kind_rows),
         ):
-            heads = CLASS_COLUMNS[:3]
             rows = [
-                {**dict(zip(heads, key, strict=True)), **row}
-                for key, tally in tallies.items()
-                for row in rows_of(tally)
+                row for row in self._rows(rows_of) if (row["checkpoint"], row["patient"]) in kept
             ]
             if rows:
                 write_table(out / file, rows, columns)

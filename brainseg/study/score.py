@@ -25,6 +25,7 @@ from brainseg.metrics import overlap
 from brainseg.metrics.statistics import summarise
 from brainseg.metrics.surface import Surface, surface
 from brainseg.scans.notes import told_together
+from brainseg.study.class_scores import ClassScores
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -106,9 +107,12 @@ def score_test_fold(
     fold = checkpoint.settings.fold
     chosen = select_patients(refs, fold=fold)
     predictor = open_checkpoint(checkpoint)
-    rows = evaluate({predictor.name: predictor}, chosen, slicewise=slicewise, distances=False)
+    classes = ClassScores(lambda: checkpoint.settings.classes)  # those of what it was trained on
+    options = {"slicewise": slicewise, "distances": False, "observers": [classes]}
+    rows = evaluate({predictor.name: predictor}, chosen, **options)
     found = summary(rows).get(predictor.name, {})
-    return {"fold": fold, **{key: found[key] for key in found if key in _TEST_FOLD}}
+    told = {"classes": figures} if (figures := classes.figures()) else {}
+    return {"fold": fold, **{key: found[key] for key in found if key in _TEST_FOLD}, **told}
 
 
 def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]) -> str:

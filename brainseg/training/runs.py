@@ -14,7 +14,8 @@ from pathlib import Path
 from accelerate import Accelerator
 from filelock import FileLock, Timeout
 
-from brainseg.checkpoints.card import model_card, scored_parts
+from brainseg.checkpoints.card import model_card
+from brainseg.checkpoints.card_scores import scored_parts
 from brainseg.checkpoints.folder import CARD, CONFIG, METRICS, Checkpoint, read_checkpoint
 from brainseg.checkpoints.patients import seen_at_start
 from brainseg.checkpoints.settings import Base, settings_of

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from huggingface_hub import ModelCard
 
-from brainseg.checkpoints.card import model_card, repository_card, scored_parts
+from brainseg.checkpoints.card import model_card, repository_card
+from brainseg.checkpoints.card_scores import scored_parts
 from brainseg.checkpoints.settings import Settings, settings_of
 from brainseg.config import Config
 from brainseg.data import figshare, lgg
@@ -131,3 +132,22 @@ def test_classes_are_told_with_their_values():
     card = model_card(trained_on("figshare", classes=figshare.CLASSES), {})
     assert "`result.labels`: meningioma (1), glioma (2), pituitary (3)." in card
     assert "tells classes apart" not in model_card(trained_on("figshare"), {})
+
+
+def test_scores_of_classes_are_told_where_there_are_some():
+    kinds = trained_on("figshare", classes=figshare.CLASSES)
+    figures = {"dice": {"glioma": scores(0.7)["dice"]}}
+    test = {**scores(0.8), "classes": figures}
+    card = model_card(kinds, {"test": test})
+    assert "who have them (test, fold 0): glioma 0.700 (9)." in card and "kind of a" not in card
+    figures["kind_right"] = {"mean": 0.9, "low": 0.85, "high": 0.95, "patients": 9, "slices": 40}
+    card = model_card(kinds, {"test": test})
+    assert "right in a share of 0.900 (0.850 to 0.950) of 40, each kind counting alike." in card
+
+
+def test_who_never_saw_flair_is_not_said_to_read_it():
+    t1c = "trained on post-contrast T1 alone, in the place"
+    assert t1c in model_card(trained_on("figshare"), {})
+    for dataset in ("lgg", "lgg+figshare"):
+        card = model_card(trained_on(dataset), {})
+        assert "A single grey picture stands for all three" in card and t1c not in card

@@ -120,6 +120,19 @@ def test_classes_are_compared_by_their_names(tmp_path):
 
 
 @pytest.mark.usefixtures("named")
+def test_figures_for_a_card_are_of_those_who_have_a_class_and_of_slices():
+    figures = observed().figures()
+    assert {name: own["patients"] for name, own in figures["dice"].items()} == {
+        "meningioma": 1, "glioma": 1
+    }  # fmt: skip
+    assert figures["dice"]["glioma"]["mean"] == pytest.approx(6 / 11)
+    # Ann's slices 1 and 3 are of a glioma, of which one is taken for that, cleo's is not found.
+    right = figures["kind_right"]
+    assert (right["mean"], right["slices"], right["patients"]) == (0.25, 3, 2)
+    assert observed(()).figures() == {}
+
+
+@pytest.mark.usefixtures("named")
 def test_who_has_no_row_among_the_scores_has_none_here(tmp_path):
     classes, kinds = written(observed(), tmp_path, ["cleo"])
     assert {row["patient"] for row in (*classes, *kinds)} == {"cleo"}
