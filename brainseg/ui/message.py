@@ -117,10 +117,14 @@ def _cards(view: View) -> list[dict]:
     figures = report(view)["models"]
     others = sum(kind != "fusion" for _, kind in view.order) - 1
     has_ensemble = any(kind == "ensemble" for _, kind in view.order)
+    has_classes = any(entry.classes for entry in view.entries.values())
+    trained_on = {told["name"]: told["trained_on"] for told in view.checkpoints}
     cards = []
     for name, kind in view.order:
         card = {"name": name, "kind": kind, "ready": name in view.entries}
-        card["about"] = words.about(name, has_ensemble)
+        card["trained"] = words.trained_on_alone(trained_on.get(name, ""))
+        plain = kind == "fusion" and card["ready"] and not view.entries[name].classes
+        card["about"] = words.about(name, has_ensemble, plain and has_classes)
         if card["ready"]:
             entry = view.entries[name]
             card |= {

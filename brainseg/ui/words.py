@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from brainseg.checkpoints.folder import CONFIG, METRICS, WEIGHTS
+from brainseg.data import DataError, datasets_of
 
 # Two names at least, so that /compare and a/b stay.
 _PATH = re.compile(
@@ -34,15 +35,28 @@ _HEADINGS = {
 }
 
 
-def about(name: str, has_ensemble: bool) -> str:
-    """What a fusion does, in a few words; "" for a model."""
-    fused = "the ensemble's models" if has_ensemble else "all models"
+def trained_on_alone(dataset: str) -> str:
+    """``"trained on T1c alone"`` of data sets that have no other sequence, as ``"figshare"``; ""
+    of others, and of those that are not known here."""
+    try:
+        found = {getattr(module, "SEQUENCES", None) for module in datasets_of(dataset).values()}
+    except DataError:
+        return ""
+    sequences = found.pop() if len(found) == 1 else None
+    return f"trained on {' and '.join(sequences)} alone" if sequences else ""
+
+
+def about(name: str, has_ensemble: bool, has_classes: bool = False) -> str:
+    """What a fusion does, in a few words; "" for a model. has_classes: whether models that tell
+    classes apart are there, and left out of it."""
+    but = " but those with classes" if has_classes else ""
+    fused = "the ensemble's models" if has_ensemble else f"all models{but}"
     return {
         "fusion_mean": f"mean of {fused}",
         "fusion_weighted": f"mean of {fused}, the better weigh more",
         "fusion_vote": f"marked by more than half of {fused}",
         "fusion_staple": f"vote of {fused}, the reliable weigh more",
-        "fusion_all": "mean of all single models",
+        "fusion_all": f"mean of all single models{but}",
     }.get(name, "")
 
 

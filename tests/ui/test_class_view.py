@@ -117,6 +117,23 @@ def test_the_likeliest_class_travels_and_binary_models_send_none():
     assert (plane == np.where(result().probabilities[1] > view.MENTIONED, expected, 0)).all()
 
 
+def test_a_card_says_what_its_model_never_saw_and_a_fusion_whom_it_leaves_out():
+    plain = Result("p", "model", result().probabilities, 0.7)
+    made = view_of(
+        result(figshare.CLASSES), plain, replace(plain, name="fusion_all", kind="fusion")
+    )
+    told = [{"name": "m", "trained_on": "figshare"}, {"name": "p", "trained_on": "lgg+figshare"}]
+    cards = message.whole(replace(made, checkpoints=tuple(told)), 0)["cards"]
+    trained = {card["name"]: card["trained"] for card in cards}
+    assert trained == {"m": "trained on T1c alone", "p": "", "fusion_all": ""}
+    about = {card["name"]: card["about"] for card in cards}
+    assert about["fusion_all"] == "mean of all single models but those with classes"
+    cards = message.whole(view_of(plain, replace(plain, name="fusion_all", kind="fusion")), 0)[
+        "cards"
+    ]
+    assert cards[1]["about"] == "mean of all single models"
+
+
 def test_labels_are_taken_home(tmp_path):
     found = result()
     write_files(view_of(found), tmp_path, 0)

@@ -90,7 +90,7 @@ function draw() {
     const c = isThere ? counts(slice, card) : null;
     const [head, rest] = c ? verdict(card, c) : [isNext ? "Running…" : "Waiting", ""];
     figure.textContent = head;
-    line.textContent = rest;
+    line.textContent = [rest, c && card.trained].filter(Boolean).join("; ");
     kind.textContent = c ? classesInWords(card, c) : "";
     kind.hidden = !kind.textContent;
     table.replaceChildren(...(c && find(".more").checked ? details(slice, card, c) : []).flatMap(
