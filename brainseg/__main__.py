@@ -1,12 +1,12 @@
 """``python -m brainseg``: evaluate, report, choices, leak, labels, predict, bench, export,
-push, pull and space."""
+quantise, push, pull and space."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from brainseg.commands import bench, export, hub, predict, study
+from brainseg.commands import bench, export, hub, predict, quantise, study
 
 # What the help says of a command, what adds its flags, what runs it and returns the exit status.
 COMMANDS = {
@@ -17,6 +17,7 @@ COMMANDS = {
     "labels": ("compare runs with few masks", study.labels_flags, study.labels),
     "predict": ("segment scans", predict.flags, predict.run),
     "export": ("write a checkpoint as an ONNX or OpenVINO graph", export.flags, export.run),
+    "quantise": ("find and prove int8 ranges for checkpoints", quantise.flags, quantise.run),
     "bench": ("measure speed against plain references", bench.flags, bench.run),
     "push": ("put checkpoints on the Hugging Face Hub", hub.push_flags, hub.push),
     "pull": ("get checkpoints from the Hugging Face Hub", hub.pull_flags, hub.pull),

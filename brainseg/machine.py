@@ -1,4 +1,5 @@
-"""What the machine offers: cores this process may really use, bf16, and how its memory is kept."""
+"""What the machine offers: cores this process may really use, bf16, int8, and how memory is
+kept."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 @functools.cache
@@ -27,9 +29,23 @@ def processor_has_bf16() -> bool:
     """Does it compute in bf16? Elsewhere that type is emulated, and slow."""
     import torch
 
-    return torch.backends.cpu.get_cpu_capability() == "AVX512" and (
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return (
+        not bf16_is_barred()
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     )
+
+
+def processor_has_int8() -> bool:
+    """Does it multiply int8 in one instruction (VNNI, AMX, or ARM's dot products)? Without, sums of
+    products overflow 16 bits, and masks change. False where the system does not tell."""
+    flags = set(_CPUINFO.read_text().split()) if _CPUINFO.is_file() else set()
+    return not flags.isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+
+
+def bf16_is_barred() -> bool:
+    """``$BRAINSEG_WITHOUT_BF16``, to measure here what a processor without it would do."""
+    return bool(os.environ.get("BRAINSEG_WITHOUT_BF16"))
 
 
 def keep_freed_memory() -> None:

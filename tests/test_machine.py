@@ -44,3 +44,20 @@ def test_quotas_as_kernels_state_them(tmp_path, files, quota):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert machine._quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize(
+    ("told", "has"),
+    [
+        ("flags\t\t: avx2 avx512f avx512_vnni fxsr\n", True),
+        ("flags\t\t: avx2 avx_vnni\n", True),
+        ("flags\t\t: avx2 avx512f avx512bw\n", False),
+        ("Features\t: fp asimd asimddp\n", True),
+        (None, False),  # a system that does not tell
+    ],
+)
+def test_int8_needs_its_own_instructions(monkeypatch, tmp_path, told, has):
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
+    if told:
+        (tmp_path / "cpuinfo").write_text(told)
+    assert machine.processor_has_int8() == has

@@ -12,25 +12,30 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from brainseg.bench import hardware, our_comparison, plain_comparison, serving, stand_ins
+from brainseg.bench import before, hardware, our_comparison, plain_comparison, serving, stand_ins
 from brainseg.bench.processes import in_own_process
 from brainseg.checkpoints.folder import Checkpoint, load_module, read_checkpoint
+from brainseg.checkpoints.ranges import LARGEST_CHANGE, LARGEST_MEAN_CHANGE, read_proof
 from brainseg.data.phantom import make_case
 from brainseg.files import markdown_table
 from brainseg.inference.backends import fastest
+from brainseg.inference.backends.names import INT8
 from brainseg.inference.backends.opening import open_backend
-from brainseg.machine import usable_cores
+from brainseg.machine import bf16_is_barred, processor_has_bf16, usable_cores
 from brainseg.models.operations import operations
 from brainseg.scans.scan import Scan
 from brainseg.study.claims import ROWS
 
 ROUNDS = 15
 VOLUME_SHAPE = (155, 240, 240)
+# Black at the bottom and the top, of as many slices: in a volume of BraTS that is 6 and 11 of 155.
+BLANK_BELOW, BLANK_ABOVE = 6 / 155, 11 / 155
 VOLUME_S = 420  # the plain comparison of one volume takes minutes; another round if time is left
 COMPILE_S = 180  # likewise for compiling networks with PyTorch
 
@@ -58,7 +63,7 @@ def run(
         random = stand_ins.gather(shipped, folder, size)
         device = torch.device("cpu")
         result = {"machine": f"{hardware.describe(device)}, {usable_cores()} cores used"}
-        result |= {"size_px": size, "random_weights": random}
+        result |= {"size_px": size, "random_weights": random, "without_bf16": bf16_is_barred()}
         slices = _slices(visitors)
         with (
             in_own_process(plain_comparison.make, folder) as reference,
@@ -67,7 +72,8 @@ def run(
             result |= _backends(folder, compile_s)
             result |= _one_slice(Scan(slices[0][None]), reference, ours, rounds)
             result |= _floors(folder, ours, rounds)
-            result |= _volume(volume_shape, reference, ours)
+            with in_own_process(before.make, folder) as yardstick:
+                result |= _volume(volume_shape, reference, yardstick, ours)
             result |= ours("agreement", data, set(random))
         result |= serving.first_pages(folder, starts)
         warm = [serving.first_comparison_s(folder, slices) for _ in range(starts)]
@@ -87,8 +93,11 @@ def report(result: dict) -> str:
     peaks = [f"{gflops:.0f} GFLOP/s in {kind}" for kind, gflops in r["peak_gflops"].items()]
     parts = [
         f"{r['machine']}; input {r['size_px']} px. Random weights stand in for "
-        f"{', '.join(r['random_weights']) or 'no model'}.",
+        f"{', '.join(r['random_weights']) or 'no model'}."
+        + r["without_bf16"]
+        * " Nothing is computed in bf16, as on a processor that can't.",
         markdown_table(("figure", "found", "bar"), [*_comparison_rows(r), *_mask_rows(r)]),
+        *_int8_part(r),
         "Milliseconds per slice by backend, the chosen one's time against the floor last:",
         _backends_table(r),
         f"Peak of a matrix product: {', '.join(peaks)}. At that peak all networks take "
@@ -105,7 +114,7 @@ def _comparison_rows(r: dict) -> list[tuple[str, str, str]]:
             "all models and fusions on one slice, against the plain comparison",
             f"{r['one_slice_ratio']:.1f}×: {r['one_slice_reference_s'] * 1000:.0f} ms became "
             f"{r['one_slice_s'] * 1000:.0f} ms",
-            _bar("6×", r["one_slice_ratio"] >= 6),
+            _bar("8×", r["one_slice_ratio"] >= 8),
         ),
         (
             "the networks of the same, against the machine's floor",
@@ -116,8 +125,15 @@ def _comparison_rows(r: dict) -> list[tuple[str, str, str]]:
             f"a {slices} volume through all of them, against the plain comparison",
             f"{r['volume_ratio']:.1f}×: {r['volume_reference_s']:.0f} s became "
             f"{r['volume_s']:.1f} s, {r['volume_peak_gb']:.1f} GB at most",
-            _bar("5×, under 4 GB", r["volume_ratio"] >= 5 and r["volume_peak_gb"] < 4),
+            _bar("5×, under 3 GB", r["volume_ratio"] >= 5 and r["volume_peak_gb"] < 3),
         ),
+        (
+            f"the same without int8, and with networks asked about its {r['volume_blank_slices']} "
+            "black slices too",
+            f"{r['volume_before_s']:.1f} s, of which {r['volume_before_share']:.2f} are left",
+            _bar("0.55", r["volume_before_share"] <= 0.55),
+        ),
+        *_int8_rows(r),
         (
             "start of `python app.py` to the first page, against a Gradio app of three lines",
             f"{r['app_start_ratio']:.2f}×: {r['app_start_s']:.1f} s, "
@@ -149,6 +165,46 @@ def _comparison_rows(r: dict) -> list[tuple[str, str, str]]:
             ),
         ),
     ]
+
+
+def _int8_rows(r: dict) -> list[tuple[str, str, str]]:
+    """How much faster int8 is than float32, both by OpenVINO, where there is any."""
+    ms = [model["ms"] for model in r["models"].values() if INT8 in model["ms"]]
+    if not ms:
+        return [("networks in int8 against float32, both by OpenVINO", "no model is", "")]
+    ratio = sum(each["openvino"] for each in ms) / sum(each[INT8] for each in ms)
+    bar = _bar("2.5×", ratio >= 2.5) if r["without_bf16"] else ""
+    what = f"{len(ms)} of {len(r['models'])} networks in int8 against float32, both by OpenVINO"
+    return [(what, f"{ratio:.1f}×", bar)]
+
+
+def _int8_part(r: dict) -> list[str]:
+    """What int8 changes, by each checkpoint's proof and on fold 0; nothing where none is known."""
+    if not r["int8"]:
+        return []
+    rows = []
+    for name, proof in r["int8"].items():
+        mean, largest = r["lgg_changes"].get(name, (None, None))
+        rows.append(
+            (
+                name,
+                f"{proof['int8_share']:.0%}",
+                f"{proof['patients']} ({proof['role']})",
+                f"{proof['mean_change']:+.4f}, {proof['largest_change']:.4f}",
+                "" if mean is None else f"{mean:+.4f}, {largest:.4f}",
+                r[f"{name}_backend"],
+            )
+        )
+    headings = (
+        "model", "multiplications in int8", "proven on", "mean and largest change there",
+        "on LGG fold 0, as chosen", "chosen",
+    )  # fmt: skip
+    told = (
+        f"What int8 changes in Dice, which decides whether it may run: at most "
+        f"{LARGEST_MEAN_CHANGE} in the mean and {LARGEST_CHANGE} for any patient, as each "
+        "checkpoint's proof tells."
+    )
+    return [told, markdown_table(headings, rows)]
 
 
 def _mask_rows(r: dict) -> list[tuple[str, str, str]]:
@@ -195,7 +251,8 @@ def page(result: dict) -> str:
     return (
         "# How fast the comparison is\n\n"
         "Written by `python -m brainseg bench --write docs/performance.md`, which measures both "
-        "sides in turns\nand states medians. Figures hold for the machine named.\n\n"
+        "sides in turns\nand states medians. Figures hold for the machine named. How int8 works is "
+        "told in [int8.md](int8.md).\n\n"
         f"{report(result)}\n"
     )
 
@@ -208,7 +265,7 @@ def _slices(count: int) -> list[np.ndarray]:
 
 def _backends(folder: Path, compile_s: float) -> dict:
     """What each model's choice was made from, and the compiled network where there is time."""
-    models = {}
+    models, proofs = {}, {}
     give_up = time.perf_counter() + compile_s
     for name in ROWS:
         checkpoint = read_checkpoint(folder / name)
@@ -217,7 +274,9 @@ def _backends(folder: Path, compile_s: float) -> dict:
         if time.perf_counter() < give_up:
             ms |= _compiled_ms(checkpoint)
         models[name] = {"ms": ms, "difference": known.difference}
-    return {"models": models}
+        if (proof := read_proof(checkpoint)) is not None:
+            proofs[name] = asdict(proof)
+    return {"models": models, "int8": proofs}
 
 
 def _compiled_ms(checkpoint: Checkpoint) -> dict[str, float]:
@@ -253,9 +312,10 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
     total_s = total_floor_s = 0.0
     for name in ROWS:
         backend, seconds = ours("network", name, rounds)
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(
-            backend.rpartition("-")[2], torch.float32
-        )
+        # Of int8 too the floor is that of bf16, where there is any: it may well be undercut.
+        narrow = torch.bfloat16 if processor_has_bf16() else torch.float32
+        dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16, "int8": narrow}
+        dtype = dtypes.get(backend.rpartition("-")[2], torch.float32)
         kind = str(dtype).removeprefix("torch.")
         if kind not in peaks:
             peaks[kind] = hardware.matrix_product_flops(torch.device("cpu"), dtype)
@@ -279,24 +339,33 @@ def _empty_planes(checkpoint: Checkpoint) -> np.ndarray:
     return np.zeros((1, settings.channels, settings.size, settings.size), np.float32)
 
 
-def _volume(shape: tuple[int, int, int], reference: Callable, ours: Callable) -> dict:
+def _volume(
+    shape: tuple[int, int, int], reference: Callable, yardstick: Callable, ours: Callable
+) -> dict:
     count, height, width = shape
     pixels = make_case(3, "large", size=max(height, width), slices=min(count, 31)).scan.pixels
-    scan = Scan(np.resize(pixels[:, :height, :width], (*shape, 3)))
-    times: dict[str, list[float]] = {"reference": [], "ours": []}
+    pixels = np.resize(pixels[:, :height, :width], (*shape, 3))
+    below, above = round(count * BLANK_BELOW), round(count * BLANK_ABOVE)
+    pixels[:below] = pixels[count - above :] = 0
+    scan = Scan(pixels)
+    times: dict[str, list[float]] = {"reference": [], "yardstick": [], "ours": []}
     peaks = []
     began = time.perf_counter()
     while not peaks or (
         len(peaks) < 3 and (time.perf_counter() - began) * (1 + 1 / len(peaks)) < VOLUME_S
     ):
         times["reference"].append(reference(scan)[0])
+        times["yardstick"].append(yardstick(scan)[0])
         seconds, _, peak = ours("compare", scan)
         times["ours"].append(seconds)
         peaks.append(peak)
     medians = {key: statistics.median(values) for key, values in times.items()}
     return {
         "volume_shape": list(shape),
+        "volume_blank_slices": below + above,
         "volume_rounds": len(peaks),
+        "volume_before_s": medians["yardstick"],
+        "volume_before_share": medians["ours"] / medians["yardstick"],
         "volume_ratio": medians["reference"] / medians["ours"],
         "volume_reference_s": medians["reference"],
         "volume_s": medians["ours"],

@@ -32,12 +32,7 @@ def make(folder: Path) -> Callable:
         predictor.tune()
 
     def compare(scan: Scan) -> tuple[float, dict[str, np.ndarray], float]:
-        forget_peak()
-        began = time.perf_counter()
-        masks = {}
-        for result in predict_all(scan, predictors):
-            masks[result.name] = result.mask
-        return time.perf_counter() - began, masks, peak_gb()
+        return timed(scan, predictors)
 
     def network(name: str, rounds: int) -> tuple[str, float]:
         predictor = predictors[name]
@@ -57,6 +52,16 @@ def make(folder: Path) -> Callable:
     return lambda task, *arguments: tasks[task](*arguments)
 
 
+def timed(scan: Scan, predictors: dict) -> tuple[float, dict[str, np.ndarray], float]:
+    """Seconds, masks by name, and the most memory held meanwhile, of a comparison."""
+    forget_peak()
+    began = time.perf_counter()
+    masks = {}
+    for result in predict_all(scan, predictors):
+        masks[result.name] = result.mask
+    return time.perf_counter() - began, masks, peak_gb()
+
+
 def _agreement(folder: Path, predictors: dict, data: Path | None, random: set[str]) -> dict:
     """Largest difference in Dice between fast masks and those of float32 PyTorch: against the
     truth per patient for trained models on LGG, mask against mask for all models on phantoms."""
@@ -71,6 +76,7 @@ def _agreement(folder: Path, predictors: dict, data: Path | None, random: set[st
     result = {
         "phantom_mask_dice": min(d for d in dices if not np.isnan(d)),
         "lgg_dice_difference": None,
+        "lgg_changes": {},
     }
     if data is None:
         return result
@@ -87,6 +93,10 @@ def _agreement(folder: Path, predictors: dict, data: Path | None, random: set[st
         differences.setdefault(fast["checkpoint"], []).append(fast["dice"] - right["dice"])
     table = np.array(list(differences.values()))
     return result | {
+        "lgg_changes": {
+            name: [float(np.nanmean(own)), float(np.nanmax(np.abs(own)))]
+            for name, own in differences.items()
+        },
         "lgg_dice_difference": float(np.nanmax(np.abs(table))),
         "lgg_mean_dice_difference": float(np.abs(np.nanmean(table, axis=1)).max()),
         "lgg_patients": len({ref.patient_id for ref in refs}),

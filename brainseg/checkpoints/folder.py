@@ -8,6 +8,7 @@
 ``<name>/metrics.json``       scores on the validation and the test fold
 ``<name>/history.csv``        one row per epoch
 ``<name>/README.md``          the model card
+``<name>/int8.json``          if it was quantised: ranges, and the proof (``ranges.py``)
 ``<name>/origin.json``        of one pulled from the Hub: its repository, commit and checksums
 """
 
@@ -32,6 +33,7 @@ from brainseg.files import sha256, write_json, writing
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 METRICS, HISTORY, ORIGIN = "metrics.json", "history.csv", "origin.json"
+RANGES = "int8.json"
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ def _move_files(source: Path, target: Path, names: list[str]) -> None:
     # A run folder also holds resume state, so files are replaced one by one. config.json goes
     # away first and comes last: while it is missing, the folder does not count as a checkpoint.
     target.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG, ORIGIN):  # what replaces a pulled checkpoint has another origin
+    for name in (CONFIG, ORIGIN, RANGES):  # those are of what was there before
         (target / name).unlink(missing_ok=True)
     for name in sorted(names, key=lambda n: n == CONFIG):
         os.replace(source / name, target / name)
@@ -261,7 +263,7 @@ def _move_files(source: Path, target: Path, names: list[str]) -> None:
 
 def copy_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
     """Copy a checkpoint's files, without resume state, replacing what ``target`` holds."""
-    names = [WEIGHTS, CONFIG, METRICS, HISTORY, CARD, ORIGIN]
+    names = [WEIGHTS, CONFIG, METRICS, HISTORY, CARD, RANGES, ORIGIN]
     names = [name for name in names if (checkpoint.folder / name).is_file()]
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from brainseg.commands.checkpoints_flag import add_checkpoints
@@ -17,6 +18,8 @@ def flags(parser: argparse.ArgumentParser) -> None:
     add("--write", type=Path, metavar="FILE",
         help="with compare: write the table to a Markdown file too")  # fmt: skip
     add("--data", type=Path, metavar="DIR", help="with compare: LGG, to check masks on its fold 0")
+    add("--without-bf16", action="store_true",
+        help="with compare: as on a processor that does not compute in bf16")  # fmt: skip
     add_checkpoints(parser, "with compare: shipped models")
 
 
@@ -29,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         from brainseg.bench import compare as bench
 
+        if args.without_bf16:
+            os.environ["BRAINSEG_WITHOUT_BF16"] = "1"  # the processes that it starts inherit it
         result = bench.run(args.checkpoints, data=args.data)
         if args.write:
             from brainseg.files import write_text

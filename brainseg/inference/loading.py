@@ -8,19 +8,23 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from brainseg.checkpoints.folder import (
     CONFIG,
+    RANGES,
     WEIGHTS,
     Checkpoint,
     find_base,
     find_checkpoints,
     read_checkpoint,
 )
+from brainseg.checkpoints.ranges import int8_bases
 from brainseg.checkpoints.settings import CheckpointError
-from brainseg.inference.backends.names import REFERENCE
-from brainseg.inference.predictor import AUTO, Predictor
+from brainseg.inference.backends import opening
+from brainseg.inference.backends.names import INT8, REFERENCE
+from brainseg.inference.predictor import AUTO, AUTO_BUT_INT8, Predictor
 
 _sharing = threading.RLock()
 
@@ -60,12 +64,14 @@ def load_all(
     found, skipped = find_checkpoints(checkpoints)
     found = [c for c in found if not c.settings.run.is_helper]
     repeated = {name for name, n in Counter(c.name for c in found).items() if n > 1}
+    barred = _barred(found)
     predictors = {}
     for checkpoint in found:
         path = checkpoint.folder.relative_to(checkpoints).as_posix()
         try:
             label = path if checkpoint.name in repeated else checkpoint.name
-            predictors[label] = _predictor(checkpoint, backend)
+            may_be_int8 = checkpoint.folder.resolve() not in barred
+            predictors[label] = _predictor(checkpoint, backend, may_be_int8=may_be_int8)
         except CheckpointError as error:
             skipped.append(str(error))
     return predictors, skipped
@@ -94,7 +100,11 @@ def load_usable(
 
 def open_checkpoint(checkpoint: Checkpoint, backend: str = REFERENCE) -> Predictor:
     """A predictor of its own, which nobody else holds; the bases of a stack are shared."""
-    bases = [_predictor(find_base(checkpoint, base), backend) for base in checkpoint.bases]
+    proven = int8_bases(checkpoint)
+    bases = [
+        _predictor(find_base(checkpoint, base), backend, may_be_int8=base.name in proven)
+        for base in checkpoint.bases
+    ]
     return Predictor(checkpoint, backend, bases)
 
 
@@ -116,11 +126,29 @@ def _open_once(checkpoint: Checkpoint, opened: dict[Path, Predictor]) -> Predict
     return opened[key]
 
 
-def _predictor(checkpoint: Checkpoint, backend: str | None = None) -> Predictor:
+def _barred(checkpoints: Iterable[Checkpoint]) -> set[Path]:
+    """Folders of what a stack among these reads and has not proven to be read in int8: each base
+    runs once, for itself and for its stacks."""
+    barred = set()
+    for stack in checkpoints:
+        proven = int8_bases(stack) if stack.bases else ()
+        for base in stack.bases:
+            with suppress(CheckpointError):  # said where the stack is opened
+                folder = find_base(stack, base).folder.resolve()
+                barred |= {folder} if base.name not in proven else set()
+    return barred
+
+
+def _predictor(
+    checkpoint: Checkpoint, backend: str | None = None, *, may_be_int8: bool = True
+) -> Predictor:
     """One predictor per file content and backend, shared by all who ask."""
     folder = checkpoint.folder.resolve()
-    stamps = tuple((folder / name).stat().st_mtime_ns for name in (WEIGHTS, CONFIG))
+    files = [folder / name for name in (WEIGHTS, CONFIG, RANGES)]
+    stamps = tuple(file.stat().st_mtime_ns for file in files if file.is_file())
     backend = backend or os.environ.get("BRAINSEG_BACKEND") or AUTO
+    if not may_be_int8 and backend in (AUTO, INT8):
+        backend = AUTO_BUT_INT8 if backend == AUTO else opening.without_int8()
     with _sharing:
         return _shared_predictor(folder, stamps, backend)
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.checkpoints.folder import Checkpoint, load_module
+from brainseg.checkpoints.ranges import RangesError
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference.backends import fastest, opening
-from brainseg.inference.backends.names import REFERENCE, Run
+from brainseg.inference.backends.names import INT8, REFERENCE, Run
 from brainseg.inference.fusion import fuse, mean_result
 from brainseg.inference.results import FUSIONS, Result
 from brainseg.inference.turns import MOST_SLICES, Batcher
@@ -28,6 +29,8 @@ from brainseg.scans.scan import Scan
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
+AUTO_BUT_INT8 = "auto-but-int8"
+_MEASURED = {AUTO: "", AUTO_BUT_INT8: INT8}  # what is not to be chosen
 WORTH_TUNING = 128  # so many slices cost eager float32 more time than measuring all backends does
 
 Progress = Callable[[str, int, int], None]
@@ -43,7 +46,8 @@ class Predictor:
 
     ``backend`` is what runs the network: a name that ``backends.opening.available()`` gives, or
     ``"auto"``, the one measured as fastest on this machine (see ``tune``), which is eager float32
-    PyTorch until there is a measurement.
+    PyTorch until there is a measurement. ``"auto-but-int8"`` is the fastest of the others: what a
+    stack has to be read by that has not proven that its bases may be in int8.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class Predictor:
             )
         self.bases = list(bases)
         self.backend = backend
-        self._is_tuned = backend != AUTO
+        self._is_tuned = backend not in _MEASURED
         self._batcher: Batcher | None = None
         self._opening = threading.RLock()
         self._tuning = threading.Lock()
@@ -83,8 +87,8 @@ class Predictor:
             predictor._ready()
 
     def tune(self) -> None:
-        """With the backend ``auto``, use the one that is fastest on this machine from here on, for
-        the bases too.
+        """With the backend ``auto`` or ``auto-but-int8``, use the fastest one on this machine from
+        here on, for the bases too.
 
         The first time on a machine this takes some seconds: graphs are exported and all backends
         measured. The outcome is kept beside the checkpoint. Calls that come meanwhile are answered
@@ -97,8 +101,16 @@ class Predictor:
                 return
             self._ready()
             if not self._is_tuned:
-                chosen, run = fastest.measure(self.checkpoint, self.example_planes()[:1])
-                self._use(chosen.backend, run)
+                planes = self.example_planes()[:1]
+                chosen, run = fastest.measure(self.checkpoint, planes, _MEASURED[self.backend])
+                self.use(chosen.backend, run)
+
+    def use(self, backend: str, run: Run) -> None:
+        """Run the network by ``run``, called ``backend``, from here on."""
+        self._batcher = Batcher(run)
+        self.backend = backend
+        self._is_tuned = True
+        self.__dict__.pop("module", None)  # it is read again if somebody asks
 
     def predict(
         self,
@@ -135,27 +147,39 @@ class Predictor:
         base_maps: the bases' own outputs on the same slices, in the order of ``bases``.
         flips: average with the output on left-right mirrored slices.
         progress: called with the number of slices done so far.
+
+        Slices of one grey level hold no head: no network is asked, and nothing in them is tumour.
         """
         slices, *sides = prepared.images.shape[:3]
         classes = [len(self.classes)] if self.classes else []
-        out = np.empty((slices, *classes, *sides), np.float32)
-        for start in range(0, len(out), MOST_SLICES):
-            part = slice(start, start + MOST_SLICES)
+        out = np.zeros((slices, *classes, *sides), np.float32)
+        rows = self.rows_to_ask(prepared)
+        for start in range(0, len(rows), MOST_SLICES):
+            part = rows[start : start + MOST_SLICES]
             planes = self._planes(prepared, base_maps, part)
             out[part] = self.forward(planes)
             if flips:
                 mirrored = self.forward(np.ascontiguousarray(planes[..., ::-1]))
                 out[part] = (out[part] + mirrored[..., ::-1]) / 2
-            progress(min(part.stop, len(out)))
+            progress(slices if part[-1] == rows[-1] else int(part[-1]) + 1)
+        if not len(rows):
+            progress(slices)
         return out
+
+    def rows_to_ask(self, prepared: Prepared) -> np.ndarray:
+        """The slices, int (n,), that are not of one grey level."""
+        return np.flatnonzero((prepared.images != prepared.images[:, :1, :1]).any((1, 2, 3)))
 
     def example_planes(self) -> np.ndarray:
         """What the network reads of a phantom: float32 (3, channels, size, size)."""
-        prepared = prepare(example_scan().pixels, self.size)
+        return self.planes(prepare(example_scan().pixels, self.size))
+
+    def planes(self, prepared: Prepared) -> np.ndarray:
+        """What the network reads of prepared slices: float32 (slices, channels, size, size)."""
         base_maps = [base.probabilities(prepared, []) for base in self.bases]
         return self._planes(prepared, base_maps, slice(None))
 
-    def _planes(self, prepared: Prepared, base_maps: Sequence[np.ndarray], part: slice):
+    def _planes(self, prepared: Prepared, base_maps: Sequence[np.ndarray], part):
         planes = [m[part, None] if m.ndim == 3 else m[part] for m in base_maps]
         if self.checkpoint.settings.reads_image:
             planes.append(normalise(prepared.images[part], prepared.statistics[part]))
@@ -170,28 +194,27 @@ class Predictor:
 
     def _open(self) -> None:
         wanted = self.backend
-        if wanted == AUTO:
+        if wanted in _MEASURED:
             known = fastest.remembered(self.checkpoint)
-            wanted = known.backend if known else REFERENCE
+            wanted = known.but(_MEASURED[wanted]).backend if known else REFERENCE
         if wanted != REFERENCE:
             try:
-                self._use(wanted, opening.open_backend(wanted, self.checkpoint))
+                self.use(wanted, opening.open_backend(wanted, self.checkpoint))
                 return
             except CheckpointError:
                 raise
+            except RangesError as error:  # named for all models, of which some may not have them
+                instead = opening.without_int8()
+                log.warning("%s It runs on %s.", error, instead)
+                self.use(instead, opening.open_backend(instead, self.checkpoint))
+                return
             except Exception as error:  # each library has its own
-                if self.backend != AUTO:
+                if self.backend not in _MEASURED:
                     raise
                 log.warning("%s: %s failed, so PyTorch runs (%s)", self.name, wanted, error)
         from brainseg.inference.backends.pytorch import run_module
 
         self._batcher = Batcher(run_module(self.module, REFERENCE))
-
-    def _use(self, backend: str, run: Run) -> None:
-        self._batcher = Batcher(run)
-        self.backend = backend
-        self._is_tuned = True
-        self.__dict__.pop("module", None)  # it is read again if somebody asks
 
 
 def predict_all(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from brainseg.checkpoints.folder import CONFIG, METRICS, WEIGHTS
+from brainseg.checkpoints.folder import CONFIG, METRICS, RANGES, WEIGHTS
 from brainseg.data import DataError, datasets_of
 
 # Two names at least, so that /compare and a/b stay.
@@ -86,7 +86,7 @@ def without_paths(text: str, folder: str | Path = "") -> str:
 
 def _name(path: str) -> str:
     *_, folder, name = re.split(r"[/\\]", path)
-    return f"{folder}/{name}" if name in (CONFIG, WEIGHTS, METRICS) else name
+    return f"{folder}/{name}" if name in (CONFIG, WEIGHTS, METRICS, RANGES) else name
 
 
 def cancelled(not_run: Sequence[str], told: str) -> str:

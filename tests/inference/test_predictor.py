@@ -328,6 +328,27 @@ def test_a_stream_shows_one_result_more_each_time(random_checkpoints, phantom_ca
     assert seen[0].scores(names[0][0]) == seen[-1].scores(names[0][0])
 
 
+def test_slices_of_one_grey_level_are_no_work_and_hold_no_tumour(random_checkpoints, phantom_case):
+    pixels = np.concatenate([phantom_case.scan.pixels] * 4)  # two batches
+    blank = [0, 1, 7, 20, 23]
+    pixels[blank] = 30
+    single = Predictor(read_checkpoint(random_checkpoints / "unet-bce"))
+    prepared = prepare(pixels, 64)
+    planes = normalise(prepared.images, prepared.statistics)
+    expected = sigmoid(load_module(single.checkpoint), planes)
+    expected[blank] = 0
+    asked, done = [], []
+    forward = single.forward
+    single.forward = lambda planes: asked.append(len(planes)) or forward(planes)
+    found = single.probabilities(prepared, [], progress=done.append)
+    assert asked == [16, 3]  # batches are filled past the blank ones
+    assert done == [19, 24]  # slices up to the last one asked about
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    prepared = prepare(pixels[blank], 64)
+    assert not single.probabilities(prepared, [], progress=done.append).any()
+    assert asked == [16, 3] and done == [19, 24, 5]
+
+
 def test_progress_is_told_and_can_cancel(random_checkpoints, phantom_case):
     scan = Scan(np.concatenate([phantom_case.scan.pixels] * 3))  # 18 slices: two batches
     predictors, _ = load_all(random_checkpoints)

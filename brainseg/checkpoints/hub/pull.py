@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from huggingface_hub import (
+    _CACHED_NO_EXIST,
     HfApi,
     get_hf_file_metadata,
     hf_hub_download,
@@ -28,6 +29,7 @@ from brainseg.checkpoints.folder import (
     CONFIG,
     METRICS,
     ORIGIN,
+    RANGES,
     WEIGHTS,
     Checkpoint,
     copy_checkpoint,
@@ -49,8 +51,8 @@ from brainseg.files import WriteError, sha256, write_json, write_text
 
 log = logging.getLogger(__name__)
 
-FILES = (CONFIG, WEIGHTS, METRICS)
-_MAX_BYTES = {WEIGHTS: 4 * 2**30, CONFIG: 2**20, METRICS: 2**20}
+FILES = (CONFIG, WEIGHTS, METRICS, RANGES)
+_MAX_BYTES = {WEIGHTS: 4 * 2**30, CONFIG: 2**20, METRICS: 2**20, RANGES: 2**22}
 _TIMEOUT = 10  # seconds
 
 
@@ -173,7 +175,11 @@ def _fetch(wanted: Reference) -> Path:
     read_settings(config)  # before gigabytes of weights
     folder = config.parent
     commit = _commit_of(folder)
-    for file in (WEIGHTS, METRICS):
+    for file in (WEIGHTS, METRICS, RANGES):
+        path = f"{wanted.name}/{file}"
+        known = try_to_load_from_cache(wanted.repo, path, revision=commit)
+        if file != WEIGHTS and known is _CACHED_NO_EXIST:
+            continue
         try:
             _fetch_file(wanted, file, commit)
         except RemoteEntryNotFoundError:
@@ -182,6 +188,8 @@ def _fetch(wanted: Reference) -> Path:
                     f"{wanted} has no {WEIGHTS}: nothing else than safetensors and JSON is ever "
                     "read from a repository."
                 ) from None
+            with suppress(RemoteEntryNotFoundError):  # the client remembers what is not there
+                hf_hub_download(wanted.repo, path, revision=commit)
     origin = {
         "repo": wanted.repo,
         "revision": commit,

@@ -11,6 +11,7 @@ from brainseg.checkpoints.folder import (
     CONFIG,
     HISTORY,
     METRICS,
+    RANGES,
     WEIGHTS,
     Checkpoint,
     find_base,
@@ -28,6 +29,7 @@ _WORDS = {
     METRICS: "scores",
     HISTORY: "history",
     CARD: "card",
+    RANGES: "int8 ranges",
 }
 
 
@@ -44,7 +46,7 @@ def push(checkpoints: Sequence[Checkpoint], repo: str, *, private: bool = False)
     for name, checkpoint in chosen.items():
         card = model_card(checkpoint.settings, checkpoint.metrics, repo)
         files[f"{name}/{CARD}"] = card.encode()
-        for file in (WEIGHTS, CONFIG, METRICS, HISTORY):
+        for file in (WEIGHTS, CONFIG, METRICS, HISTORY, RANGES):
             if (checkpoint.folder / file).is_file():
                 files[f"{name}/{file}"] = checkpoint.folder / file
     with talking_about(repo):

@@ -2,7 +2,8 @@
 
 Every backend predicts the same phantom slice. Those that fail, or differ from eager float32
 PyTorch by more than rounding can, are out; the fastest of the others is the choice. It is kept
-with the checkpoint's graphs, one file per machine.
+with the checkpoint's graphs, one file per machine. Int8 runs only where a checkpoint brings the
+proof that it changes no mask by much, and has to agree on the phantom like every other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from brainseg.files import WriteError, write_json
 from brainseg.inference.backends import graphs, opening
 from brainseg.inference.backends.names import Run
 from brainseg.inference.turns import ALL_CORES
-from brainseg.machine import usable_cores
+from brainseg.machine import bf16_is_barred, usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,11 @@ class Choice:
     ms: dict[str, float]
     difference: dict[str, float]
 
+    def but(self, name: str) -> Choice:
+        """What it would have been without one of the backends."""
+        ms = {other: took for other, took in self.ms.items() if other != name}
+        return replace(self, backend=min(ms, key=ms.get))
+
 
 def remembered(checkpoint: Checkpoint) -> Choice | None:
     """What was measured on this machine for these weights; None if nothing was."""
@@ -57,13 +63,13 @@ def remembered(checkpoint: Checkpoint) -> Choice | None:
         return None
 
 
-def measure(checkpoint: Checkpoint, planes: np.ndarray) -> tuple[Choice, Run]:
+def measure(checkpoint: Checkpoint, planes: np.ndarray, but: str = "") -> tuple[Choice, Run]:
     """Measure, remember, and give the choice ready to run.
 
-    planes: one slice's input, float32 (1, channels, size, size). Raises CheckpointError for
-    damaged weights.
+    planes: one slice's input, float32 (1, channels, size, size). but: a backend that is measured
+    like the others, but not to be chosen now. Raises CheckpointError for damaged weights.
     """
-    runs, difference = compared(checkpoint, planes, opening.available())
+    runs, difference = compared(checkpoint, planes, opening.available_to(checkpoint))
     # The least counts, for others may be at work meanwhile.
     ms = {name: min(times) for name, times in milliseconds(runs, planes).items()}
     choice = Choice(min(ms, key=ms.get), ms, difference)
@@ -71,6 +77,7 @@ def measure(checkpoint: Checkpoint, planes: np.ndarray) -> tuple[Choice, Run]:
         write_json(graphs.home(checkpoint) / _file_name(), asdict(choice), indent=2)
     except (OSError, WriteError) as error:
         log.warning("the choice for %s is not remembered: %s", checkpoint.name, error)
+    choice = choice.but(but)
     for kind, backend in (("onnx", "onnxruntime"), ("openvino", "openvino")):
         if not choice.backend.startswith(backend):  # a hundred megabytes that nobody will read
             graphs.remove(checkpoint, kind)
@@ -125,6 +132,7 @@ def _file_name() -> str:
     """Another processor, number of cores or library version is another machine."""
     told = [platform.machine(), _processor(), usable_cores()]
     told += [_version(package) for package in ("torch", "onnxruntime", "openvino")]
+    told += ["without bf16"] if bf16_is_barred() else []
     return f"choice-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}.json"
 
 

@@ -6,8 +6,8 @@ those of each, (n, classes, size, size), whose sum is that of tumour. Its metada
 under the key ``brainseg``, says how to prepare a scan and which threshold to use.
 
 They are kept beside the weights in ``.graphs/<key>``, or in a cache folder where that can't be
-written. The key is a hash of weights and settings, so a graph of other weights is never used, and
-is removed when the new one is made.
+written. The key is a hash of weights, settings and int8 ranges, so a graph of others is
+never used, and is removed when the new one is made.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from brainseg.checkpoints.folder import Checkpoint, load_module
+from brainseg.checkpoints.folder import RANGES, Checkpoint, load_module
+from brainseg.files import sha256
 from brainseg.scans.preprocessing import CLIP
 
 INPUT, OUTPUT, METADATA = "planes", "probabilities", "brainseg"
@@ -131,7 +132,10 @@ def _roots(checkpoint: Checkpoint) -> list[Path]:
 
 
 def _key(checkpoint: Checkpoint) -> str:
-    told = json.dumps([_FORMAT, describe(checkpoint)], sort_keys=True)
+    parts = [_FORMAT, describe(checkpoint)]
+    if (ranges := checkpoint.folder / RANGES).is_file():
+        parts.append(sha256(ranges))  # with others there is another choice to make
+    told = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

@@ -18,5 +18,7 @@ NAMES = (
     "openvino",
     "openvino-bf16",
     "openvino-fp16",
+    "openvino-int8",
 )
+INT8 = NAMES[-1]  # only of checkpoints that have proven it, see ``checkpoints/ranges.py``
 REFERENCE = NAMES[0]  # eager float32: what every other backend has to agree with

@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from brainseg.checkpoints.folder import Checkpoint
-from brainseg.inference.backends.names import NAMES, Run
+from brainseg.checkpoints.ranges import RangesError, has_proven
+from brainseg.inference.backends.names import INT8, NAMES, Run
+from brainseg.machine import processor_has_int8
 
 
 def available() -> list[str]:
@@ -23,14 +25,31 @@ def available() -> list[str]:
     return names
 
 
+def has_int8() -> bool:
+    """Whether this machine computes in int8."""
+    return bool(find_spec("openvino")) and processor_has_int8()
+
+
+def available_to(checkpoint: Checkpoint) -> list[str]:
+    """``available``, and int8 where the checkpoint has proven that its masks stay what they are."""
+    return [*available(), *([INT8] if has_int8() and has_proven(checkpoint) else [])]
+
+
+def without_int8() -> str:
+    """What runs a checkpoint that has not proven int8, where all shall run in it."""
+    return next(name for name in ("openvino-bf16", "openvino") if name in available())
+
+
 def open_backend(name: str, checkpoint: Checkpoint) -> Run:
     """Make a checkpoint ready to run on a backend; exports its graph where one is needed.
 
-    Raises CheckpointError for damaged weights, ValueError for an unknown name, and whatever a
-    backend raises that fails.
+    Raises CheckpointError for damaged weights, RangesError where int8 can't run it, ValueError for
+    an unknown name, and whatever a backend raises that fails.
     """
     if name not in NAMES:
         raise ValueError(f"Unknown backend {name!r}: expected auto, {', '.join(NAMES)}.")
+    if name == INT8 and not processor_has_int8():
+        raise RangesError("This processor has no instructions for int8, so that sums may overflow.")
     if name.startswith("openvino"):
         from brainseg.inference.backends import openvino
 

@@ -1,4 +1,4 @@
-"""OpenVINO, in float32 and whatever faster precision the processor has."""
+"""OpenVINO, in float32, whatever faster precision the processor has, and int8."""
 
 from __future__ import annotations
 
@@ -9,39 +9,65 @@ import numpy as np
 import openvino
 
 from brainseg.checkpoints.folder import Checkpoint
-from brainseg.inference.backends import graphs
-from brainseg.inference.backends.names import Run
-from brainseg.machine import usable_cores
+from brainseg.checkpoints.ranges import read_ranges
+from brainseg.inference.backends import graphs, int8
+from brainseg.inference.backends.names import INT8, Run
+from brainseg.machine import bf16_is_barred, usable_cores
 
 _PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16", "openvino-fp16": "f16"}
 
 
 def available() -> list[str]:
-    """Names of the precisions that the processor computes in."""
+    """Names of the precisions that the processor computes in, int8 apart."""
     capable = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     needed = {"openvino": "FP32", "openvino-bf16": "BF16", "openvino-fp16": "FP16"}
-    return [name for name in _PRECISIONS if needed[name] in capable]
+    names = [name for name in _PRECISIONS if needed[name] in capable]
+    return names[:1] if bf16_is_barred() else names
 
 
 def open_graph(checkpoint: Checkpoint, name: str) -> Run:
-    """The checkpoint's graph as a function of planes; exported first if it isn't there yet."""
-    return run_graph(graphs.cached(checkpoint, "openvino"), name)
+    """The checkpoint's graph as a function of planes; exported first if it isn't there yet.
+
+    For int8 it is read and quantised anew each time, which takes less than compiling it does.
+    Raises RangesError where a checkpoint has no proof of int8.
+    """
+    if name != INT8:
+        return run_graph(graphs.cached(checkpoint, "openvino"), name)
+    ranges, proof = read_ranges(checkpoint)
+    model = read_graph(checkpoint)
+    int8.insert(model, ranges)
+    return run_model(model, rest_of_int8() if proof.rest == "bf16" else "f32")
+
+
+def read_graph(checkpoint: Checkpoint) -> openvino.Model:
+    """The checkpoint's graph in float32, to be changed; exported first if it isn't there yet."""
+    return _core().read_model(graphs.cached(checkpoint, "openvino"))
+
+
+def rest_of_int8() -> str:
+    """The precision of layers that are not quantised, ``bf16`` or ``f32``."""
+    return "bf16" if "openvino-bf16" in available() else "f32"
 
 
 def run_graph(path: Path, name: str = "openvino") -> Run:
-    """Likewise, of a graph file. Its weights are mapped into memory, not read.
+    """A graph file as a function of planes. Its weights are mapped into memory, not read."""
+    return run_model(_core().read_model(path), _PRECISIONS[name])
+
+
+def run_model(model: openvino.Model, precision: str = "f32") -> Run:
+    """Likewise, of a graph, which is changed in place.
 
     One slice is computed by all cores together, several by one core each, which has them wait for
     each other less. Either way the graph is compiled for a single slice: a batch of its own gained
     nothing, and every new number of slices would be compiled anew.
     """
 
+    model.reshape([1, *list(model.inputs[0].partial_shape)[1:]])
+
     @functools.cache
     def compiled(streams: int):
-        model = _core().read_model(path)
-        model.reshape([1, *list(model.inputs[0].partial_shape)[1:]])
         settings = {
-            "INFERENCE_PRECISION_HINT": _PRECISIONS[name],
+            "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": usable_cores(),
             "NUM_STREAMS": streams,
         }

@@ -16,6 +16,7 @@ from brainseg.checkpoints.folder import find_checkpoints, load_module, read_chec
 from brainseg.checkpoints.hub import download, local_folder
 from brainseg.checkpoints.hub.client import HubError, parse_reference
 from brainseg.checkpoints.hub.pull import pull
+from brainseg.checkpoints.ranges import Activation, Proof, Ranges, has_proven, write_ranges
 from brainseg.checkpoints.settings import CheckpointError
 from tests.checkpoints.hub.hub_server import sha256
 
@@ -55,7 +56,7 @@ def test_only_safetensors_and_json_are_fetched(remote, published):
     brainseg.load(f"{REPO}/unet-bce")
     asked = {path for method, path in published.requests if "/resolve/" in path}
     assert {path.rpartition("/")[2] for path in asked} == {
-        "config.json", "model.safetensors", "metrics.json",
+        "config.json", "model.safetensors", "metrics.json", "int8.json",
     }  # fmt: skip
 
 
@@ -145,6 +146,21 @@ def test_pull_copies_to_a_folder_with_origins(remote, trained, tmp_path):
         assert not any(path.is_symlink() for path in checkpoint.folder.iterdir())
         assert "## Licence" in (checkpoint.folder / "README.md").read_text()
     brainseg.load("unetpp-bce", tmp_path / "out").read_weights()
+
+
+def test_int8_ranges_come_along_and_are_checked_like_the_rest(remote, trained, tmp_path):
+    own = read_checkpoint(shutil.copytree(trained / "unet-bce", tmp_path / "own"))
+    ranges = Ranges("0" * 16, (Activation(1, (2,), (0.0,), (1.0,)),))
+    proof = Proof("validation", 20, 0.78, 0.0, 0.004, "f32", 10, 1.0)
+    content = write_ranges(own, ranges, proof).read_bytes()
+    remote.commit({"unet-bce/int8.json": content})
+    (pulled,) = pull(f"{REPO}/unet-bce", tmp_path / "out")
+    assert (pulled.folder / "int8.json").read_bytes() == content and has_proven(pulled)
+    assert pulled.origin["sha256"]["int8.json"] == sha256(content)
+    remote.commit({"unet-bce/int8.json": b" " * (4 * 2**20 + 1)})
+    with pytest.raises(HubError, match=r"int8\.json has 4194305 bytes"):
+        pull(f"{REPO}/unet-bce", tmp_path / "out", overwrite=True)
+    assert has_proven(pulled)
 
 
 def test_pull_of_a_stack_alone_takes_what_it_reads(remote, tmp_path):

@@ -77,6 +77,17 @@ def test_a_file_that_went_away_goes_away_there_too(hub, unet):
     assert remote(hub).files["notes.txt"] == remote(hub).files["unet-bce/notes.txt"] == b"mine"
 
 
+def test_int8_ranges_go_along(hub, unet):
+    push([unet], REPO)
+    (unet.folder / "int8.json").write_text("{}")
+    push([unet], REPO)
+    assert remote(hub).files["unet-bce/int8.json"] == b"{}"
+    assert remote(hub).commits[-1].message == "Update unet-bce (int8 ranges)"
+    (unet.folder / "int8.json").unlink()
+    push([unet], REPO)
+    assert "unet-bce/int8.json" not in remote(hub).files
+
+
 def test_a_stack_brings_its_bases(hub, trained):
     push(find_to_push(["unetpp-bce"], trained), REPO)
     names = {path.partition("/")[0] for path in remote(hub).files if "/" in path}

@@ -1,0 +1,157 @@
+"""Int8 for a checkpoint: ranges from patients it was trained on, proven on others it may look at.
+
+Nobody of its test fold is asked. Ranges come from training patients. Proven is on those on whom
+epoch and threshold were chosen; of a checkpoint that watched nobody, on a fifth of its training
+patients, from whom no range is taken then. A stack is proven as it is used: reading in int8 those
+bases that have their own proof, or, where that changes its masks by too much, none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+
+import numpy as np
+
+from brainseg.checkpoints.folder import Checkpoint, find_base
+from brainseg.checkpoints.ranges import (
+    TRAINING,
+    VALIDATION,
+    Proof,
+    Ranges,
+    RangesError,
+    has_proven,
+    write_ranges,
+)
+from brainseg.data.case import CaseRef, DataError
+from brainseg.data.splits import FOLDS, block_of, fold_of
+from brainseg.inference.backends.names import INT8
+from brainseg.inference.backends.openvino import rest_of_int8
+from brainseg.inference.predictor import Predictor
+from brainseg.inference.quantising import calibrate, candidates, run_of
+from brainseg.scans.preprocessing import Prepared, prepare
+from brainseg.study.score import evaluate
+
+CALIBRATION_CASES = 60  # so many of each data set, up to three slices each
+FLOAT32 = "openvino"  # agrees with PyTorch to 0.001 of a probability, and takes a third of its time
+
+Tell = Callable[[str], None]
+
+
+def quantise(
+    checkpoint: Checkpoint, refs: Mapping[str, Sequence[CaseRef]], tell: Tell = lambda text: None
+) -> Proof:
+    """Find ranges for a checkpoint, prove them, and store both beside the weights: those with as
+    few layers left out as hold the bounds, or that none do.
+
+    refs: by data set, as ``load_datasets`` gives them, of the data it was trained on.
+    tell: is told of each attempt, in a sentence.
+    Raises DataError where nobody is left to prove it on, RangesError where NNCF is missing.
+    """
+    training, proving, role = choose_patients(checkpoint, refs)
+    in_float32 = _predictor(checkpoint)
+    planes = np.concatenate(
+        [in_float32.planes(slices) for slices in _some_slices(training, in_float32.size)]
+    )
+    everything = calibrate(checkpoint, planes)
+    expected = _dice(in_float32, proving)
+    proven = tuple(b.name for b in checkpoint.bases if has_proven(find_base(checkpoint, b)))
+    proof = None
+    for bases in dict.fromkeys((proven, ())):  # in float32 where they can't be in int8
+        in_int8 = _predictor(checkpoint, int8_bases=bases)
+        for ranges, share in candidates(checkpoint, everything, planes):
+            in_int8.use(INT8, run_of(checkpoint, ranges))
+            figures = compared(expected, _dice(in_int8, proving))
+            proof = Proof(
+                role, len(expected), *figures, rest_of_int8(), len(planes), share, bases
+            )  # fmt: skip
+            tell(f"{checkpoint.name}: {proof}")
+            if proof.holds:
+                write_ranges(checkpoint, ranges, proof)
+                return proof
+    if proof is None:
+        raise RangesError(f"NNCF quantises too little of {checkpoint.name} to be worth it.")
+    write_ranges(checkpoint, Ranges(), proof)
+    return proof
+
+
+def choose_patients(
+    checkpoint: Checkpoint, refs: Mapping[str, Sequence[CaseRef]]
+) -> tuple[list[CaseRef], dict[str, list[CaseRef]], str]:
+    """Cases to take ranges from, cases by data set to prove them on, and the latter's role.
+
+    Raises DataError where either is empty.
+    """
+    run = checkpoint.settings.run
+    role = TRAINING if run.watched_fold is None else VALIDATION
+    training: list[CaseRef] = []
+    proving: dict[str, list[CaseRef]] = {}
+    for dataset, cases in refs.items():
+        trained = [ref for ref in cases if fold_of(ref.patient_id) in run.training_folds]
+        others = [ref for ref in cases if fold_of(ref.patient_id) == run.watched_fold]
+        if role == TRAINING:
+            blocks = block_of((ref.patient_id for ref in trained), FOLDS)
+            others = [ref for ref in trained if blocks[ref.patient_id] == 0]
+            trained = [ref for ref in trained if blocks[ref.patient_id] != 0]
+        if not trained or not others:
+            raise DataError(
+                f"{checkpoint.name} can't be quantised with {len(trained)} training and "
+                f"{len(others)} {role} cases of {dataset}: expected some of each. Give the data it "
+                "was trained on."
+            )
+        training += trained[:: -(-len(trained) // CALIBRATION_CASES)]
+        proving[dataset] = others
+    return training, proving, role
+
+
+def compared(
+    expected: Mapping[str, float], found: Mapping[str, float]
+) -> tuple[float, float, float]:
+    """The mean Dice expected, by how much the mean found differs from it, and the largest
+    difference of one patient; of a patient for whom one alone is undefined it is 1."""
+    both = np.array([[expected[patient], found[patient]] for patient in sorted(expected)])
+    undefined = np.isnan(both)
+    both = both[~undefined.all(1)]
+    if not len(both):
+        return float("nan"), float("nan"), float("nan")
+    change = np.where(np.isnan(both).any(1), 1.0, both[:, 1] - both[:, 0])
+    means = np.nanmean(both, axis=0)
+    return float(means[0]), float(means[1] - means[0]), float(np.abs(change).max())
+
+
+def _predictor(checkpoint: Checkpoint, int8_bases: Sequence[str] = ()) -> Predictor:
+    bases = [find_base(checkpoint, base) for base in checkpoint.bases]
+    opened = [Predictor(base, INT8 if base.name in int8_bases else FLOAT32) for base in bases]
+    return Predictor(checkpoint, FLOAT32, opened)
+
+
+def _dice(predictor: Predictor, refs: Mapping[str, Sequence[CaseRef]]) -> dict[str, float]:
+    """Dice by ``<data set>/<patient id>``."""
+    return {
+        f"{dataset}/{row['patient']}": row["dice"]
+        for dataset, cases in refs.items()
+        for row in evaluate({predictor.name: predictor}, cases, distances=False)
+    }
+
+
+def _some_slices(refs: Sequence[CaseRef], size: int) -> Iterator[Prepared]:
+    """Of each case that can be read two slices with tumour, and one without, prepared as if it had
+    been uploaded alone, which happens too."""
+    for ref in refs:
+        with suppress(DataError):
+            case = ref.read()
+            has_tumour = case.mask.any((1, 2))
+            rows = [
+                *_spread(np.flatnonzero(has_tumour), 2),
+                *_spread(np.flatnonzero(~has_tumour), 1),
+            ]
+            found = prepare(case.scan.pixels, size, case.scan.spacing_mm)
+            statistics = np.where(
+                has_tumour[rows, None, None], found.statistics[rows], found.slice_statistics[rows]
+            )
+            yield Prepared(found.images[rows], statistics, found.slice_statistics[rows])
+
+
+def _spread(rows: np.ndarray, count: int) -> list[int]:
+    """So many of these, evenly apart; fewer if there are fewer."""
+    return [int(part[len(part) // 2]) for part in np.array_split(rows, count) if len(part)]
