@@ -1,9 +1,10 @@
 """Int8 for a checkpoint: ranges from patients it was trained on, proven on others it may look at.
 
-Nobody of its test fold is asked. Ranges come from training patients. Proven is on those on whom
-epoch and threshold were chosen; of a checkpoint that watched nobody, on a fifth of its training
-patients, from whom no range is taken then. A stack is proven as it is used: reading in int8 those
-bases that have their own proof, or, where that changes its masks by too much, none.
+Nobody of its test fold is asked. Ranges come from training patients. The others are those on whom
+epoch and threshold were chosen; of a checkpoint that watched nobody, a fifth of its training
+patients, from whom no range is taken then. Half of them choose which layers are left out, and the
+other half, looked at once, prove it. A stack is proven as it is used: reading in int8 those bases
+that have their own proof, or, where that changes its masks by too much, none.
 """
 
 from __future__ import annotations
@@ -42,45 +43,62 @@ def quantise(
     checkpoint: Checkpoint, refs: Mapping[str, Sequence[CaseRef]], tell: Tell = lambda text: None
 ) -> Proof:
     """Find ranges for a checkpoint, prove them, and store both beside the weights: those with as
-    few layers left out as hold the bounds, or that none do.
+    few layers left out as hold the bounds on those who choose, if they hold them on the others too.
 
     refs: by data set, as ``load_datasets`` gives them, of the data it was trained on.
     tell: is told of each attempt, in a sentence.
     Raises DataError where nobody is left to prove it on, RangesError where NNCF is missing.
     """
-    training, proving, role = choose_patients(checkpoint, refs)
+    training, others, role = choose_patients(checkpoint, refs)
     in_float32 = _predictor(checkpoint)
     planes = np.concatenate(
         [in_float32.planes(slices) for slices in _some_slices(training, in_float32.size)]
     )
     everything = calibrate(checkpoint, planes)
-    expected = _dice(in_float32, proving)
+    choosing, proving = ((half, _dice(in_float32, half)) for half in _halves(others))
     proven = tuple(b.name for b in checkpoint.bases if has_proven(find_base(checkpoint, b)))
     proof = None
     for bases in dict.fromkeys((proven, ())):  # in float32 where they can't be in int8
         in_int8 = _predictor(checkpoint, int8_bases=bases)
         for ranges, share in candidates(checkpoint, everything, planes):
             in_int8.use(INT8, run_of(checkpoint, ranges))
-            figures = compared(expected, _dice(in_int8, proving))
-            proof = Proof(
-                role, len(expected), *figures, rest_of_int8(), len(planes), share, bases
-            )  # fmt: skip
-            tell(f"{checkpoint.name}: {proof}")
-            if proof.holds:
+            for half, expected in (choosing, proving):
+                figures = compared(expected, _dice(in_int8, half))
+                about = (rest_of_int8(), len(planes), share, bases)
+                proof = Proof(role, len(expected), *figures, *about)
+                tell(f"{checkpoint.name}: {proof}")
+                if not proof.holds:
+                    break
+            else:
                 write_ranges(checkpoint, ranges, proof)
                 return proof
+            if half is proving[0]:
+                break  # to go on until these agree, too, would prove nothing
     if proof is None:
         raise RangesError(f"NNCF quantises too little of {checkpoint.name} to be worth it.")
     write_ranges(checkpoint, Ranges(), proof)
     return proof
 
 
+def _halves(
+    refs: Mapping[str, Sequence[CaseRef]],
+) -> tuple[dict[str, list[CaseRef]], dict[str, list[CaseRef]]]:
+    """The patients of each data set, dealt into two."""
+    halves: tuple[dict, dict] = ({}, {})
+    for dataset, cases in refs.items():
+        blocks = block_of((ref.patient_id for ref in cases), 2)
+        for number, half in enumerate(halves):
+            half[dataset] = [ref for ref in cases if blocks[ref.patient_id] == number]
+    return halves
+
+
 def choose_patients(
     checkpoint: Checkpoint, refs: Mapping[str, Sequence[CaseRef]]
 ) -> tuple[list[CaseRef], dict[str, list[CaseRef]], str]:
-    """Cases to take ranges from, cases by data set to prove them on, and the latter's role.
+    """Cases to take ranges from, cases by data set to choose layers by and prove it on, and the
+    latter's role.
 
-    Raises DataError where either is empty.
+    Raises DataError where the first is empty, or the others are not of two patients or more.
     """
     run = checkpoint.settings.run
     role = TRAINING if run.watched_fold is None else VALIDATION
@@ -93,11 +111,12 @@ def choose_patients(
             blocks = block_of((ref.patient_id for ref in trained), FOLDS)
             others = [ref for ref in trained if blocks[ref.patient_id] == 0]
             trained = [ref for ref in trained if blocks[ref.patient_id] != 0]
-        if not trained or not others:
+        patients = {ref.patient_id for ref in others}
+        if not trained or len(patients) < 2:
             raise DataError(
-                f"{checkpoint.name} can't be quantised with {len(trained)} training and "
-                f"{len(others)} {role} cases of {dataset}: expected some of each. Give the data it "
-                "was trained on."
+                f"{checkpoint.name} can't be quantised with {len(trained)} training cases and "
+                f"{len(patients)} {role} patients of {dataset}: expected some, and two or more. "
+                "Give the data it was trained on."
             )
         training += trained[:: -(-len(trained) // CALIBRATION_CASES)]
         proving[dataset] = others
