@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -190,7 +191,8 @@ class Config:
         _check(self.semi in (None, *SEMI), "semi", self.semi, f"one of {', '.join(SEMI)}, or none")
         labelled = self.labelled
         if labelled is not None:
-            good = 0 < labelled < 1 or (labelled >= 2 and labelled == int(labelled))
+            good = isinstance(labelled, int | float) and math.isfinite(labelled)
+            good = good and (0 < labelled < 1 or (labelled >= 2 and labelled == int(labelled)))
             _check(good, "labelled", labelled, "a share between 0 and 1, or a number from 2 on")
             object.__setattr__(self, "labelled", float(labelled))
         plain = not (self.is_stack or self.leak)  # whose bases, or twin, have other masks
@@ -202,6 +204,8 @@ class Config:
         steps = self.steps_per_epoch
         good = steps is None or (type(steps) is int and steps >= 1)
         _check(good, "steps_per_epoch", steps, "a whole number from 1 on, or null")
+        _check(math.isfinite(self.unlabelled_ratio), "unlabelled_ratio", self.unlabelled_ratio,
+               "a number")  # fmt: skip
         _check(self.unlabelled_slices >= 1, "unlabelled_ratio", self.unlabelled_ratio,
                f"a slice or more beside {self.batch_size} with masks")  # fmt: skip
         _check(self.semi_weight >= 0, "semi_weight", self.semi_weight, "0 or more")
@@ -343,7 +347,9 @@ def from_json(values: dict) -> Config:
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     try:
         return Config(**values)
-    except TypeError as error:
+    except ConfigError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"A configuration value has the wrong type: {error}.") from error
 
 

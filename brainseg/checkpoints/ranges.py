@@ -155,7 +155,7 @@ def _read(checkpoint: Checkpoint) -> tuple[Ranges, Proof]:
         told = json.loads(path.read_text(encoding="utf-8"))
         _need(isinstance(told, dict) and told.get("format") == FORMAT, "format")
         proof, ranges = _proof(told["proof"]), _ranges(told)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise CheckpointError(
             f"{path} holds no int8 ranges ({type(error).__name__}: {str(error)[:80]}): remove it, "
             f"or {_MAKE}."
@@ -172,6 +172,7 @@ _MAKE = "make them by python -m brainseg quantise"
 
 
 def _proof(values: dict) -> Proof:
+    _need(isinstance(values, dict), "proof")
     names = values.get("int8_bases", [])
     _need(isinstance(names, list) and all(map(is_plain_name, names)), "names of bases")
     proof = Proof(**{**values, "int8_bases": tuple(names)})
@@ -192,6 +193,7 @@ def _ranges(told: dict) -> Ranges:
 
 
 def _activation(values: dict) -> Activation:
+    _need(isinstance(values, dict), "activations")
     low, high = _numbers(values["low"]), _numbers(values["high"])
     _need(len(low) == len(high) > 0, "low and high")
     _need(all(a <= 0 <= b and a < b for a, b in zip(low, high, strict=True)), "a range around 0")

@@ -1,7 +1,8 @@
 """Scans without a mask, to learn from: whatever ``predict`` takes for scans in a folder.
 
 Masks that lie beside them are left out by their names and never read. Pictures in a folder below
-the one given are the slices of one scan; those directly in it are a scan each.
+the one given are the slices of one scan; those directly in it, or in a folder beside one of masks,
+are a scan each.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def _in_folder(folder: Path) -> list[CaseRef]:
     refs = []
     for source in sources:
         inner = source.path.parent
-        if inner != folder and _is_picture(source):
+        # Beside masks/ lie scans of many, as figshare and folders of one's own have them.
+        if inner != folder and not (inner.parent / "masks").is_dir() and _is_picture(source):
             stacks.setdefault(inner, []).append(source.path)
         else:
             refs.append(_ref(source))

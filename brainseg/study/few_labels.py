@@ -57,9 +57,9 @@ def curve(table: DataFrame) -> list[dict]:
     """The points of the curve: one per checkpoint, number with masks and method, in that order,
     supervised first.
 
-    table: rows of ``score_runs``. Only folds and seeds count of which there is a supervised run for
-    each number, so that all points are of the same patients. A point has ``checkpoint``,
-    ``labelled``, ``method``, ``with_masks`` (a mean over runs), ``runs`` and ``dice``, a
+    table: rows of ``score_runs``. Only folds and seeds count of which there is a run for each
+    point, so that all points are of the same patients. A point has ``checkpoint``, ``labelled``,
+    ``method``, ``with_masks`` and ``validation_dice`` (means over runs), ``runs`` and ``dice``, a
     ``summarise`` over patients of each one's mean over runs. A semi-supervised one has ``gap``: its
     ``paired_difference`` from the supervised runs of the same folds and seeds, ``p_holm`` over all
     gaps, ``each``, the mean difference of each pair of runs, and whether it ``pays``: the interval
@@ -82,6 +82,9 @@ def curve(table: DataFrame) -> list[dict]:
                         "with_masks": float(with_masks),
                         "runs": those["run"].nunique(),
                         "dice": summarise(_by_patient(those).to_numpy()),
+                        "validation_dice": float(
+                            those.groupby("run")["validation_dice"].first().mean()
+                        ),
                         "gap": None if method == SUPERVISED else _gap(those, supervised),
                     }
                 )
@@ -122,10 +125,10 @@ def _named(point: dict) -> str:
 
 
 def _complete(own: DataFrame) -> list[str]:
-    """Of one checkpoint's runs the folds and seeds with a supervised run for each number."""
-    supervised = own[own["method"] == SUPERVISED]
-    numbers = supervised.groupby("run")["labelled"].nunique()
-    return list(numbers[numbers == own["labelled"].nunique()].index)
+    """Of one checkpoint's runs the folds and seeds with each number and method that there is."""
+    points = own["labelled"].astype(str) + " " + own["method"]
+    there = points.groupby(own["run"]).nunique()
+    return list(there[there == points.nunique()].index)
 
 
 def _by_patient(own: DataFrame):
@@ -144,14 +147,24 @@ def _gap(those: DataFrame, supervised: DataFrame) -> dict:
 
 
 def _is_of_the_curve(checkpoint: Checkpoint, dataset: str) -> bool:
-    settings = checkpoint.settings
+    settings, run = checkpoint.settings, checkpoint.settings.run
     is_whole = not settings.interrupted and bool(checkpoint.metrics.get("validation"))
-    return is_whole and settings.run.dataset == dataset and bool(settings.run.steps_per_epoch)
+    # Other scans, or another start, would be another question.
+    is_plain = not (run.unlabelled or run.init_from or run.leak)
+    return is_whole and is_plain and run.dataset == dataset and bool(run.steps_per_epoch)
 
 
 def _check_steps(found: Sequence[Checkpoint]) -> None:
     first: dict[str, Checkpoint] = {}
+    twice: dict[tuple, Checkpoint] = {}
     for one in found:
+        run = one.settings.run
+        same = twice.setdefault((one.name, run.semi, run.labelled, run.left_out, run.seed), one)
+        if same is not one:
+            raise ValueError(
+                f"{one.folder} and {same.folder} are of one method, number of masks, fold and "
+                "seed: give --runs a folder that holds one of them."
+            )
         other = first.setdefault(one.name, one)
         if _steps(one) != _steps(other):
             raise ValueError(

@@ -27,6 +27,7 @@ from brainseg.checkpoints.ranges import (
 from brainseg.data.case import CaseRef, DataError
 from brainseg.data.splits import FOLDS, block_of, fold_of
 from brainseg.inference.backends.names import INT8
+from brainseg.inference.backends.opening import has_int8
 from brainseg.inference.backends.openvino import rest_of_int8
 from brainseg.inference.predictor import Predictor
 from brainseg.inference.quantising import calibrate, candidates, run_of
@@ -47,8 +48,13 @@ def quantise(
 
     refs: by data set, as ``load_datasets`` gives them, of the data it was trained on.
     tell: is told of each attempt, in a sentence.
-    Raises DataError where nobody is left to prove it on, RangesError where NNCF is missing.
+    Raises DataError where nobody is left to prove it on, RangesError where NNCF or int8 is missing.
     """
+    if not has_int8():
+        raise RangesError(
+            "This processor has no instructions for int8, or OpenVINO is missing: quantise where "
+            "int8 can run, so that what is proven is what runs."
+        )
     training, others, role = choose_patients(checkpoint, refs)
     in_float32 = _predictor(checkpoint)
     planes = np.concatenate(
@@ -69,11 +75,9 @@ def quantise(
                 tell(f"{checkpoint.name}: {proof}")
                 if not proof.holds:
                     break
-            else:
+            if half is proving[0]:  # to go on until these agree, too, would prove nothing
                 write_ranges(checkpoint, ranges, proof)
                 return proof
-            if half is proving[0]:
-                break  # to go on until these agree, too, would prove nothing
     if proof is None:
         raise RangesError(f"NNCF quantises too little of {checkpoint.name} to be worth it.")
     write_ranges(checkpoint, Ranges(), proof)
@@ -101,6 +105,11 @@ def choose_patients(
     Raises DataError where the first is empty, or the others are not of two patients or more.
     """
     run = checkpoint.settings.run
+    if run.labelled or run.limit_patients:
+        raise DataError(
+            f"{checkpoint.name} was trained on some of its patients only, and ranges would be "
+            "taken from others: it is not quantised."
+        )
     role = TRAINING if run.watched_fold is None else VALIDATION
     training: list[CaseRef] = []
     proving: dict[str, list[CaseRef]] = {}

@@ -143,11 +143,7 @@ def train(
     elif learner.bare.encoder_source:
         accelerator.print(f"encoder weights: {learner.bare.encoder_source}")
     run.progress.data_key = data.folder.name
-    if run.steps == 0:
-        raise TrainingError(
-            f"One epoch has fewer slices than one batch of {config.batch_size}: lower --batch-size "
-            "or give more patients."
-        )
+    _check_batches(run)
     try:
         for epoch in range(run.progress.epochs_done, config.epochs):
             if config.watch and run.progress.unimproved >= config.patience:
@@ -172,6 +168,20 @@ def train(
         raise Interrupted(done) from None
     accelerator.wait_for_everyone()
     return _finish(run, settings)
+
+
+def _check_batches(run: _Run) -> None:
+    config, processes = run.config, run.accelerator.num_processes
+    if run.steps == 0:
+        raise TrainingError(
+            f"One epoch has fewer slices than one batch of {config.batch_size}: lower --batch-size "
+            "or give more patients."
+        )
+    if config.semi and processes > config.unlabelled_slices:
+        raise TrainingError(
+            f"A batch has {config.unlabelled_slices} slices without a mask, and there are "
+            f"{processes} processes: raise unlabelled_ratio or --batch-size, or take fewer."
+        )
 
 
 def _train_epoch(run: _Run, epoch: int) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
 from brainseg.config import Config
@@ -18,9 +20,10 @@ def roles_of(config: Config, data: PreparedSet) -> dict[str, np.ndarray]:
     semi-supervised run ``unlabelled`` too, of which nothing but the pictures may be looked at, not
     even whether there is tumour.
 
-    Scans of ``--unlabelled`` whose names say that they are of somebody who is watched or tested on
-    are left out, which is noted. Raises TrainingError if nobody is there to train on, with masks or
-    without, or to choose epoch and threshold by; DataError where ``labelled`` asks for too many.
+    Scans of ``--unlabelled`` that are of somebody who is watched or tested on, by their names or
+    because a slice of theirs is the same picture, are left out, which is noted. Raises
+    TrainingError if nobody is there to train on, with masks or without, or to choose epoch and
+    threshold by; DataError where ``labelled`` asks for too many.
     """
     known = np.flatnonzero(data.datasets != UNLABELLED)
     roles = {
@@ -41,16 +44,26 @@ def roles_of(config: Config, data: PreparedSet) -> dict[str, np.ndarray]:
 
 def _strangers(data: PreparedSet, roles: dict[str, np.ndarray]) -> np.ndarray:
     """Rows of the scans of ``--unlabelled``, but for those of patients held out."""
-    held_out = set(data.owners[np.concatenate([roles["val"], roles["test"]])])
     rows = np.flatnonzero(data.datasets == UNLABELLED)
+    if not len(rows):
+        return rows
+    held = np.concatenate([roles["val"], roles["test"]])
+    held_out, pictures = set(data.owners[held]), {_picture(data, row) for row in held} - {None}
+    same = {data.patients[row] for row in rows if _picture(data, row) in pictures}
     names = dict.fromkeys(data.patients[rows])
-    out = [name for name in names if held_out & set(patients_of(name))]
+    out = [name for name in names if name in same or held_out & set(patients_of(name))]
     if out:
         note(
-            f"{len(out)} of {len(names)} scans of --unlabelled are left out: by their names they "
-            f"are of patients who are watched or tested on ({listed(out, 4)})."
+            f"{len(out)} of {len(names)} scans of --unlabelled are left out: by their names or "
+            f"pictures they are of patients who are watched or tested on ({listed(out, 4)})."
         )
     return rows[~np.isin(data.patients[rows], out)]
+
+
+def _picture(data: PreparedSet, row: int) -> bytes | None:
+    """What tells a prepared slice from others; None of one without anything on it."""
+    image = data.images[row]
+    return hashlib.sha256(image.tobytes()).digest() if image.min() < image.max() else None
 
 
 def _check(config: Config, data: PreparedSet, roles: dict[str, np.ndarray]) -> None:

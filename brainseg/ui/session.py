@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from brainseg.checkpoints.folder import CONFIG, WEIGHTS, find_checkpoints
+from brainseg.checkpoints.folder import CONFIG, RANGES, WEIGHTS, find_checkpoints
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import DataError
 from brainseg.inference.comparing import compare_stream
@@ -296,7 +296,7 @@ def _identity(predictor: Predictor) -> dict:
 
 def _fingerprint(checkpoints: str | Path) -> tuple:
     """What changes when a checkpoint below a folder does."""
-    files = [p for name in (CONFIG, WEIGHTS) for p in Path(checkpoints).rglob(name)]
+    files = [p for name in (CONFIG, WEIGHTS, RANGES) for p in Path(checkpoints).rglob(name)]
     return tuple(sorted((str(p), p.stat().st_mtime_ns) for p in files))
 
 

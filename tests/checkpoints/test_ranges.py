@@ -106,6 +106,9 @@ def edited(told, *path, value):
         (("proof", "more"), 1),
         (("proof", "int8_bases"), ["../up"]),
         (("proof", "int8_bases"), "unet"),
+        (("proof",), []),
+        (("activations", 0), 7),
+        (("activations", 0, "high"), [10**400, 2.0]),
     ],
 )
 def test_what_a_stranger_may_have_written_is_refused(checkpoint, path, value):

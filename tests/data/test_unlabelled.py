@@ -76,6 +76,19 @@ def test_a_scan_is_known_by_its_patients_name_behind_those_of_folders():
     assert patients_of("stranger_a") == ["folder/stranger_a"]
 
 
+def test_pictures_beside_a_folder_of_masks_are_of_many(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            Image.fromarray(np.full((8, 8), number, np.uint8)).save(
+                tmp_path / name / f"{number}.png"
+            )
+    with noting():
+        refs = load_unlabelled([tmp_path])
+    assert [ref.read().scan.pixels.shape[0] for ref in refs] == [1, 1, 1]
+    assert not [file for ref in refs for file in ref.files if file.parent.name == "masks"]
+
+
 def test_what_cannot_be_used_is_said(folder):
     with pytest.raises(DataError, match=r"--unlabelled .*nowhere is no folder"):
         load_unlabelled([folder / "nowhere"])

@@ -73,6 +73,15 @@ def test_folds_and_seeds_that_lack_a_number_wait_until_they_are_whole():
     assert [point["dice"] for point in points] == [p["dice"] for p in curve(table(*MADE_UP))]
 
 
+def test_points_are_of_runs_that_all_methods_have():
+    lone = [rows("4", "fixmatch", WITHOUT - 0.1, 0)]
+    points = curve(table(*MADE_UP, *lone))
+    assert {point["runs"] for point in points} == {1}
+    supervised = curve(table(*MADE_UP[::2]))[0]
+    assert points[0]["dice"] == supervised["dice"]
+    assert [p["validation_dice"] for p in points] == [0.5] * 4
+
+
 def test_the_verdict_says_where_it_pays_and_where_nothing_is_firm():
     pays = verdict(curve(table(*MADE_UP)))
     assert pays == "It pays with masks of 4 patients (`unet-bce`, mean-teacher)."

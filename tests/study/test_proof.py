@@ -80,6 +80,12 @@ def test_changes_are_as_worked_by_hand(expected, found, told):
 # ---------------------------------------------------------------- from data to a proof
 
 
+@pytest.fixture(autouse=True)
+def any_processor(monkeypatch):
+    """As on a processor with instructions for int8."""
+    monkeypatch.setattr(proof, "has_int8", lambda: True)
+
+
 @pytest.fixture
 def checkpoint(random_checkpoints, tmp_path, monkeypatch):
     monkeypatch.setenv("BRAINSEG_CACHE", str(tmp_path / "cache"))
@@ -107,6 +113,15 @@ def few(monkeypatch):
 
     chosen = [*found[1][:2], *found[2][:2], *found[3][:1]]
     return {"phantom": [small(patient, seed) for seed, patient in enumerate(chosen)]}
+
+
+def test_where_int8_cannot_run_nothing_is_proven(checkpoint, few, monkeypatch):
+    monkeypatch.setattr(proof, "has_int8", lambda: False)
+    with pytest.raises(RangesError, match="no instructions for int8"):
+        proof.quantise(checkpoint, few)
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="some of its patients only"):
+        proof.choose_patients(run(left_out=(0, 1), labelled=4), {"lgg": refs(60)})
 
 
 def test_without_nncf_it_says_what_to_install(checkpoint, few, monkeypatch):

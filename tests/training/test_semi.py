@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from brainseg.config import Config, ConfigError
+from brainseg.config import Config, ConfigError, from_json
 from brainseg.data.cache import prepared_set
 from brainseg.data.case import DataError
 from brainseg.data.phantom import load
@@ -290,5 +290,8 @@ def test_settings_and_folders(tmp_path):
             replace(stack, **wrong)
     with pytest.raises(ConfigError, match="--unlabelled gives scans"):
         replace(plain, unlabelled="123456789")
+    for infinite in ({"labelled": float("inf")}, {"semi": "fixmatch", "unlabelled_ratio": np.nan}):
+        with pytest.raises(ConfigError, match=r"is (inf|nan)"):
+            from_json({"model": "unet", **infinite})
     with pytest.raises(ConfigError, match=r"unlabelled_ratio is 0\.1"):
         replace(SEMIS[0], unlabelled_ratio=0.1)

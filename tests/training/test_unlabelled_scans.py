@@ -79,6 +79,15 @@ def test_scans_without_masks_teach_and_masks_beside_them_do_not(tmp_path, scans)
     assert (other / "model.safetensors").read_bytes() != weights[0]
 
 
+def test_a_picture_of_who_is_tested_on_is_known_under_any_name(tmp_path, scans):
+    (ref,) = [ref for ref in phantom.load() if ref.patient_id == TESTED]
+    np.save(scans / "nobody.npy", ref.read().scan.pixels)
+    with noting() as notes:
+        assert main(tmp_path, "told", "--unlabelled", str(scans)) == 0
+    (said,) = [text for text in notes if "tested on" in text]
+    assert said.startswith("2 of 4 scans") and "nobody" in said and "stranger" not in said
+
+
 def test_a_run_goes_on_with_the_scans_it_began_with(tmp_path, scans, capsys):
     given = ["--unlabelled", str(scans)]
     assert main(tmp_path, "first", *given) == 0

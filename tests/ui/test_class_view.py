@@ -127,6 +127,10 @@ def test_a_card_says_what_its_model_never_saw_and_a_fusion_whom_it_leaves_out():
     trained = {card["name"]: card["trained"] for card in cards}
     assert trained == {"m": "trained on T1c alone", "p": "", "fusion_all": ""}
     about = {card["name"]: card["about"] for card in cards}
+    assert about["fusion_all"] == "mean of all single models"  # of two, one with classes
+    fused = replace(plain, name="fusion_all", kind="fusion")
+    made = view_of(result(figshare.CLASSES), plain, replace(plain, name="q"), fused)
+    about = {card["name"]: card["about"] for card in message.whole(made, 0)["cards"]}
     assert about["fusion_all"] == "mean of all single models but those with classes"
     cards = message.whole(view_of(plain, replace(plain, name="fusion_all", kind="fusion")), 0)[
         "cards"

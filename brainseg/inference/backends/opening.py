@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from brainseg.checkpoints.folder import Checkpoint
 from brainseg.checkpoints.ranges import RangesError, has_proven
-from brainseg.inference.backends.names import INT8, NAMES, Run
+from brainseg.inference.backends.names import INT8, NAMES, REFERENCE, Run
 from brainseg.machine import processor_has_int8
 
 
@@ -37,7 +37,8 @@ def available_to(checkpoint: Checkpoint) -> list[str]:
 
 def without_int8() -> str:
     """What runs a checkpoint that has not proven int8, where all shall run in it."""
-    return next(name for name in ("openvino-bf16", "openvino") if name in available())
+    found = [name for name in ("openvino-bf16", "openvino") if name in available()]
+    return found[0] if found else REFERENCE
 
 
 def open_backend(name: str, checkpoint: Checkpoint) -> Run:
