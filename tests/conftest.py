@@ -26,6 +26,18 @@ def phantom_case():
     return make_case(3, "large", size=SIZE, slices=6)
 
 
+@pytest.fixture
+def narrow_unet(monkeypatch):
+    """A narrow U-Net in the place of ``unet``, for tests that do not depend on its width."""
+    from dataclasses import replace
+
+    from brainseg.models.specs import MODELS
+    from brainseg.models.unet import UNet
+
+    narrow = replace(MODELS["unet"], builder=lambda n, out: UNet(n, 8, out))
+    monkeypatch.setitem(MODELS, "unet", narrow)
+
+
 @pytest.fixture(scope="session")
 def save_random(phantom_case):
     """A function that saves a network with random weights as ``folder/<name>``.

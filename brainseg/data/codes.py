@@ -89,7 +89,7 @@ class Release:
         if meaning is None:
             note(f"{which} {reason}: what their values mean is not known. To say so, {_OTHERWISE}")
             return None
-        coding = Coding(CLASSES, meaning, "the coding of its release of BraTS")
+        coding = of_release(meaning)
         note(f"{which} {reason}: their values are read as {coding}. If that is wrong, {_OTHERWISE}")
         return coding
 
@@ -115,6 +115,11 @@ class Release:
             except ScanError:  # of no use as a case either, which reading it says
                 continue
         return found
+
+
+def of_release(meaning: dict[int, str]) -> Coding:
+    """The coding that ``told_by`` tells the meaning of."""
+    return Coding(CLASSES, meaning, "the coding of its release of BraTS")
 
 
 def told_by(collection: str, values: Sequence[frozenset[int]]) -> tuple[dict[int, str] | None, str]:

@@ -30,6 +30,16 @@ def crossed(labels: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
     return np.bincount(pairs, minlength=(classes + 1) ** 2).reshape(classes + 1, classes + 1)
 
 
+def renumbered(
+    labels: np.ndarray, names: Sequence[str], classes: Sequence[str]
+) -> np.ndarray | None:
+    """Labels as one numbers them who has other ``classes``, or the same in another order: uint8 of
+    the same shape; None where one of ``names``, of labels 1 to n, is no class there."""
+    if not names or not set(names) <= set(classes):
+        return None
+    return np.array([0, *(classes.index(name) + 1 for name in names)], np.uint8)[labels]
+
+
 def counts(crossed: np.ndarray, members: Sequence[int]) -> Counts:
     """Of ``crossed`` pixels those of a class, ``(2,)``, or of several taken as one, ``(1, 3)``."""
     own = list(members)

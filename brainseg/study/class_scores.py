@@ -21,7 +21,7 @@ from brainseg.data.case import Case
 from brainseg.files import write_table
 from brainseg.inference.results import Result
 from brainseg.metrics import overlap
-from brainseg.metrics.classes import counts, crossed, kind, macro_recall, votes
+from brainseg.metrics.classes import counts, crossed, kind, macro_recall, renumbered, votes
 from brainseg.metrics.statistics import summarise
 
 CLASSES_FILE, KINDS_FILE = "per_class.csv", "kinds.csv"
@@ -76,11 +76,9 @@ class ClassScores:
     def _truth_for(self, case: Case, classes: tuple[str, ...]) -> np.ndarray | None:
         """The true labels of a case, numbered as a model with these classes does; None where the
         case has none, or one that the model does not know by its name."""
-        names = self._names() if classes else ()
-        if not names or not set(names) <= set(classes) or case.classes is None:
+        if not classes or not self._names() or case.classes is None:
             return None
-        numbers = [0, *(classes.index(name) + 1 for name in names)]
-        return np.array(numbers, np.uint8)[case.classes]
+        return renumbered(case.classes, self._names(), classes)
 
     def write(self, out: Path, scored: Sequence[dict]) -> None:
         """Write both files into ``out``, each if there is something to say; else none is there.

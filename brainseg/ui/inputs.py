@@ -136,7 +136,7 @@ def with_classes(inputs: Inputs, truth: str | None, checkpoints: str | Path) -> 
         meaning, reason = codes.told_by(codes.collection_in(name), [values_in(truth)])
         told = f"Masks such as {name} {reason}: what their values mean is not known."
         if meaning:
-            coding = codes.Coding(codes.CLASSES, meaning, "the coding of its release of BraTS")
+            coding = codes.of_release(meaning)
             classes = coding.read(Path(truth), inputs.scan, inputs.truth)
             told = f"Masks such as {name} {reason}: their values are read as {coding}."
     except (ScanError, DataError) as error:

@@ -15,6 +15,7 @@ import numpy as np
 
 from brainseg.inference.results import Result, class_figures, without_nan
 from brainseg.metrics import agreement, overlap
+from brainseg.metrics.classes import renumbered
 from brainseg.scans import heads, rendering
 from brainseg.scans.scan import Scan
 from brainseg.ui import words
@@ -328,11 +329,10 @@ def _with_classes(view: View, entry: Entry, result: Result) -> Entry:
     likeliest = (result.class_probabilities.argmax(0) + 1).astype(np.uint8)
     likeliest[result.probabilities <= MENTIONED] = 0
     labels, wrong = result.labels, None
-    if view.true_classes is not None and set(view.class_names) <= set(result.classes):
-        # By name: the model may number them otherwise.
-        numbers = [0, *(result.classes.index(name) + 1 for name in view.class_names)]
-        truth = np.array(numbers, np.uint8)[np.stack([decode(f) for f in view.true_classes])]
-        wrong = int(((labels > 0) & (truth > 0) & (labels != truth)).sum())
+    if view.true_classes is not None:
+        planes = np.stack([decode(file) for file in view.true_classes])
+        if (truth := renumbered(planes, view.class_names, result.classes)) is not None:
+            wrong = int(((labels > 0) & (truth > 0) & (labels != truth)).sum())
     return replace(
         entry,
         classes=result.classes,

@@ -106,3 +106,10 @@ def test_what_does_not_go_together_is_refused():
             classes.dice(found, truth, 2)
     with pytest.raises(ValueError, match="at most 1"):
         classes.votes(labels("12"), 1)
+
+
+def test_labels_are_renumbered_by_their_names():
+    found = classes.renumbered(labels("0121"), ("a", "b"), ("b", "c", "a"))
+    assert found.tolist() == labels("0313").tolist() and found.dtype == np.uint8
+    assert classes.renumbered(labels("01"), ("a", "b"), ("a", "c")) is None
+    assert classes.renumbered(labels("01"), (), ("a",)) is None

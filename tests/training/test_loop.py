@@ -20,8 +20,6 @@ from brainseg.data.cache import prepared_set
 from brainseg.data.phantom import load
 from brainseg.data.splits import fold_of
 from brainseg.models.building import create_model
-from brainseg.models.specs import MODELS
-from brainseg.models.unet import UNet
 from brainseg.scans.notes import noting
 from brainseg.training import learner, schedule, validation
 from brainseg.training import loop as training
@@ -34,12 +32,7 @@ TINY = Config(
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def narrow(monkeypatch):
-    """A narrow U-Net: what is tested here does not depend on its width."""
-    monkeypatch.setitem(
-        MODELS, "unet", replace(MODELS["unet"], builder=lambda n, out: UNet(n, 8, out))
-    )
+pytestmark = pytest.mark.usefixtures("narrow_unet")
 
 
 @pytest.fixture(scope="module")

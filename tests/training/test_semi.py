@@ -14,8 +14,6 @@ from brainseg.data.phantom import load
 from brainseg.data.splits import fold_of, labelled_patients
 from brainseg.models.classes import with_background
 from brainseg.models.consistency import SEMI
-from brainseg.models.specs import MODELS
-from brainseg.models.unet import UNet
 from brainseg.training import loop as training
 from brainseg.training import runs, schedule
 from brainseg.training.augmentation import cutmix
@@ -32,12 +30,7 @@ SUPERVISED = Config(
 SEMIS = [replace(SUPERVISED, semi=semi, sure=0.5, semi_ramp=0.0) for semi in SEMI]
 
 
-@pytest.fixture(autouse=True)
-def narrow(monkeypatch):
-    """A narrow U-Net: what is tested here does not depend on its width."""
-    monkeypatch.setitem(
-        MODELS, "unet", replace(MODELS["unet"], builder=lambda n, out: UNet(n, 8, out))
-    )
+pytestmark = pytest.mark.usefixtures("narrow_unet")
 
 
 @pytest.fixture(scope="module")
