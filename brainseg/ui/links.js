@@ -10,7 +10,8 @@
   const REST_MS = 200; // browsers refuse an address that changes too often
   const viewer = document.querySelector("#compare-viewer .viewer");
   const bar = document.querySelector("#tabs > .tab-wrapper");
-  let tab = "compare";
+  const selected = () => bar.querySelector("[role=tab][aria-selected=true]")?.dataset.tabId;
+  let tab = selected() || "compare";
   let example = null; // what is shown, or on its way
   let run = null; // the newest that the page has told of
   let look = {}; // left, right, view and slice, where an address or the visitor chose them
@@ -102,7 +103,7 @@
     tell();
   }).observe(viewer, { attributeFilter: ["data-id"] });
   new MutationObserver(() => {
-    tab = bar.querySelector("[role=tab][aria-selected=true]")?.dataset.tabId || tab;
+    tab = selected() || tab;
     keep();
   }).observe(bar, { subtree: true, attributeFilter: ["aria-selected"] });
   window.addEventListener("popstate", () => open(read(location.search)));
@@ -116,6 +117,8 @@
     open(wanted);
     window.scrollTo(0, 0);
   });
-  open(read(location.search));
+  // Whoever was faster than the greeting stays at the tab that he chose.
+  if (tab === "compare") open(read(location.search));
+  else keep();
   return [];
 }

@@ -83,6 +83,29 @@ def test_an_address_runs_its_example_once_and_looks_as_it_says(visit):
     assert "phantom multifocal: " in page.inner_text("#status")  # not the greeting
 
 
+def test_a_tab_chosen_before_the_page_has_greeted_stays(visit):
+    page = visit()
+    page.wait_for_selector("html[data-linked]", state="attached")
+    held, letting = [], []
+    page.route(
+        "**/gradio_api/queue/join*",
+        lambda route: route.continue_() if letting else held.append(route),
+    )
+    reload(page)
+    page.wait_for_selector("#tabs > .tab-wrapper [role=tab]")
+    for _ in range(600):  # what the page asks for on loading waits until the tab is chosen
+        if held:
+            break
+        page.wait_for_timeout(100)
+    page.click("button[role=tab]:has-text('Study')")
+    letting.append(True)
+    for route in held:
+        route.continue_()
+    wait_for_address(page, "said.get('tab') === 'study'")
+    assert shown_tab(page) == "Study"
+    page.locator("#study .plots img").first.wait_for()
+
+
 def test_back_and_forward_through_examples_and_tabs(visit):
     page = visit()
     assert said(page) == {}
