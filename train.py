@@ -54,6 +54,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--precision", choices=("auto", "bf16", "fp16", "no"), default="auto",
         help="auto: bf16 where the hardware has it (default: auto)")  # fmt: skip
     add("--cpu", action="store_true", help="do not use a GPU")
+    add("--compile", nargs="?", const="inductor", choices=("inductor", "eager"), help="train "
+        "networks that torch.compile has made faster (eager: traced only)")  # fmt: skip
     add("--ray", metavar="ADDRESS", help="spread runs over a Ray cluster (auto, ray://HOST:PORT, "
         "or local to start one here)")  # fmt: skip
     add("--track", choices=("none", "tensorboard", "trackio"), default="none",
@@ -296,7 +298,7 @@ def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[
     from brainseg.training.runs import Workplace, run_all
 
     tracker = None if args.track == "none" else args.track
-    accelerator = make_accelerator(args.precision, args.cpu, tracker)
+    accelerator = make_accelerator(args.precision, args.cpu, tracker, args.compile)
     place = Workplace(
         args.data,
         args.cache,
@@ -357,7 +359,7 @@ def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:
         unlabelled=args.unlabelled,
     )  # fmt: skip
     place = {**place, "score": not args.no_test}
-    options = {"precision": args.precision, "cpu": args.cpu}
+    options = {"precision": args.precision, "cpu": args.cpu, "compiler": args.compile}
     failed = list(run_on_ray(needed.values(), place, args.ray, **options))
     conclude(needed, Workplace(accelerator=make_accelerator("no", cpu=True), **place))
     return failed

@@ -33,10 +33,11 @@ ROUNDS = 3
 WORKERS = (0, 1, 2)
 
 
-def run(size: int = 192, batch_size: int = 16) -> dict:
+def run(size: int = 192, batch_size: int = 16, compiler: str | None = None) -> dict:
     """All figures. Times are in seconds per step; keys that end in ``_ratio`` are reference time
-    divided by ours, with the two medians beside them."""
-    accelerator = make_accelerator("auto")
+    divided by ours, with the two medians beside them. compiler: as ``make_accelerator`` takes it,
+    for our side."""
+    accelerator = make_accelerator("auto", compiler=compiler)
     device = accelerator.device
     dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
     peak = hardware.matrix_product_flops(device, dtype)
@@ -45,6 +46,7 @@ def run(size: int = 192, batch_size: int = 16) -> dict:
         "size_px": size,
         "batch_size": batch_size,
         "precision": accelerator.mixed_precision,
+        "compiler": compiler,
         "peak_tflops": peak / 1e12,
         "copy_gb_per_s": hardware.copy_bytes(device) / 1e9,
     }
@@ -158,7 +160,7 @@ def _step_operations(learner: Learner, batches: Batches, config: Config) -> int:
     inputs and of weights. (torch counts a depthwise convolution's backward pass as if it were a
     dense one.)"""
     x, _ = next(_our_inputs(batches, config))
-    return 3 * operations(learner.model, x)
+    return 3 * operations(learner.bare, x)
 
 
 def _write_files(refs, folder: Path) -> list[tuple[Path, Path]]:

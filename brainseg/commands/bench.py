@@ -20,6 +20,10 @@ def flags(parser: argparse.ArgumentParser) -> None:
     add("--data", type=Path, metavar="DIR", help="with compare: LGG, to check masks on its fold 0")
     add("--without-bf16", action="store_true",
         help="with compare: as on a processor that does not compute in bf16")  # fmt: skip
+    add("--size", type=int, default=192, help="with train: side of the pictures, pixels")
+    add("--batch-size", type=int, default=16, help="with train")
+    add("--compile", nargs="?", const="inductor", choices=("inductor", "eager"),
+        help="with train: networks that torch.compile has made faster")  # fmt: skip
     add_checkpoints(parser, "with compare: shipped models")
 
 
@@ -28,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "train":
         from brainseg.bench import train as bench
 
-        result = bench.run()
+        result = bench.run(args.size, args.batch_size, args.compile)
     else:
         from brainseg.bench import compare as bench
 

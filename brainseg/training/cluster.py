@@ -10,14 +10,15 @@ from brainseg.training.planning import Planned
 
 
 def run_on_ray(
-    needed: Iterable[Planned], place: dict, address: str, *, precision: str, cpu: bool
+    needed: Iterable[Planned], place: dict, address: str, **hardware
 ) -> dict[Config, Exception]:
     """Run everything planned (see ``planning.plan``) on the cluster; returns what failed.
 
     place: keyword arguments of ``runs.Workplace`` that can travel; data, cache and runs must be
         paths that every node sees.
     address: of a running cluster ("auto", "ray://head:10001"), or "local" to start one here.
-    precision, cpu: as in ``learner.make_accelerator``; on the CPU also where a node has no GPU.
+    hardware: precision, cpu and compiler as in ``learner.make_accelerator``; on the CPU also where
+        a node has no GPU.
 
     What a lost node took is retried up to three times, from the last finished epoch.
     """
@@ -34,7 +35,7 @@ def run_on_ray(
         for planned in needed:
             # Handing over the references makes Ray wait for the runs that this one reads.
             references = [running[other] for other in planned.reads]
-            running[planned.config] = task.remote(planned, place, precision, cpu, *references)
+            running[planned.config] = task.remote(planned, place, hardware, *references)
         failed = {}
         for config, reference in running.items():
             try:
@@ -48,7 +49,7 @@ def run_on_ray(
         ray.shutdown()
 
 
-def _task(planned: Planned, place: dict, precision: str, cpu: bool, *reads: str) -> str:
+def _task(planned: Planned, place: dict, hardware: dict, *reads: str) -> str:
     """One run, on whichever node Ray gave it; returns its folder."""
     import ray
     import torch
@@ -59,7 +60,7 @@ def _task(planned: Planned, place: dict, precision: str, cpu: bool, *reads: str)
     given = ray.get_runtime_context().get_assigned_resources()
     if not given.get("GPU"):
         torch.set_num_threads(max(1, int(given.get("CPU", 1))))
-    accelerator = make_accelerator(precision, cpu=cpu or not given.get("GPU"))
+    accelerator = make_accelerator(**{**hardware, "cpu": hardware["cpu"] or not given.get("GPU")})
     # A retry finds what the lost try left.
     place = Workplace(accelerator=accelerator, **{**place, "resume": True})
     return str(run(planned, place).folder)

@@ -22,18 +22,27 @@ class TrainingError(RuntimeError):
 
 
 def make_accelerator(
-    precision: str = "auto", cpu: bool = False, tracker: str | None = None
+    precision: str = "auto",
+    cpu: bool = False,
+    tracker: str | None = None,
+    compiler: str | None = None,
 ) -> Accelerator:
-    """🤗 Accelerate for device, precision, processes and tracking of figures.
+    """🤗 Accelerate for device, precision, processes, compilation and tracking of figures.
 
     precision: ``bf16``, ``fp16``, ``no`` (float32), or ``auto``: bf16 where hardware has it.
     tracker: ``tensorboard`` or ``trackio``. Raises ConfigError if it isn't installed.
+    compiler: a backend of ``torch.compile``, for the network in training; None for none, or for
+        what ``accelerate launch --dynamo_backend`` says.
     """
     if precision == "auto":
         precision = "bf16" if _has_bf16(cpu) else "no"
     keep_freed_memory()
     accelerator = Accelerator(
-        mixed_precision=precision, cpu=cpu, log_with=tracker, project_dir="." if tracker else None
+        mixed_precision=precision,
+        cpu=cpu,
+        log_with=tracker,
+        project_dir="." if tracker else None,
+        dynamo_backend=compiler,
     )
     if tracker and not accelerator.log_with:
         raise ConfigError(f"--track {tracker} needs it: pip install {tracker}")
@@ -106,7 +115,7 @@ def make_learner(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
     )
     model, optimizer = accelerator.prepare(model, optimizer)
-    bare = accelerator.unwrap_model(model)
+    bare = accelerator.unwrap_model(model, keep_torch_compile=False)
     average = AveragedModel(bare, multi_avg_fn=_running_average(config.ema), use_buffers=True)
     if class_weights is not None:
         class_weights = class_weights.to(accelerator.device)

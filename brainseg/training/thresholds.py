@@ -4,13 +4,14 @@ other patients.
 A run that leaves out fold k can't choose its own on fold k, which it is tested on. The runs of the
 same recipe that leave out k and one other fold j have seen neither, so what they find on fold j
 stands for it. Where these are not there, runs that leave out j alone serve: they had seen fold k,
-and that one number passes through them is said in the model card.
+and that one number passes through them is said in the model card. Where not all of those are there
+either, the pairs that are there serve alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,25 +52,34 @@ def _settle(config: Config, runs: Path) -> Checkpoint | None:
     checkpoint = finished(config, config.run_folder(runs))
     if checkpoint is None:
         return None
-    for is_unseen, others in _candidates(config):
-        folders = {fold: other.run_folder(runs) for fold, other in others.items()}
-        if all((folders[f] / COUNTS).is_file() and finished(others[f], folders[f]) for f in others):
-            kept = [read_counts(folder / COUNTS, fold) for fold, folder in folders.items()]
-            counts, datasets = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-            choice = best_threshold(counts, datasets)
-            if math.isnan(choice.dice):  # nobody there has tumour: the stand-in stays
-                return None
-            return _write(checkpoint, choice, sorted(others), is_unseen)
-    return None
-
-
-def _candidates(config: Config) -> Iterator[tuple[bool, dict[int, Config]]]:
-    """Runs by the fold that they speak for, and whether they leave this one's test fold unseen."""
     (own,) = config.left_out
     others = [fold for fold in range(FOLDS) if fold != own]
-    pairs = {fold: tuple(sorted((own, fold))) for fold in others}
-    yield True, {f: replace(config, left_out=pair, watch=False) for f, pair in pairs.items()}
-    yield False, {fold: replace(config, left_out=(fold,)) for fold in others}
+    pairs = _ready({f: replace(config, left_out=_pair(own, f), watch=False) for f in others}, runs)
+    alone = _ready({f: replace(config, left_out=(f,)) for f in others}, runs)
+    is_unseen = len(pairs) == len(others) or len(alone) < len(others)
+    folders = pairs if is_unseen else alone
+    if not folders:
+        return None
+    kept = [read_counts(folder / COUNTS, fold) for fold, folder in folders.items()]
+    counts, datasets = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    choice = best_threshold(counts, datasets)
+    if math.isnan(choice.dice):  # nobody there has tumour: the stand-in stays
+        return None
+    return _write(checkpoint, choice, list(folders), is_unseen)
+
+
+def _pair(*folds: int) -> tuple[int, ...]:
+    return tuple(sorted(folds))
+
+
+def _ready(others: dict[int, Config], runs: Path) -> dict[int, Path]:
+    """The folders, by the fold that they speak for, of those runs that are finished."""
+    folders = {fold: config.run_folder(runs) for fold, config in others.items()}
+    return {
+        fold: folder
+        for fold, folder in folders.items()
+        if (folder / COUNTS).is_file() and finished(others[fold], folder)
+    }
 
 
 def _write(

@@ -11,19 +11,19 @@ from brainseg.bench import train
 @pytest.fixture
 def small(monkeypatch):
     """Two models, one of each kind, at a size that takes seconds."""
-    run = train.run
     monkeypatch.setattr(train, "MODELS", {name: train.MODELS[name] for name in ("unet", "unetpp")})
     monkeypatch.setattr(train, "ROUNDS", 1)
     monkeypatch.setattr(train, "WORKERS", (0, 1))
     monkeypatch.setattr(train, "peak_memory_gb", lambda: 1.5)
-    monkeypatch.setattr(train, "run", lambda: run(size=32, batch_size=2))
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_stdout_is_one_object_with_each_ratio_beside_its_medians(capsys):
-    assert main(["bench", "train", "--json"]) == 0
+    flags = ["--size", "32", "--batch-size", "2", "--compile", "eager"]
+    assert main(["bench", "train", "--json", *flags]) == 0
     result = json.loads(capsys.readouterr().out)
+    assert (result["size_px"], result["batch_size"], result["compiler"]) == (32, 2, "eager")
     ratios = [key for key in result if key.endswith("_ratio")]
     assert ratios == ["unet_step_ratio", "unetpp_step_ratio"]
     for name in ("unet", "unetpp"):

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 
 import train
 from brainseg.checkpoints.folder import find_checkpoints, load_module, read_checkpoint
@@ -64,6 +67,33 @@ def test_settings_a_model_does_not_have_make_no_second_run():
         assert replace(stack, model=model) == Config(model)
     assert Config("unet", encoder_weights="imagenet") == Config("unet", encoder_weights=None)
     assert replace(stack, bases=()) == Config("unetpp", stack_inputs="predictions+image") != stack
+
+
+@pytest.fixture
+def new_accelerators():
+    """A function that makes Accelerate forget the first accelerator, whose state all later ones
+    share; called at the end too."""
+    yield AcceleratorState._reset_state
+    AcceleratorState._reset_state()
+
+
+def test_compiled_training_gives_the_same_checkpoint(tmp_path, monkeypatch, new_accelerators):
+    compiled = []
+    compile_ = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda *a, **k: compiled.append(k["backend"]) or compile_(*a, **k)
+    )
+    weights = []
+    for name, flags in (("plain", ()), ("compiled", ("--compile", "eager"))):
+        new_accelerators()
+        assert main(tmp_path / name, "--model", "unet", "--no-test", *flags) == 0
+        weights.append(
+            load_file(tmp_path / name / "runs/phantom/unet-bce/without0+1-seed0/model.safetensors")
+        )
+    assert compiled == ["eager"]
+    assert set(weights[0]) == set(weights[1])
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, rtol=0, atol=1e-3)
 
 
 def test_atrous_rates_are_for_models_that_have_them(tmp_path, capsys):

@@ -92,6 +92,18 @@ def test_five_runs_choose_for_one_another_and_pairs_are_preferred(tmp_path, caps
         assert not {"test", "validation"} & json.loads((pair / "metrics.json").read_text()).keys()
 
 
+def test_some_pairs_serve_while_neither_all_of_them_nor_the_other_four_are_there(tmp_path):
+    for flags in (("0",), ("0", "2", "--set", "watch=false"), ("1",)):
+        assert main(tmp_path, "--left-out", *flags) == 0
+    folders = runs_of(tmp_path)
+    found = read_checkpoint(folders["without0-seed0"])
+    expected = chosen({2: folders["without0+2-seed0-unwatched"]})
+    assert found.settings.threshold == expected.threshold
+    assert found.metrics["validation"] == {"folds": [2], "unseen": True, **expected.to_json()}
+    assert "test" in found.metrics
+    assert "validation" not in read_checkpoint(folders["without1-seed0"]).metrics
+
+
 def test_another_threshold_takes_the_test_scores_with_it(tmp_path):
     assert main(tmp_path, "--left-out", "all") == 0
     folder = runs_of(tmp_path)["without2-seed0"]
