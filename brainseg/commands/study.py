@@ -282,13 +282,14 @@ def labels_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def labels(args: argparse.Namespace) -> int:
-    """Score the runs of the curve, write their scores, and print its points and the verdict."""
+    """Score the runs of the curve, put their scores beside those of others that the file has, and
+    print its points and the verdict."""
     from brainseg.data import load_dataset
     from brainseg.files import read_table, write_table
-    from brainseg.study.few_labels import COLUMNS, curve, score_runs, verdict, with_runs
+    from brainseg.study.few_labels import COLUMNS, curve, joined, score_runs, verdict, with_runs
 
     rows = score_runs(args.runs, args.dataset, load_dataset(args.dataset, args.data))
-    write_table(args.out, rows, COLUMNS)
+    write_table(args.out, joined(read_table(args.out), rows), COLUMNS)
     points = curve(with_runs(read_table(args.out)))
     for point in points:
         gap = f", {point['gap']['difference']:+.3f}" if point["gap"] else ""

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 FEW_LABELS = "few-labels.csv"
 COLUMNS = (
-    "checkpoint", "method", "labelled", "left_out", "seed", "with_masks", "without_masks", "steps",
-    "batch", "batch_without_masks", "validation_dice", "patient", "dice",
+    "checkpoint", "method", "labelled", "left_out", "seed", "with_masks", "without_masks", "size",
+    "steps", "batch", "batch_without_masks", "validation_dice", "patient", "dice",
 )  # fmt: skip
+RUN = ["checkpoint", "method", "labelled", "left_out", "seed"]  # what makes a run another one
 SUPERVISED = "supervised"
 ALL = "all"
 
@@ -51,6 +52,31 @@ def score_runs(runs: Path, dataset: str, refs: Sequence[CaseRef]) -> list[dict]:
         about = _about(checkpoint)
         rows += [{**about, "patient": row["patient"], "dice": row["dice"]} for row in scores]
     return rows
+
+
+def joined(earlier: DataFrame, rows: Sequence[dict]) -> DataFrame:
+    """Rows of ``score_runs``, and of an earlier table those of other runs, in the order of runs, so
+    that a curve can be trained bit by bit and anywhere.
+
+    Raises ValueError if runs of one checkpoint would differ in size, steps or batch.
+    """
+    import pandas as pd
+
+    new = pd.DataFrame(rows, columns=COLUMNS)
+    if earlier.empty:
+        return new
+    again = earlier[RUN].astype(str).agg(" ".join, axis=1)
+    scored = set(new.astype({"seed": float})[RUN].astype(str).agg(" ".join, axis=1))
+    table = pd.concat([earlier[~again.isin(scored)], new], ignore_index=True)
+    for checkpoint, own in table.groupby("checkpoint"):
+        for key in ("size", "steps", "batch"):
+            if len(found := sorted(set(own[key].astype(int)))) > 1:
+                raise ValueError(
+                    f"{checkpoint} has runs of {' and '.join(map(str, found))} ({key}), those of "
+                    "the table's earlier rows included: expected one. Give another --out, or "
+                    "delete the table to begin anew."
+                )
+    return table.astype({"seed": int}).sort_values(RUN, kind="stable", ignore_index=True)
 
 
 def curve(table: DataFrame) -> list[dict]:
@@ -189,6 +215,7 @@ def _about(checkpoint: Checkpoint) -> dict:
         "seed": run.seed,
         "with_masks": settings.patients["train"],
         "without_masks": settings.patients.get("unlabelled", 0),
+        "size": run.size,
         "steps": _steps(checkpoint),
         "batch": run.batch_size,
         "batch_without_masks": run.unlabelled_slices if run.semi else 0,

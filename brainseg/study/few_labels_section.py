@@ -59,12 +59,12 @@ def _row(point: dict) -> list:
 
 
 def _steps(table) -> str:
-    """``"`unet-bce` 800 of 16 slices with masks, and 16 without"``, of each model."""
+    """``"`unet-bce` 800 of 16 slices with masks at 128 px, ..."``, of each model."""
     told = []
     for checkpoint, own in table.groupby("checkpoint", sort=False):
-        steps, batch, others = (
-            int(own[key].max()) for key in ("steps", "batch", "batch_without_masks")
+        steps, batch, size, others = (
+            int(own[key].max()) for key in ("steps", "batch", "size", "batch_without_masks")
         )
         beside = f", and semi-supervised {others} without" if others else ""
-        told.append(f"`{checkpoint}` {steps} of {batch} slices with masks{beside}")
+        told.append(f"`{checkpoint}` {steps} of {batch} slices with masks{beside}, at {size} px")
     return "; ".join(told)

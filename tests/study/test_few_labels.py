@@ -8,7 +8,7 @@ import train
 from brainseg.__main__ import main
 from brainseg.data import phantom
 from brainseg.files import read_table, write_table
-from brainseg.study.few_labels import COLUMNS, curve, verdict, with_runs
+from brainseg.study.few_labels import COLUMNS, curve, joined, verdict, with_runs
 
 PATIENTS = range(8)
 WITHOUT = np.linspace(0.4, 0.75, 8)  # Dice of eight patients
@@ -18,8 +18,8 @@ def rows(labelled, method, dice, seed=0, left_out="0+1", **more):
     about = {
         "checkpoint": "unet-bce", "method": method, "labelled": labelled, "left_out": left_out,
         "seed": seed, "with_masks": {"4": 4, "8": 8, "all": 53}[labelled], "without_masks": 9,
-        "steps": 800, "batch": 16, "batch_without_masks": 16 * (method != "supervised"),
-        "validation_dice": 0.5,
+        "size": 128, "steps": 800, "batch": 16, "validation_dice": 0.5,
+        "batch_without_masks": 16 * (method != "supervised"),
     }  # fmt: skip
     return [
         {**about, **more, "patient": f"p{patient}", "dice": value}
@@ -126,6 +126,24 @@ def test_runs_are_scored_and_unequal_steps_refused(tmp_path, monkeypatch, capsys
     assert "expected equally many in all runs" in capsys.readouterr().err
     assert main([*command[:4], str(tmp_path / "cache"), *command[5:]]) == 1
     assert "no finished run on phantom with steps_per_epoch" in capsys.readouterr().err
+
+
+def test_rows_of_other_runs_stay_and_those_of_the_same_are_replaced(tmp_path):
+    path = tmp_path / "t.csv"
+    write_table(path, joined(read_table(path), [*MADE_UP[0], *MADE_UP[1]]), COLUMNS)
+    again = [{**row, "dice": 0.25} for row in MADE_UP[1]]
+    write_table(path, joined(read_table(path), [*again, *MADE_UP[2], *MADE_UP[4]]), COLUMNS)
+    found = with_runs(read_table(path))
+    whole = table(MADE_UP[0], again, MADE_UP[2], MADE_UP[4])
+    assert len(found) == len(whole) == 32
+    key = ["method", "labelled", "seed", "patient"]
+    pd.testing.assert_frame_equal(
+        found.sort_values(key, ignore_index=True)[[*key, "dice"]],
+        whole.sort_values(key, ignore_index=True)[[*key, "dice"]],
+        check_dtype=False, rtol=1e-5,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"unet-bce has runs of 128 and 192 \(size\)"):
+        joined(read_table(path), rows("8", "supervised", WITHOUT, size=192))
 
 
 def test_nothing_is_lost_on_the_way_through_the_file(tmp_path):
