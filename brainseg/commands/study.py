@@ -57,6 +57,7 @@ def evaluate(args: argparse.Namespace) -> int:
     everyone = load_dataset(args.dataset, args.data)
     refs, fold, selection = _choose_patients(everyone, args)
     predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
+    predictors = _known(predictors, args.against) if args.against else predictors
     refs = _unseen(refs, args.dataset, predictors) if args.unseen else refs
     classes, calibration, beliefs = _class_scores(args), Calibration(), StapleBeliefs()
     observers = [classes, *([calibration, beliefs] if args.study else [])]
@@ -206,6 +207,20 @@ def _write_sheet(
         whose = "computed phantoms, not patients"
     caption = f"{description['dataset']} ({description['selection']}): {whose}"
     save(contact_sheet(labels, predictor_of, refs, rows, caption), path, dpi=130)
+
+
+def _known(predictors: dict, folder: Path) -> dict:
+    """Those that an earlier evaluation scored, since with others fusions would be of more models;
+    all of them if it scored none."""
+    from brainseg.files import read_table
+    from brainseg.scans.notes import note
+
+    table = read_table(folder / "per_patient.csv")
+    scored = set(table["checkpoint"]) if "checkpoint" in table else set()
+    known = {label: own for label, own in predictors.items() if label in scored}
+    if known and (others := [label for label in predictors if label not in known]):
+        note(f"Left out, since {folder} does not have them: {', '.join(others)}.")
+    return known or predictors
 
 
 def _compare_with(folder: Path, rows: list[dict]) -> int:

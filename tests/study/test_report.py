@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from functools import partial
 
 import numpy as np
@@ -453,7 +454,9 @@ def test_a_model_without_any_dice_hides_no_disagreement():
 # ---------------------------------------------------------------- the whole way, on phantoms
 
 
-def test_from_checkpoints_to_the_page(random_checkpoints, tmp_path, monkeypatch, capsys):
+def test_from_checkpoints_to_the_page(
+    random_checkpoints, save_random, tmp_path, monkeypatch, capsys, caplog
+):
     monkeypatch.setattr(phantom, "load", partial(phantom.load, patients=8, size=64, slices=2))
     study, readme = tmp_path / "docs" / "study", tmp_path / "README.md"
     readme.write_text(f"{MARKS[0]}\n{MARKS[1]}\n")
@@ -474,6 +477,14 @@ def test_from_checkpoints_to_the_page(random_checkpoints, tmp_path, monkeypatch,
     again = ["evaluate", *common, "--out", str(tmp_path / "again"), "--against", str(study)]
     assert main(again) == 0
     assert "largest difference in mean Dice" in capsys.readouterr().out
+
+    more = shutil.copytree(random_checkpoints, tmp_path / "more")
+    save_random(more, "unet_efficientnet")  # which would change the mean of all
+    again[again.index(str(random_checkpoints))] = str(more)
+    assert main(again) == 0
+    assert f"mean Dice from {study}: 0.0000" in capsys.readouterr().out
+    assert f"Left out, since {study} does not have them: unet_efficientnet-bce." in caplog.text
+
     rows = read_table(study / "per_patient.csv")
     write_table(study / "per_patient.csv", rows.assign(dice=rows["dice"] + 0.1))
     assert main(again) == 1
