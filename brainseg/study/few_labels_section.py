@@ -26,7 +26,8 @@ def few_labels_section(study: Study) -> list[str]:
         "What do the masks of a few patients buy, and what do scans without any add? All runs of a "
         f"model took equally many steps: {_steps(table)}. Whose masks are used a hash of seed and "
         "patient chooses, so that few lie among many. Semi-supervised runs learn from the other "
-        "training patients' scans too, whose masks they never see. The patients who choose epoch "
+        "training patients' scans too, whose masks they never see; how, are the defaults of "
+        "`train.py`, first guesses that nobody has tuned yet. The patients who choose epoch "
         "and threshold have masks in every row, which nobody with so few would set aside.",
         f"**{verdict(points)}** Firm is a difference whose interval lies on one side of 0, with p "
         "below 0.05 after Holm's correction for all differences here, and to which no pair of runs "
