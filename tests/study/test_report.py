@@ -288,7 +288,7 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
     write_report(study, readme)
     assert "## Few masks" not in study.with_suffix(".md").read_text()
     about = {"checkpoint": "unet-bce", "left_out": "0+1", "seed": 0, "without_masks": 9,
-             "steps": 800, "batch": 16, "validation_dice": 0.5}  # fmt: skip
+             "size": 128, "steps": 800, "batch": 16, "validation_dice": 0.5}  # fmt: skip
     rows = [
         {**about, "labelled": labelled, "with_masks": number, "method": method,
          "batch_without_masks": others, "patient": f"p{patient}", "dice": dice + 0.01 * patient}
@@ -301,7 +301,9 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
     write_table(study / "few-labels.csv", rows)
     assert study / "few-labels.png" in write_report(study, readme)
     page = study.with_suffix(".md").read_text()
-    assert "`unet-bce` 800 of 16 slices with masks, and semi-supervised 8 without" in page
+    assert (
+        "`unet-bce` 800 of 16 slices with masks, and semi-supervised 8 without, at 128 px" in page
+    )
     assert "**It pays with masks of 4 patients (`unet-bce`, fixmatch).**" in page
     lines = [line for line in page.splitlines() if line.startswith("| `unet-bce` | 4 |")]
     assert "**+0.120 [+0.120, +0.120]** | 0.0078 | +0.120 |" in lines[1]
