@@ -100,8 +100,9 @@ def report(result: dict) -> str:
     headings = (
         "model", "plain loop (workers)", "ours", "ratio", "images/s", "input", "share of peak"
     )  # fmt: skip
+    compiled = f", ours compiled ({result['compiler']})" if result.get("compiler") else ""
     parts = [
-        f"{result['machine']}: {result['precision']}, {result['size_px']} px, batch "
+        f"{result['machine']}: {result['precision']}{compiled}, {result['size_px']} px, batch "
         f"{result['batch_size']}; matrix product {result['peak_tflops']:.2f} TFLOP/s, copy "
         f"{result['copy_gb_per_s']:.1f} GB/s",
         markdown_table(headings, [_row(result, name) for name in MODELS]),

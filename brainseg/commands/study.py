@@ -36,7 +36,7 @@ def evaluate_flags(parser: argparse.ArgumentParser) -> None:
     add("--study", action="store_true",
         help="also what report needs: calibration, validation, costs")  # fmt: skip
     add("--against", type=Path, metavar="FOLDER",
-        help="fail if a mean Dice is over 0.002 from the one there")  # fmt: skip
+        help="score what is there, and fail if a mean Dice is over 0.002 from it")  # fmt: skip
     add("--sheet", type=Path, metavar="PNG",
         help="picture of each model's best, median and worst patient")  # fmt: skip
     add("--out", type=Path, required=True, help="folder for the results")
@@ -57,7 +57,7 @@ def evaluate(args: argparse.Namespace) -> int:
     everyone = load_dataset(args.dataset, args.data)
     refs, fold, selection = _choose_patients(everyone, args)
     predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
-    predictors = _known(predictors, args.against) if args.against else predictors
+    predictors = _known(predictors, args.against)
     refs = _unseen(refs, args.dataset, predictors) if args.unseen else refs
     classes, calibration, beliefs = _class_scores(args), Calibration(), StapleBeliefs()
     observers = [classes, *([calibration, beliefs] if args.study else [])]
@@ -85,6 +85,7 @@ def _evaluate_out_of_fold(args: argparse.Namespace) -> int:
     runs, skipped = out_of_fold.find_runs(args.checkpoints, args.seed or 0)
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
+    runs = _known(runs, args.against)
     note = out_of_fold.note(runs, args.dataset)
     classes = _class_scores(args)
     rows = out_of_fold.evaluate(runs, refs, slicewise=args.slicewise, observers=[classes])
@@ -209,18 +210,18 @@ def _write_sheet(
     save(contact_sheet(labels, predictor_of, refs, rows, caption), path, dpi=130)
 
 
-def _known(predictors: dict, folder: Path) -> dict:
-    """Those that an earlier evaluation scored, since with others fusions would be of more models;
-    all of them if it scored none."""
+def _known(found: dict, earlier: Path | None) -> dict:
+    """Of checkpoints by name those that an earlier evaluation scored, since with others fusions
+    would be of more models; all of them if it scored none, or there is none."""
     from brainseg.files import read_table
     from brainseg.scans.notes import note
 
-    table = read_table(folder / "per_patient.csv")
+    table = read_table(earlier / "per_patient.csv") if earlier else ()
     scored = set(table["checkpoint"]) if "checkpoint" in table else set()
-    known = {label: own for label, own in predictors.items() if label in scored}
-    if known and (others := [label for label in predictors if label not in known]):
-        note(f"Left out, since {folder} does not have them: {', '.join(others)}.")
-    return known or predictors
+    known = {name: own for name, own in found.items() if name in scored}
+    if known and (others := [name for name in found if name not in known]):
+        note(f"Left out, since {earlier} does not have them: {', '.join(others)}.")
+    return known or found
 
 
 def _compare_with(folder: Path, rows: list[dict]) -> int:

@@ -62,12 +62,12 @@ def joined(earlier: DataFrame, rows: Sequence[dict]) -> DataFrame:
     """
     import pandas as pd
 
-    new = pd.DataFrame(rows, columns=COLUMNS)
-    if earlier.empty:
-        return new
-    again = earlier[RUN].astype(str).agg(" ".join, axis=1)
-    scored = set(new.astype({"seed": float})[RUN].astype(str).agg(" ".join, axis=1))
-    table = pd.concat([earlier[~again.isin(scored)], new], ignore_index=True)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    if not earlier.empty:
+        is_again = pd.MultiIndex.from_frame(earlier[RUN]).isin(
+            pd.MultiIndex.from_frame(table[RUN].astype({"seed": float}))
+        )
+        table = pd.concat([earlier[~is_again], table])
     for checkpoint, own in table.groupby("checkpoint"):
         for key in ("size", "steps", "batch"):
             if len(found := sorted(set(own[key].astype(int)))) > 1:
@@ -76,7 +76,7 @@ def joined(earlier: DataFrame, rows: Sequence[dict]) -> DataFrame:
                     "the table's earlier rows included: expected one. Give another --out, or "
                     "delete the table to begin anew."
                 )
-    return table.astype({"seed": int}).sort_values(RUN, kind="stable", ignore_index=True)
+    return table.sort_values(RUN, kind="stable", ignore_index=True)
 
 
 def curve(table: DataFrame) -> list[dict]:

@@ -54,7 +54,8 @@ def _settle(config: Config, runs: Path) -> Checkpoint | None:
         return None
     (own,) = config.left_out
     others = [fold for fold in range(FOLDS) if fold != own]
-    pairs = _ready({f: replace(config, left_out=_pair(own, f), watch=False) for f in others}, runs)
+    folds = {fold: tuple(sorted((own, fold))) for fold in others}
+    pairs = _ready({f: replace(config, left_out=folds[f], watch=False) for f in others}, runs)
     alone = _ready({f: replace(config, left_out=(f,)) for f in others}, runs)
     is_unseen = len(pairs) == len(others) or len(alone) < len(others)
     folders = pairs if is_unseen else alone
@@ -66,10 +67,6 @@ def _settle(config: Config, runs: Path) -> Checkpoint | None:
     if math.isnan(choice.dice):  # nobody there has tumour: the stand-in stays
         return None
     return _write(checkpoint, choice, list(folders), is_unseen)
-
-
-def _pair(*folds: int) -> tuple[int, ...]:
-    return tuple(sorted(folds))
 
 
 def _ready(others: dict[int, Config], runs: Path) -> dict[int, Path]:

@@ -144,6 +144,8 @@ def test_rows_of_other_runs_stay_and_those_of_the_same_are_replaced(tmp_path):
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"unet-bce has runs of 128 and 192 \(size\)"):
         joined(read_table(path), rows("8", "supervised", WITHOUT, size=192))
+    with pytest.raises(ValueError, match="of 8 and 16"):  # in the first table as well
+        joined(pd.DataFrame(), [*MADE_UP[0], *rows("8", "supervised", WITHOUT, batch=8)])
 
 
 def test_nothing_is_lost_on_the_way_through_the_file(tmp_path):
