@@ -18,8 +18,11 @@ from brainseg.models.specs import (
     CORRECTION,
     MASK,
     MODELS,
+    PAIRS,
     PREDICTIONS,
+    SINGLES,
     STACK_INPUTS,
+    STACK_MAPS,
     STACK_OUTPUTS,
     WITH_IMAGE,
     atrous_warning,
@@ -32,7 +35,7 @@ DROPPED = ("precision", "stack_folds", "held_out_block")
 # Settings that came later: at their defaults they are no part of the hash, so that runs from before
 # keep theirs. The first ones are of semi-supervised runs alone.
 SEMI_SETTINGS = ("unlabelled_ratio", "semi_weight", "semi_ramp", "sure", "strong")
-LATER = ("labelled", "unlabelled", "semi", "steps_per_epoch", *SEMI_SETTINGS)
+LATER = ("stack_maps", "labelled", "unlabelled", "semi", "steps_per_epoch", *SEMI_SETTINGS)
 # What runs did before these could be set, where that is not the default.
 BEFORE = {
     "atrous_rates": (12, 24, 36),
@@ -82,6 +85,10 @@ class Config:
     stack_inputs: str = _setting(PREDICTIONS, "what unetpp reads", group=WHAT, choices=STACK_INPUTS)
     stack_output: str = _setting(MASK, "what unetpp gives: a mask of its own, or a correction of "
         "the mean of what it reads", group=WHAT, choices=STACK_OUTPUTS)  # fmt: skip
+    stack_maps: str = _setting(PAIRS, "whose predictions unetpp is fitted on: of pairs, bases that "
+        "have left out the predicted fold and its test fold, or of singles, which have left out "
+        "the predicted one alone: fewer runs for all five, and none that knows nothing of the test "
+        "fold", group=WHAT, choices=STACK_MAPS)  # fmt: skip
     bases: tuple[str, ...] = _setting((), "checkpoints whose predictions unetpp reads (default: "
         "the U-Net and the DeepLabV3+ of its kind, with BCE)", group=WHAT, nargs="+",
         metavar="NAME")  # fmt: skip
@@ -133,12 +140,14 @@ class Config:
         _check(self.model in MODELS, "model", self.model, f"one of {', '.join(MODELS)}")
         _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
         if not self.is_stack:
-            for key in ("stack_inputs", "stack_output", "bases"):
+            for key in ("stack_inputs", "stack_output", "stack_maps", "bases"):
                 object.__setattr__(self, key, getattr(Config, key))
         elif not self.bases:
             suffix = CLASSES_SUFFIX if self.classes else ""
             bases = tuple(base + suffix for base in MODELS[self.model].bases)
             object.__setattr__(self, "bases", bases)
+        if self.leak:  # which has its own maps
+            object.__setattr__(self, "stack_maps", PAIRS)
         if not MODELS[self.model].is_atrous:
             object.__setattr__(self, "atrous_rates", ATROUS_RATES)
         if MODELS[self.model].encoder is None:
@@ -297,13 +306,15 @@ class Config:
 
     def run_folder(self, runs: Path) -> Path:
         """``<runs>/<dataset>/<name>/without<k>+<j>-seed<s>``, with ``-image``, ``-correction``,
-        ``-from-<sha256>``, ``-labelled<n>``, ``-<semi>``, ``-and-<sha256>`` of scans without masks,
-        ``-leak-<which>`` or ``-unwatched`` behind it."""
+        ``-singles``, ``-from-<sha256>``, ``-labelled<n>``, ``-<semi>``, ``-and-<sha256>`` of scans
+        without masks, ``-leak-<which>`` or ``-unwatched`` behind it."""
         run = f"without{'+'.join(map(str, self.left_out))}-seed{self.seed}"
         if self.stack_inputs == WITH_IMAGE:
             run += "-image"
         if self.stack_output == CORRECTION:
             run += "-correction"
+        if self.stack_maps == SINGLES:
+            run += "-singles"
         if self.init_from:
             run += f"-from-{self.init_from[:8]}"
         run += self.masks_suffix

@@ -21,7 +21,7 @@ from brainseg.data import datasets_of, notes_of
 from brainseg.files import markdown_table
 from brainseg.models.consistency import SEMI
 from brainseg.models.losses import LOSSES
-from brainseg.models.specs import MODELS
+from brainseg.models.specs import MODELS, SINGLES
 
 _TAGS = ["brain-tumor-segmentation", "mri", "segmentation-models-pytorch", "pytorch"]
 
@@ -257,9 +257,10 @@ def _training(settings: Settings) -> list[str]:
         lines.append(f"- Tumour slices in an epoch: {told}, drawn anew each time")
     if settings.bases:
         names = ", ".join(base.name for base in settings.bases)
+        but = ", though it had seen those of the test fold" if run.stack_maps == SINGLES else ""
         lines.append(
             f"- Reads the predictions of {names}; fitted on predictions for patients whom the "
-            "predicting network had not seen"
+            f"predicting network had not seen{but}"
         )
     return lines
 

@@ -4,6 +4,7 @@
 ``unlabelled``  whose scans they were fitted on, without the masks
 ``watched``     on whom epoch and threshold were chosen
 ``start``       of weights that began with another checkpoint's: whom that one had seen
+``maps``        of a stack fitted on the maps of networks that had seen the patients left out: those
 
 A hash is a pseudonym against casual reading, not secrecy: whoever has the ids, and those of public
 data sets everybody has, can try them. Checkpoints from before there were hashes tell nobody, and
@@ -23,13 +24,15 @@ from brainseg.checkpoints.folder import Checkpoint, read_checkpoint, replace_set
 from brainseg.checkpoints.settings import CheckpointError, Settings
 from brainseg.data import patients_named
 from brainseg.data.case import UNLABELLED, CaseRef
-from brainseg.data.splits import slice_roles
+from brainseg.data.splits import fold_of, slice_roles
 from brainseg.data.unlabelled import patients_of
+from brainseg.models.specs import SINGLES
 from brainseg.scans.guard import Finding
 from brainseg.scans.notes import listed
 
 TRAINED, VALIDATED = "trained on this patient", "validated on this patient"
 UNMASKED = "trained on this patient's scan"
+BY_MAPS = "fitted on maps of models trained on this patient"
 
 
 def patient_hash(dataset: str, patient_id: str) -> str:
@@ -46,18 +49,21 @@ def hashes_of(owners: Iterable[str]) -> tuple[str, ...]:
 def tells_patients(settings: Settings) -> bool:
     """Whether it tells of everybody it has seen, in the weights it began with too."""
     needed = {"train", "watched"} | ({"start"} if settings.run.init_from else set())
+    needed |= {"maps"} if settings.run.stack_maps == SINGLES else set()
     return needed <= settings.patient_hashes.keys()
 
 
 def standing(settings: Settings, dataset: str, patient_id: str) -> str:
-    """``TRAINED``, ``VALIDATED``, ``UNMASKED`` (without the mask) or, where it has not seen the
-    patient or does not tell, ""."""
+    """``TRAINED``, ``VALIDATED``, ``UNMASKED`` (without the mask), ``BY_MAPS`` or, where it has not
+    seen the patient or does not tell, ""."""
     own, hashes = patient_hash(dataset, patient_id), settings.patient_hashes
     if own in hashes.get("train", ()) or own in hashes.get("start", ()):
         return TRAINED
     if own in hashes.get("watched", ()):
         return VALIDATED
-    return UNMASKED if own in hashes.get("unlabelled", ()) else ""
+    if own in hashes.get("unlabelled", ()):
+        return UNMASKED
+    return BY_MAPS if own in hashes.get("maps", ()) else ""
 
 
 def seen_at_start(path: Path) -> dict[str, tuple[str, ...]]:
@@ -68,6 +74,13 @@ def seen_at_start(path: Path) -> dict[str, tuple[str, ...]]:
         return {}
     everyone = (one for own in settings.patient_hashes.values() for one in own)
     return {"start": tuple(sorted(set(everyone)))}
+
+
+def seen_by_maps(owners: Iterable[str], left_out: Sequence[int]) -> dict[str, tuple[str, ...]]:
+    """Of a stack fitted on the maps of singles, what goes into its settings: ``maps``, the patients
+    of the folds that it left out, whom those had seen. owners: as ``role_hashes`` takes them."""
+    own = (one for one in owners if fold_of(str(one).partition("/")[2]) in left_out)
+    return {"maps": hashes_of(own)}
 
 
 def find_seen(names: Iterable[str], checkpoints: Mapping[str, Settings]) -> list[Finding]:
@@ -166,6 +179,12 @@ def _finding(how: str, dataset: str, patient: str, labels: list[str]) -> Finding
             f"By its name this is {patient} of {dataset}, whose scan {names} {were} trained on "
             f"without a mask: {their} masks may look better here than on anybody new. By how much "
             "was not measured."
+        )
+    elif how == BY_MAPS:
+        text = (
+            f"By its name this is {patient} of {dataset}. {names} {were} fitted on predictions of "
+            "models that had been trained on this patient, though for others. By how much that "
+            "flatters was not measured."
         )
     else:
         text = (

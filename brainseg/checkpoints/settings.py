@@ -31,7 +31,7 @@ _MAX_CONFIG_BYTES = 2**20
 _MAX_SIZE = 2048
 _MAX_BASES = 16
 _MAX_CLASSES = 16
-HASHED_ROLES = ("train", "unlabelled", "watched", "start")
+HASHED_ROLES = ("train", "unlabelled", "watched", "start", "maps")
 _WRITTEN_APART = ("size", "run", "threshold", "encoder")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 PREDICTIONS, WITH_IMAGE = STACK_INPUTS = ("predictions", "predictions+image")
 MASK, CORRECTION = STACK_OUTPUTS = ("mask", "correction")
+PAIRS, SINGLES = STACK_MAPS = ("pairs", "singles")
 IMAGE_CHANNELS = ("T1", "FLAIR", "T1c")
 ATROUS_RATES = (2, 4, 6)  # a sixth, a third and half of the map at 192 px
 ATROUS_STRIDE = 16  # the map that atrous convolutions read has a sixteenth of the input's side

@@ -8,7 +8,7 @@ from pathlib import Path
 from brainseg.checkpoints.folder import CARD, CONFIG, Checkpoint, read_checkpoint
 from brainseg.config import Config, ConfigError
 from brainseg.models.losses import LOSSES
-from brainseg.models.specs import CLASSES_SUFFIX, MODELS
+from brainseg.models.specs import CLASSES_SUFFIX, MODELS, PAIRS
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,10 @@ def _base(stack: Config, name: str, runs: Path, asked: dict[Path, Config]) -> Co
 
 def _helpers(stack: Config, bases: tuple[Config, ...]) -> tuple[Config, ...]:
     """For each base and each fold that the stack is trained on a run of the base's like that has
-    seen neither this fold nor the stack's test fold."""
+    not seen this fold, nor, but for singles, the stack's test fold."""
     if stack.leak:
         return ()
-    pairs = [tuple(sorted((stack.test_fold, fold))) for fold in stack.training_folds]
-    return tuple(replace(base, left_out=pair, watch=False) for base in bases for pair in pairs)
+    left_out = [(fold,) for fold in stack.training_folds]
+    if stack.stack_maps == PAIRS:
+        left_out = [tuple(sorted((stack.test_fold, fold))) for (fold,) in left_out]
+    return tuple(replace(base, left_out=own, watch=False) for base in bases for own in left_out)

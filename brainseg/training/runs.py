@@ -17,13 +17,14 @@ from filelock import FileLock, Timeout
 from brainseg.checkpoints.card import model_card
 from brainseg.checkpoints.card_scores import scored_parts
 from brainseg.checkpoints.folder import CARD, CONFIG, METRICS, Checkpoint, read_checkpoint
-from brainseg.checkpoints.patients import seen_at_start
+from brainseg.checkpoints.patients import seen_at_start, seen_by_maps
 from brainseg.checkpoints.settings import Base, settings_of
 from brainseg.config import Config, ConfigError
 from brainseg.data import Paths, load_datasets, notes_of
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef
 from brainseg.files import markdown_table, write_json, write_text
+from brainseg.models.specs import SINGLES
 from brainseg.scans.notes import note
 from brainseg.study.score import score_test_fold
 from brainseg.training.learner import TrainingError
@@ -189,11 +190,15 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
             )
         named = tuple(Base(base.name, base.sha256()) for base in bases)
         settings = replace(settings, bases=named)
+        if config.stack_maps == SINGLES:
+            seen = seen_by_maps(prepared.owners, config.left_out)
+            settings = replace(settings, patient_hashes=seen)
         maps = base_maps(config, bases, helpers, prepared, accelerator, folder)
     if config.init_from:
         initial, start = starting_weights(config, place.initial)
         seen = seen_at_start(place.initial)
-        settings = replace(settings, started_from=start, patient_hashes=seen)
+        settings = replace(settings, started_from=start)
+        settings = replace(settings, patient_hashes={**settings.patient_hashes, **seen})
     with _tracking(accelerator, folder):
         checkpoint = train(
             config,

@@ -3,7 +3,8 @@
 For patients whom the bases have not seen, the bases predict, which the stack reads in use. For its
 training patients helpers do: each is trained like its base, but has left out the stack's test fold
 and one other, and predicts that other one. So neither the stack nor what it reads has seen the fold
-that it is tested on.
+that it is tested on. Of a stack fitted on the maps of singles the helpers left out the fold alone
+that they predict: the maps it was fitted on come from networks that know its test fold.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from huggingface_hub import ModelCard
 
 from brainseg.checkpoints.card import model_card, repository_card
 from brainseg.checkpoints.card_scores import scored_parts
-from brainseg.checkpoints.settings import Settings, settings_of
+from brainseg.checkpoints.settings import Base, Settings, settings_of
 from brainseg.config import Config
 from brainseg.data import figshare, lgg
 
@@ -151,3 +151,12 @@ def test_who_never_saw_flair_is_not_said_to_read_it():
     for dataset in ("lgg", "lgg+figshare"):
         card = model_card(trained_on(dataset), {})
         assert "A single grey picture stands for all three" in card and t1c not in card
+
+
+def test_it_says_whose_maps_a_stack_was_fitted_on():
+    for maps, but in (("pairs", False), ("singles", True)):
+        run = Config("unetpp", bases=("unet-bce",), left_out=(0,), stack_maps=maps)
+        stack = replace(BOTH, run=run, bases=(Base("unet-bce", "0" * 64),))
+        card = model_card(stack, {})
+        assert "fitted on predictions for patients whom the predicting network had not seen" in card
+        assert ("though it had seen those of the test fold" in card) == but

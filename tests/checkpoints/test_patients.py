@@ -8,12 +8,15 @@ import pytest
 
 from brainseg.checkpoints.folder import read_checkpoint, replace_settings
 from brainseg.checkpoints.patients import (
+    BY_MAPS,
     TRAINED,
     VALIDATED,
     add_patient_hashes,
     find_seen,
+    hashes_of,
     patient_hash,
     seen_at_start,
+    seen_by_maps,
     standing,
     tells_patients,
     unseen,
@@ -72,6 +75,22 @@ def test_what_is_said_of_a_patient():
     assert ANN in found.text and "old" not in found.text
     codes = [finding.code for finding in find_seen([f"{BOB}.zip"], models)]
     assert codes == ["trained on this patient: b", "validated on this patient: a"]
+
+
+def test_a_stack_fitted_on_maps_of_models_that_knew_a_patient_has_seen_that_patient():
+    owners = [f"lgg/{name}" for name in (ANN, BOB, CY)]
+    fold = fold_of(BOB)
+    hashes = seen_by_maps(owners, (fold,))
+    assert hashes == {"maps": hashes_of(o for o in owners if fold_of(o.split("/")[1]) == fold)}
+    told = settings(train=[ANN], watched=[])
+    told = replace(told, patient_hashes={**told.patient_hashes, **hashes})
+    assert standing(told, "lgg", BOB) == BY_MAPS
+    assert BOB not in [ref.patient_id for ref in unseen(refs(ANN, BOB, CY), "lgg", {"a": told})]
+    (found,) = find_seen([f"{BOB}_1.tif"], {"a": told})
+    assert "a was fitted on predictions of models that had been trained on" in found.text
+    run = Config("unetpp", bases=("unet-bce",), stack_maps="singles")
+    assert not tells_patients(replace(settings(train=[ANN], watched=[]), run=run))
+    assert tells_patients(replace(told, run=run))
 
 
 def test_unseen_are_those_whom_no_model_has_seen():

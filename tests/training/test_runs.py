@@ -153,6 +153,20 @@ def test_a_stack_trains_its_missing_bases_first_and_is_found_finished(tmp_path, 
     assert (stack.folder / "model.safetensors").stat().st_mtime_ns == weights
 
 
+def test_a_stack_may_be_fitted_on_maps_of_the_runs_that_leave_out_one_fold(tmp_path):
+    stack = Config("unetpp", bases=("unet-bce",), left_out=(1,), stack_maps="singles")
+    planned = planning.plan([stack], tmp_path)[stack]
+    assert [base.left_out for base in planned.bases] == [(1,)]
+    assert [helper.left_out for helper in planned.helpers] == [(0,), (2,), (3,), (4,)]
+    assert stack.run_folder(tmp_path).name == "without1-seed0-singles"
+    pairs = replace(stack, stack_maps="pairs")
+    assert pairs == Config("unetpp", bases=("unet-bce",), left_out=(1,)) != stack
+    assert pairs.hash != stack.hash
+    assert Config("unet", stack_maps="singles") == Config("unet")
+    leak = Config("unetpp", leak="in-sample")
+    assert replace(leak, stack_maps="singles") == leak
+
+
 def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     """Who is trained on is predicted by a network that saw neither them nor the test fold."""
     config = Config(model="unet", encoder_weights=None, dataset="phantom", size=32, epochs=1,
