@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -213,3 +214,12 @@ def test_examples_are_full_size():
     case = phantom.make_example("small")
     assert case.scan.pixels.shape[1:] == (256, 256, 3)
     assert 0 < case.mask.sum() < 3000
+
+
+def test_no_fat_of_an_orbit_is_a_bright_ball():
+    """Muscles, nerve and globe are in it: as one block models take it for a tumour."""
+    case = phantom.make_example("healthy")
+    t1 = case.scan.pixels[..., 0]
+    is_fat = (t1 > 0.55 * np.quantile(t1[t1 > 20], 0.995)).astype(np.uint8)
+    depth = max(cv2.distanceTransform(plane, cv2.DIST_L2, 5).max() for plane in is_fat)
+    assert 3 < depth * case.scan.spacing_mm[1] < 12  # 15 before there was a cone

@@ -76,9 +76,16 @@ def paint_face(signal: np.ndarray, m: np.ndarray, clumps: np.ndarray, fat) -> No
         paint(signal, inside(sinus + 1.5), SIGNAL["dura"])  # mucosa
         septum = inside(1.2 - np.abs(m[0] - 5 * (centre[0] == 0)))
         paint(signal, inside(sinus) * (1 - septum), SIGNAL["air"])
-    paint(signal, inside(ellipsoid(m, (27, -66, -27), (18, 30, 17))), fat)  # orbit
-    for front, back in (((30, -70), (10, -38)), ((15, -74), (13, -40)), ((43, -74), (13, -40))):
-        nerve_or_muscle = tube(m, ((*front, -27, 2.5), (*back, -25, 2)))
+    # An orbit is a cone of fat around the nerve, with a straight muscle along each wall.
+    paint(signal, inside(tube(m, ((29, -74, -27, 16), (13, -40, -25, 4)))), fat)
+    for front, back, radius in (
+        ((31, -72, -27), (13, -38, -25), 2.5),
+        ((17, -78, -27), (10, -42, -25), 3.3),
+        ((44, -76, -27), (17, -42, -25), 3.3),
+        ((31, -76, -15), (13, -42, -22), 3.3),
+        ((31, -76, -39), (13, -42, -28), 3.3),
+    ):
+        nerve_or_muscle = tube(m, ((*front, radius), (*back, 2)))
         paint(signal, inside(nerve_or_muscle), SIGNAL["muscle"])
     paint(signal, inside(ellipsoid(m, (31, -82, -27), (12.5, 12.5, 12.5))), SIGNAL["eye"])
 
