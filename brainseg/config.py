@@ -79,21 +79,22 @@ class Config:
     encoder_weights: str | None = _setting("imagenet", "what encoders start from", group=WHAT,
         choices=("imagenet", "none"))  # fmt: skip
     atrous_rates: tuple[int, int, int] = _setting(ATROUS_RATES, "of the three atrous convolutions "
-        "of deeplabv3plus; those of size / 16 or more see nothing but the centre", group=WHAT,
+        "of both DeepLabV3+; those of size / 16 or more see nothing but the centre", group=WHAT,
         nargs=3, type=int, metavar="N")  # fmt: skip
     init_from: str | None = None  # sha256 of the weights a run starts from
-    stack_inputs: str = _setting(PREDICTIONS, "what unetpp reads", group=WHAT, choices=STACK_INPUTS)
-    stack_output: str = _setting(MASK, "what unetpp gives: a mask of its own, or a correction of "
-        "the mean of what it reads", group=WHAT, choices=STACK_OUTPUTS)  # fmt: skip
-    stack_maps: str = _setting(PAIRS, "whose predictions unetpp is fitted on: of pairs, bases that "
-        "have left out the predicted fold and its test fold, or of singles, which have left out "
-        "the predicted one alone: fewer runs for all five, and none that knows nothing of the test "
-        "fold", group=WHAT, choices=STACK_MAPS)  # fmt: skip
-    bases: tuple[str, ...] = _setting((), "checkpoints whose predictions unetpp reads (default: "
+    stack_inputs: str = _setting(PREDICTIONS, "what a U-Net++ reads", group=WHAT,
+        choices=STACK_INPUTS)  # fmt: skip
+    stack_output: str = _setting(MASK, "what a U-Net++ gives: a mask of its own, or a correction "
+        "of the mean of what it reads", group=WHAT, choices=STACK_OUTPUTS)  # fmt: skip
+    stack_maps: str = _setting(PAIRS, "whose predictions a U-Net++ is fitted on: of pairs, bases "
+        "that have left out the predicted fold and its test fold, or of singles, which have left "
+        "out the predicted one alone: fewer runs, but they know the test fold", group=WHAT,
+        choices=STACK_MAPS)  # fmt: skip
+    bases: tuple[str, ...] = _setting((), "checkpoints whose predictions a U-Net++ reads (default: "
         "the U-Net and the DeepLabV3+ of its kind, with BCE)", group=WHAT, nargs="+",
         metavar="NAME")  # fmt: skip
     leak: str | None = _setting(None, "make a mistake on purpose, to measure what it feigns: split "
-        "by slice, or fit unetpp on predictions for its bases' own training patients",
+        "by slice, or fit a U-Net++ on predictions for its bases' own training patients",
         group=WHAT, choices=LEAKS)  # fmt: skip
     dataset: str = _setting("lgg", "one, or several for one training", group=DATA, nargs="+")
     classes: tuple[str, ...] = ()  # told apart, in the order of their values; () is tumour or not

@@ -192,7 +192,7 @@ def _front_matter(name: str, checkpoints: Sequence[tuple[Settings, dict]]) -> st
     licence = {"license": licences.pop()} if len(licences) == 1 else {"license": "other"}
     if licence["license"] == "other":
         licence["license_name"] = "of-the-training-data"
-        if homes := sorted(d.HOME for d in datasets if d.HOME.startswith("https://")):
+        if homes := [d.HOME for d in datasets if d.HOME.startswith("https://")]:
             licence["license_link"] = homes[0]
     data = ModelCardData(
         **licence,

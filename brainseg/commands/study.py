@@ -57,7 +57,7 @@ def evaluate(args: argparse.Namespace) -> int:
     everyone = load_dataset(args.dataset, args.data)
     refs, fold, selection = _choose_patients(everyone, args)
     predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
-    predictors = _known(predictors, args.against)
+    predictors, refs = _known(predictors, refs, args.against)
     refs = _unseen(refs, args.dataset, predictors) if args.unseen else refs
     classes, calibration, beliefs = _class_scores(args), Calibration(), StapleBeliefs()
     observers = [classes, *([calibration, beliefs] if args.study else [])]
@@ -85,7 +85,7 @@ def _evaluate_out_of_fold(args: argparse.Namespace) -> int:
     runs, skipped = out_of_fold.find_runs(args.checkpoints, args.seed or 0)
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
-    runs = _known(runs, args.against)
+    runs, refs = _known(runs, refs, args.against)
     note = out_of_fold.note(runs, args.dataset)
     classes = _class_scores(args)
     rows = out_of_fold.evaluate(runs, refs, slicewise=args.slicewise, observers=[classes])
@@ -210,18 +210,24 @@ def _write_sheet(
     save(contact_sheet(labels, predictor_of, refs, rows, caption), path, dpi=130)
 
 
-def _known(found: dict, earlier: Path | None) -> dict:
-    """Of checkpoints by name those that an earlier evaluation scored, since with others fusions
-    would be of more models; all of them if it scored none, or there is none."""
+def _known(found: dict, refs: list, earlier: Path | None) -> tuple[dict, list]:
+    """Of checkpoints by name and of cases those that an earlier evaluation scored: with other
+    checkpoints fusions would be of more models, with other patients means of others. All of them if
+    it scored none, or there is none."""
     from brainseg.files import read_table
     from brainseg.scans.notes import note
 
     table = read_table(earlier / "per_patient.csv") if earlier else ()
-    scored = set(table["checkpoint"]) if "checkpoint" in table else set()
-    known = {name: own for name, own in found.items() if name in scored}
+    names, patients = (
+        set(table[key]) if key in table else set() for key in ("checkpoint", "patient")
+    )
+    known = {name: own for name, own in found.items() if name in names}
     if known and (others := [name for name in found if name not in known]):
         note(f"Left out, since {earlier} does not have them: {', '.join(others)}.")
-    return known or found
+    same = [ref for ref in refs if ref.patient_id in patients]
+    if same and (others := {ref.patient_id for ref in refs} - patients):
+        note(f"Left out, since {earlier} does not have them: {len(others)} of the patients.")
+    return known or found, same or refs
 
 
 def _compare_with(folder: Path, rows: list[dict]) -> int:

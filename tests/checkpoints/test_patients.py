@@ -3,10 +3,11 @@
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from brainseg.checkpoints.folder import read_checkpoint, replace_settings
+from brainseg.checkpoints.folder import find_checkpoints, read_checkpoint, replace_settings
 from brainseg.checkpoints.patients import (
     BY_MAPS,
     TRAINED,
@@ -154,3 +155,9 @@ def test_a_name_says_whose_a_file_is_as_the_data_set_names_them(name, dataset, p
 @pytest.mark.parametrize("name", ["sub-01_FLAIR.nii.gz", "345.png", "scan.png", "phantom_large"])
 def test_a_name_that_may_be_several_patients_says_nothing(name):
     assert {dataset for dataset, _ in patients_named(name)} == {"folder"}
+
+
+def test_all_that_is_shipped_tells_its_patients():
+    shipped, skipped = find_checkpoints(Path(__file__).parents[2] / "checkpoints")
+    assert shipped and not skipped
+    assert [found.name for found in shipped if not tells_patients(found.settings)] == []

@@ -459,7 +459,8 @@ def test_a_model_without_any_dice_hides_no_disagreement():
 def test_from_checkpoints_to_the_page(
     random_checkpoints, save_random, tmp_path, monkeypatch, capsys, caplog
 ):
-    monkeypatch.setattr(phantom, "load", partial(phantom.load, patients=8, size=64, slices=2))
+    load = phantom.load
+    monkeypatch.setattr(phantom, "load", partial(load, patients=8, size=64, slices=2))
     study, readme = tmp_path / "docs" / "study", tmp_path / "README.md"
     readme.write_text(f"{MARKS[0]}\n{MARKS[1]}\n")
     common = ["--dataset", "phantom", "--checkpoints", str(random_checkpoints), "--fold", "0"]
@@ -486,6 +487,11 @@ def test_from_checkpoints_to_the_page(
     assert main(again) == 0
     assert f"mean Dice from {study}: 0.0000" in capsys.readouterr().out
     assert f"Left out, since {study} does not have them: unet_efficientnet-bce." in caplog.text
+    monkeypatch.setattr(phantom, "load", partial(load, patients=24, size=64, slices=2))
+    assert main(again) == 0  # as who has all patients of a set does of which the study had some
+    assert f"mean Dice from {study}: 0.0000" in capsys.readouterr().out
+    assert f"{study} does not have them: " in caplog.text.splitlines()[-1]
+    assert caplog.text.splitlines()[-1].endswith(" of the patients.")
 
     rows = read_table(study / "per_patient.csv")
     write_table(study / "per_patient.csv", rows.assign(dice=rows["dice"] + 0.1))
