@@ -147,6 +147,10 @@ class Config:
             suffix = CLASSES_SUFFIX if self.classes else ""
             bases = tuple(base + suffix for base in MODELS[self.model].bases)
             object.__setattr__(self, "bases", bases)
+        for base in self.bases:
+            spec = MODELS.get(base.partition("-")[0]) if isinstance(base, str) else None
+            good = not (spec and spec.is_stack)
+            _check(good, "bases", base, "models that read images, not others' predictions")
         if self.leak:  # which has its own maps
             object.__setattr__(self, "stack_maps", PAIRS)
         if not MODELS[self.model].is_atrous:

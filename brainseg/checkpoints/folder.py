@@ -146,6 +146,11 @@ def find_base(stack: Checkpoint, base: Base) -> Checkpoint:
     for folder in candidates:
         if (folder / CONFIG).is_file():
             found = read_checkpoint(folder)
+            if found.settings.is_stack:  # it might read the other in turn, and so for ever
+                raise CheckpointError(
+                    f"{stack.folder} reads {base.name}, which itself reads others: expected models "
+                    "that read images."
+                )
             if found.sha256() != base.sha256:
                 raise CheckpointError(
                     f"{stack.folder} was fitted on other weights of {base.name} than those in "

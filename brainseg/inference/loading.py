@@ -142,9 +142,10 @@ def _barred(checkpoints: Iterable[Checkpoint]) -> set[Path]:
 def _predictor(
     checkpoint: Checkpoint, backend: str | None = None, *, may_be_int8: bool = True
 ) -> Predictor:
-    """One predictor per file content and backend, shared by all who ask."""
+    """One predictor per file content, that of its bases too, and backend, shared by all who ask."""
     folder = checkpoint.folder.resolve()
-    files = [folder / name for name in (WEIGHTS, CONFIG, RANGES)]
+    bases = (find_base(checkpoint, base).folder.resolve() for base in checkpoint.bases)
+    files = [home / name for home in (folder, *bases) for name in (WEIGHTS, CONFIG, RANGES)]
     stamps = tuple(file.stat().st_mtime_ns for file in files if file.is_file())
     backend = backend or os.environ.get("BRAINSEG_BACKEND") or AUTO
     if not may_be_int8 and backend in (AUTO, INT8):

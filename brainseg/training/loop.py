@@ -147,7 +147,9 @@ def train(
     try:
         for epoch in range(run.progress.epochs_done, config.epochs):
             if config.watch and run.progress.unimproved >= config.patience:
-                accelerator.print(f"no better validation Dice for {config.patience} epochs: stop")
+                accelerator.print(
+                    f"no better validation Dice in {config.patience} validated epochs: stop"
+                )
                 break
             trained = _train_epoch(run, epoch)
             row = {"epoch": epoch + 1, **trained, **_validate_epoch(run, epoch)}

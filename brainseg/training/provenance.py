@@ -15,11 +15,20 @@ def provenance() -> dict:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {"versions": versions, "git_revision": done.stdout.strip() or None}
+    return {"versions": versions, "git_revision": _revision()}
+
+
+def _revision() -> str | None:
+    """The commit of this code; None without git, and for code that is no part of the repository
+    that it lies in, as in a virtual environment inside somebody's project."""
+    here = Path(__file__)
+    try:
+        answers = [
+            subprocess.run(
+                ["git", *asked], cwd=here.parent, capture_output=True, text=True, check=True
+            )
+            for asked in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"])
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answers[-1].stdout.strip() or None

@@ -33,9 +33,9 @@ class Progress:
 
     @property
     def unimproved(self) -> int:
-        """Epochs from the best one to the last that was validated."""
-        validated = (row["epoch"] for row in self.history if not math.isnan(row["val_dice"]))
-        return max(validated, default=0) - self.best_epoch
+        """Epochs after the best one that were validated."""
+        later = (row["val_dice"] for row in self.history if row["epoch"] > self.best_epoch)
+        return sum(not math.isnan(dice) for dice in later)
 
 
 def save_weights(path: Path, model) -> None:

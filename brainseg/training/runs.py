@@ -199,6 +199,11 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
         seen = seen_at_start(place.initial)
         settings = replace(settings, started_from=start)
         settings = replace(settings, patient_hashes={**settings.patient_hashes, **seen})
+    if place.overwrite:  # not before: what can't begin must not cost what is there
+        if accelerator.is_main_process:
+            for name in (CONFIG, CARD, STATE):
+                (folder / name).unlink(missing_ok=True)
+        accelerator.wait_for_everyone()
     with _tracking(accelerator, folder):
         checkpoint = train(
             config,
@@ -301,10 +306,6 @@ def _test_dice(checkpoint: Checkpoint) -> str:
 def _may_continue(config: Config, folder: Path, place: Workplace) -> bool:
     """Whether to resume. Refuses to replace another configuration's run without --overwrite."""
     if place.overwrite:
-        if place.accelerator.is_main_process:
-            for name in (CONFIG, CARD, STATE):
-                (folder / name).unlink(missing_ok=True)
-        place.accelerator.wait_for_everyone()
         return False
     there = None
     if (folder / STATE).is_file():

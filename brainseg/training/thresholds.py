@@ -85,13 +85,14 @@ def _write(
     """Put a choice into a checkpoint's files; None if it is the one there already."""
     metrics = checkpoint.metrics
     chosen = {"folds": folds, "unseen": is_unseen, **choice.to_json()}
-    if metrics.get("validation") == chosen:
-        return None
     is_other = checkpoint.settings.threshold != choice.threshold
+    if metrics.get("validation") == chosen and not is_other:
+        return None
     metrics = {k: v for k, v in metrics.items() if not (is_other and k.startswith("test"))}
     metrics["validation"] = chosen
     settings = replace(checkpoint.settings, threshold=choice.threshold)
-    replace_settings(checkpoint, settings)
+    # Scores first: cut short in between, the next time finds the old threshold and goes on.
     write_json(checkpoint.folder / METRICS, metrics, indent=2)
+    replace_settings(checkpoint, settings)
     write_text(checkpoint.folder / CARD, model_card(settings, metrics))
     return read_checkpoint(checkpoint.folder)

@@ -362,6 +362,27 @@ def test_a_base_with_other_weights_is_refused(random_checkpoints, tmp_path):
     assert len(skipped) == 1 and "other weights" in skipped[0]
 
 
+def test_a_base_replaced_while_a_program_runs_is_refused_too(random_checkpoints, tmp_path):
+    root = shutil.copytree(random_checkpoints, tmp_path / "all")
+    assert len(load_all(root)[0]) == 4  # and kept in memory
+    write(root / RESNET, network("unet_resnet34", "resnet18"), name=RESNET, model="unet_resnet34",
+          encoder="resnet18")  # fmt: skip
+    predictors, skipped = load_all(root)
+    assert "unetpp-bce" not in predictors and "other weights" in skipped[0]
+
+
+def test_a_stack_that_reads_itself_hides_no_other_model(random_checkpoints, tmp_path):
+    root = shutil.copytree(random_checkpoints, tmp_path / "all")
+    config = root / "unetpp-bce" / "config.json"
+    text = json.loads(config.read_text())
+    (part,) = (part for part in text.values() if isinstance(part, dict) and "bases" in part)
+    sha256 = read_checkpoint(root / "unetpp-bce").sha256()
+    part["bases"][0] = {"name": "unetpp-bce", "sha256": sha256}
+    config.write_text(json.dumps(text))
+    predictors, skipped = load_all(root)
+    assert len(predictors) == 3 and "itself reads others" in skipped[0]
+
+
 def test_a_missing_base_is_named(random_checkpoints, tmp_path):
     shutil.copytree(random_checkpoints / "unetpp-bce", tmp_path / "unetpp-bce")
     stack = read_checkpoint(tmp_path / "unetpp-bce")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from brainseg.training import loop as training
 from brainseg.training.batches import Batches
 from brainseg.training.learner import TrainingError, make_accelerator
 from brainseg.training.loop import train
+from brainseg.training.resume import Progress
 
 TINY = Config(
     model="unet", encoder_weights=None, dataset="phantom", size=32, epochs=3, batch_size=4,
@@ -216,6 +218,15 @@ def test_first_last_and_every_kth_epoch_are_validated(data, tmp_path):
 def test_epochs_that_are_not_validated_do_not_use_up_the_patience(data, tmp_path):
     config = replace(TINY, epochs=5, val_every=4, patience=2)
     assert run(config, data, tmp_path / "run").settings.epochs_done == 5
+
+
+def test_the_patience_counts_validated_epochs_after_the_best():
+    nan = math.nan
+    dices = (0.5, nan, 0.7, nan, nan, 0.6, nan, 0.7, nan)
+    rows = [{"epoch": number, "val_dice": dice} for number, dice in enumerate(dices, start=1)]
+    assert Progress(best_epoch=3, history=rows).unimproved == 2
+    assert Progress(best_epoch=3, history=rows[:5]).unimproved == 0
+    assert Progress().unimproved == 0
 
 
 def test_plain_batches_equal_what_inference_prepares(data):

@@ -18,6 +18,7 @@ from brainseg.checkpoints.settings import Start
 from brainseg.config import Config, ConfigError
 from brainseg.data import DATASETS, phantom
 from brainseg.data.cache import prepared_set
+from brainseg.data.case import DataError
 from brainseg.data.splits import fold_of
 from brainseg.inference.loading import load_all
 from brainseg.models.losses import LOSSES
@@ -221,6 +222,25 @@ def test_another_configuration_is_not_replaced_without_overwrite(tmp_path, capsy
     assert main(tmp_path, "--model", "unet", "--lr", "0.01", "--overwrite") == 0
     run = read_checkpoint(tmp_path / "runs/phantom/unet-bce/without0+1-seed0").settings.run
     assert run.lr == 0.01
+
+
+def test_what_cannot_begin_costs_nothing_that_is_there(tmp_path, capsys, monkeypatch):
+    assert main(tmp_path, "--model", "unet") == 0
+    folder = tmp_path / "runs/phantom/unet-bce/without0+1-seed0"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def nowhere(path=None):
+        raise DataError("there is no such folder")
+
+    monkeypatch.setattr(phantom, "load", nowhere)
+    assert main(tmp_path, "--model", "unet", "--lr", "0.01", "--overwrite") == 1
+    assert "there is no such folder" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_stack_reads_no_stack(tmp_path, capsys):
+    assert main(tmp_path, "--model", "unetpp", "--bases", "unet-bce", "unetpp-bce") == 2
+    assert "expected models that read images" in capsys.readouterr().err
 
 
 def test_config_repeats_a_run(tmp_path):

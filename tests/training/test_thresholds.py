@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import train as train_command
-from brainseg.checkpoints.folder import read_checkpoint
+from brainseg.checkpoints.folder import read_checkpoint, replace_settings
 from brainseg.config import Config, ConfigError
 from brainseg.data import phantom
 from brainseg.data.splits import fold_of
 from brainseg.models.specs import MODELS
 from brainseg.models.unet import UNet
+from brainseg.training import thresholds
 from brainseg.training.thresholds import settle
 from brainseg.training.validation import BINS, COUNTS, THRESHOLDS, best_threshold, read_counts
 
@@ -127,6 +128,25 @@ def test_another_threshold_takes_the_test_scores_with_it(tmp_path):
     assert after.sha256() == before.sha256()
     assert main(tmp_path, "--left-out", "2") == 0  # scores it again
     assert "test" in read_checkpoint(folder).metrics
+
+
+def test_a_choice_cut_short_is_made_again(tmp_path, monkeypatch):
+    assert main(tmp_path, "--left-out", "all") == 0
+    folder = runs_of(tmp_path)["without2-seed0"]
+    checkpoint = read_checkpoint(folder)
+    other = 0.9 if checkpoint.settings.threshold != 0.9 else 0.1
+    replace_settings(checkpoint, replace(checkpoint.settings, threshold=other))
+
+    def stop(*args):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(thresholds, "replace_settings", stop)
+        with pytest.raises(OSError, match="full"):
+            settle([checkpoint.settings.run], tmp_path / "runs")
+    settle([checkpoint.settings.run], tmp_path / "runs")
+    after = read_checkpoint(folder)
+    assert after.settings == checkpoint.settings and "test" not in after.metrics
 
 
 def test_an_unwatched_run_keeps_what_its_last_epoch_left(tmp_path):
