@@ -34,6 +34,8 @@ from brainseg.files import sha256, write_json, writing
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 METRICS, HISTORY, ORIGIN = "metrics.json", "history.csv", "origin.json"
 RANGES = "int8.json"
+# All that is told of the weights, what makes a folder a checkpoint first.
+_BESIDE_WEIGHTS = (CONFIG, METRICS, HISTORY, CARD, RANGES, ORIGIN)
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ def architecture_json(module) -> dict:
 def save_checkpoint(
     folder: Path, state: dict, architecture: dict, settings: Settings, texts: dict[str, str]
 ) -> Checkpoint:
-    """Write a checkpoint folder in one piece, replacing weights, configuration and texts there.
+    """Write a checkpoint folder in one piece, replacing the checkpoint there, if there is one.
 
     state: name to tensor; floating point is stored as fp16.
     texts: further files by name, such as ``metrics.json``, ``history.csv``, ``README.md``.
@@ -254,8 +256,9 @@ def replace_settings(checkpoint: Checkpoint, settings: Settings) -> None:
 def _move_files(source: Path, target: Path, names: list[str]) -> None:
     # A run folder also holds resume state, so files are replaced one by one. config.json goes
     # away first and comes last: while it is missing, the folder does not count as a checkpoint.
+    # All that was told of the old weights goes before the new ones come, whatever stops it then.
     target.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG, ORIGIN, RANGES):  # those are of what was there before
+    for name in _BESIDE_WEIGHTS:
         (target / name).unlink(missing_ok=True)
     for name in sorted(names, key=lambda n: n == CONFIG):
         os.replace(source / name, target / name)
@@ -263,8 +266,8 @@ def _move_files(source: Path, target: Path, names: list[str]) -> None:
 
 def copy_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
     """Copy a checkpoint's files, without resume state, replacing what ``target`` holds."""
-    names = [WEIGHTS, CONFIG, METRICS, HISTORY, CARD, RANGES, ORIGIN]
-    names = [name for name in names if (checkpoint.folder / name).is_file()]
+    known = (WEIGHTS, *_BESIDE_WEIGHTS)
+    names = [name for name in known if (checkpoint.folder / name).is_file()]
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
