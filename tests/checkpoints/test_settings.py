@@ -96,6 +96,7 @@ def test_shipped_checkpoints_are_read_as_they_were_trained(path):
         ({"encoder_source": "x" * 121}, "expected up to 120 letters"),
         ({"encoder_source": 1}, "encoder_source is 1, expected a name"),
         ({"run": {"size": 33}}, "size is 33"),
+        ({"run": {"epochs": float("inf")}}, "epochs is inf: expected a whole number"),
         ({"run": {"model": "deeplabv3plus", "atrous_rates": [2, 4]}}, "atrous_rates is (2, 4)"),
         ({"run": {"sizes": 33}}, "Unknown configuration key 'sizes'"),
         ({"run": {"model": {}}}, "run"),
