@@ -109,9 +109,16 @@ def read_metrics(folder: Path) -> dict:
 
 
 def read_origin(folder: Path) -> dict | None:
-    """Where a folder came from, see ``Checkpoint.origin``; None if it does not tell."""
+    """Where a folder came from, see ``Checkpoint.origin``; None if it does not tell, or tells
+    something else."""
     path = folder / ORIGIN
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    try:
+        origin = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        texts = [origin[key] for key in ("repo", "revision", "asked")]
+        texts += origin["sha256"].values()
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+    return origin if all(isinstance(text, str) for text in texts) else None
 
 
 def find_checkpoints(root: str | Path) -> tuple[list[Checkpoint], list[str]]:

@@ -205,6 +205,32 @@ def test_a_copy_that_is_stopped_leaves_no_old_scores(
 # ---------------------------------------------------------------- damage
 
 
+ORIGIN = {
+    "repo": "ada/nets",
+    "revision": "ab" * 20,
+    "asked": "main",
+    "sha256": {"config.json": "c"},
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "null", "[]", "{}", "[" * 100_000, "\udcff",
+        *(json.dumps({k: v for k, v in ORIGIN.items() if k != key}) for key in ORIGIN),
+        *(json.dumps({**ORIGIN, key: 1}) for key in ORIGIN),
+        json.dumps({**ORIGIN, "sha256": {"config.json": 1}}),
+    ],
+    ids=str.__len__,
+)  # fmt: skip
+def test_a_damaged_origin_is_none(random_checkpoints, tmp_path, text):
+    folder = damaged(tmp_path, random_checkpoints / "unet-bce")
+    (folder / "origin.json").write_text(json.dumps(ORIGIN))
+    assert read_checkpoint(folder).origin == ORIGIN
+    (folder / "origin.json").write_bytes(text.encode(errors="surrogateescape"))
+    assert read_checkpoint(folder).origin is None
+
+
 def test_no_such_folder(tmp_path):
     with pytest.raises(CheckpointError, match="nowhere"):
         read_checkpoint(tmp_path / "nowhere")
