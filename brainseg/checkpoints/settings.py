@@ -156,14 +156,14 @@ class Settings:
         }
 
 
-def settings_of(config: Config, threshold: float = 0.5) -> Settings:
+def settings_of(config: Config) -> Settings:
     """What a run's configuration says of its checkpoint; training adds the rest."""
     return Settings(
         name=config.name,
         model=config.model,
         encoder=config.encoder or MODELS[config.model].encoder,
         size=config.size,
-        threshold=threshold,
+        threshold=0.5,
         run=config,
         loss=config.loss,
         stack_inputs=config.stack_inputs,

@@ -20,7 +20,8 @@ from brainseg.config import Config
 
 SHIPPED = sorted((Path(__file__).parents[2] / "checkpoints").glob("*/config.json"))
 FULL = replace(
-    settings_of(Config("unetpp", bases=("unet-bce", "unet-dice")), threshold=0.25),
+    settings_of(Config("unetpp", bases=("unet-bce", "unet-dice"))),
+    threshold=0.25,
     bases=(Base("unet-bce", "a" * 64), Base("unet-dice", "b" * 64)),
     started_from=Start("unetpp-bce", "figshare", 6),
     encoder_source="timm/some_encoder.in1k from the Hugging Face Hub",
