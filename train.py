@@ -79,7 +79,7 @@ def data_folders(
 def add_wishes(parser: argparse.ArgumentParser) -> dict:
     """The flags that say what is to be trained; returns their groups."""
     groups = {name: parser.add_argument_group(name) for name in (WHAT, DATA, HOW)}
-    by_set = add_settings(groups)
+    add_settings(groups)
     add = groups[DATA].add_argument
     add("--classes", action="store_true", help="tell the data set's classes apart, kinds of tumour "
         "or regions of one, instead of tumour only")  # fmt: skip
@@ -90,21 +90,27 @@ def add_wishes(parser: argparse.ArgumentParser) -> dict:
     add("--seeds", nargs="+", type=int, metavar="N", help="of every random choice; one or several "
         "(default: 0)")  # fmt: skip
     add("--set", nargs="+", metavar="KEY=VALUE", default=[],
-        help=f"any other setting of a run: {by_set}")  # fmt: skip
+        help=f"any other setting of a run: {', '.join(by_set().values())}")  # fmt: skip
     return groups
 
 
-def add_settings(groups: dict) -> str:
-    """A flag for each setting of a run that has one; returns the others, for ``--set``.
+def by_set() -> dict[str, str]:
+    """The settings of a run that have no flag of their own, with what ``--help`` says of each."""
+    return {
+        setting.name: f"{setting.name}={json.dumps(setting.default)} ({setting.metadata['help']})"
+        for setting in dataclasses.fields(Config)
+        if "help" in setting.metadata and "group" not in setting.metadata
+    }
+
+
+def add_settings(groups: dict) -> None:
+    """A flag for each setting of a run that has one.
 
     Defaults are None, to tell "not given" from "given".
     """
-    by_set = []
     for setting in dataclasses.fields(Config):
         flag = dict(setting.metadata)
         group, text, default = flag.pop("group", None), flag.pop("help", None), setting.default
-        if text and group is None:
-            by_set.append(f"{setting.name}={json.dumps(default)} ({text})")
         if group is None:
             continue
         if setting.name == "dataset":
@@ -115,7 +121,6 @@ def add_settings(groups: dict) -> str:
             shown = default if isinstance(default, tuple) else (default,)
             text += f" (default: {' '.join(map(str, shown))})"
         groups[group].add_argument(f"--{setting.name.replace('_', '-')}", help=text, **flag)
-    return ", ".join(by_set)
 
 
 def resolve(args: argparse.Namespace) -> list[Config]:
@@ -217,6 +222,9 @@ def wanted(args: argparse.Namespace, base: Config, data: Paths) -> list[Config]:
         given["encoder_weights"] = None
     for setting in args.set:
         key, _, value = setting.partition("=")
+        if key in known and key not in by_set():
+            flag = "seeds" if key == "seed" else key.replace("_", "-")
+            raise ConfigError(f"--set {setting}: {key} has a flag of its own, give --{flag}.")
         try:
             given[key] = json.loads(value)
         except ValueError as error:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,10 @@ BEFORE = {
     "missing_share": 0.0,
     "strip_share": 0.0,
 }
+
+
+MAX_SIZE = 2048  # pixels; far above any real network input
+_LEAST = {"seed": 0, "batch_size": 2, "size": 32}  # of whole numbers; the others are 1 or more
 
 
 class ConfigError(ValueError):
@@ -140,6 +145,7 @@ class Config:
     def __post_init__(self) -> None:
         _check(self.model in MODELS, "model", self.model, f"one of {', '.join(MODELS)}")
         _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
+        self._check_numbers()
         if not self.is_stack:
             for key in ("stack_inputs", "stack_output", "stack_maps", "bases"):
                 object.__setattr__(self, key, getattr(Config, key))
@@ -160,15 +166,13 @@ class Config:
         self._check_datasets()
         self._check_classes()
         self._check_labels()
-        _check(self.size % 32 == 0 and self.size >= 32, "size", self.size, "a multiple of 32")
+        good = self.size % 32 == 0 and self.size <= MAX_SIZE
+        _check(good, "size", self.size, f"a multiple of 32 up to {MAX_SIZE}")
         self._check_folds()
         rates = self.atrous_rates
         good = isinstance(rates, tuple) and len(rates) == 3
         good = good and all(type(rate) is int and 1 <= rate <= 128 for rate in rates)
         _check(good, "atrous_rates", rates, "three whole numbers from 1 to 128")
-        for key in ("epochs", "patience", "val_every"):
-            _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
-        _check(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more")
         for key in ("weight_decay", "empty_share", "augmentation"):
             _check(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")
         for key in ("small_share", "slice_share", "grey_share", "missing_share", "strip_share"):
@@ -179,6 +183,21 @@ class Config:
         _check(0 <= self.ema < 1, "ema", self.ema, "0 (off) or more, below 1")
         weights = self.encoder_weights
         _check(weights in ("imagenet", None), "encoder_weights", weights, "imagenet or none")
+
+    def _check_numbers(self) -> None:
+        # What JSON gives may be 2.5, true or Infinity, and Python takes true for 1.
+        for setting in dataclasses.fields(self):
+            key, kind, value = setting.name, setting.type, getattr(self, setting.name)
+            if kind == "bool":
+                _check(type(value) is bool, key, value, "true or false")
+            elif kind == "float":
+                good = type(value) in (int, float) and abs(value) <= sys.float_info.max
+                _check(good, key, value, "a number")
+            elif kind == "int" or (kind == "int | None" and value is not None):
+                least = _LEAST.get(key, 1)
+                good = type(value) is int and least <= value < 2**32
+                expected = f"a whole number from {least} to 2**32 - 1"
+                _check(good, key, value, expected + ", or null" * (kind != "int"))
 
     def _check_datasets(self) -> None:
         _check(isinstance(self.dataset, str), "dataset", self.dataset, "a name")
@@ -215,11 +234,6 @@ class Config:
             _check(plain or getattr(self, key) is None, key, getattr(self, key), expected)
         expected = "a method, since --unlabelled gives scans to learn from"
         _check(self.semi is not None or self.unlabelled is None, "semi", self.semi, expected)
-        steps = self.steps_per_epoch
-        good = steps is None or (type(steps) is int and steps >= 1)
-        _check(good, "steps_per_epoch", steps, "a whole number from 1 on, or null")
-        _check(math.isfinite(self.unlabelled_ratio), "unlabelled_ratio", self.unlabelled_ratio,
-               "a number")  # fmt: skip
         _check(self.unlabelled_slices >= 1, "unlabelled_ratio", self.unlabelled_ratio,
                f"a slice or more beside {self.batch_size} with masks")  # fmt: skip
         _check(self.semi_weight >= 0, "semi_weight", self.semi_weight, "0 or more")

@@ -34,6 +34,8 @@ from brainseg.files import sha256, write_json, writing
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 METRICS, HISTORY, ORIGIN = "metrics.json", "history.csv", "origin.json"
 RANGES = "int8.json"
+# All that is told of the weights, what makes a folder a checkpoint first.
+_BESIDE_WEIGHTS = (CONFIG, METRICS, HISTORY, CARD, RANGES, ORIGIN)
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,16 @@ def read_metrics(folder: Path) -> dict:
 
 
 def read_origin(folder: Path) -> dict | None:
-    """Where a folder came from, see ``Checkpoint.origin``; None if it does not tell."""
+    """Where a folder came from, see ``Checkpoint.origin``; None if it does not tell, or tells
+    something else."""
     path = folder / ORIGIN
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    try:
+        origin = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        texts = [origin[key] for key in ("repo", "revision", "asked")]
+        texts += origin["sha256"].values()
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+    return origin if all(isinstance(text, str) for text in texts) else None
 
 
 def find_checkpoints(root: str | Path) -> tuple[list[Checkpoint], list[str]]:
@@ -219,7 +228,7 @@ def architecture_json(module) -> dict:
 def save_checkpoint(
     folder: Path, state: dict, architecture: dict, settings: Settings, texts: dict[str, str]
 ) -> Checkpoint:
-    """Write a checkpoint folder in one piece, replacing weights, configuration and texts there.
+    """Write a checkpoint folder in one piece, replacing the checkpoint there, if there is one.
 
     state: name to tensor; floating point is stored as fp16.
     texts: further files by name, such as ``metrics.json``, ``history.csv``, ``README.md``.
@@ -259,8 +268,9 @@ def replace_settings(checkpoint: Checkpoint, settings: Settings) -> None:
 def _move_files(source: Path, target: Path, names: list[str]) -> None:
     # A run folder also holds resume state, so files are replaced one by one. config.json goes
     # away first and comes last: while it is missing, the folder does not count as a checkpoint.
+    # All that was told of the old weights goes before the new ones come, whatever stops it then.
     target.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG, ORIGIN, RANGES):  # those are of what was there before
+    for name in _BESIDE_WEIGHTS:
         (target / name).unlink(missing_ok=True)
     for name in sorted(names, key=lambda n: n == CONFIG):
         os.replace(source / name, target / name)
@@ -268,8 +278,8 @@ def _move_files(source: Path, target: Path, names: list[str]) -> None:
 
 def copy_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
     """Copy a checkpoint's files, without resume state, replacing what ``target`` holds."""
-    names = [WEIGHTS, CONFIG, METRICS, HISTORY, CARD, RANGES, ORIGIN]
-    names = [name for name in names if (checkpoint.folder / name).is_file()]
+    known = (WEIGHTS, *_BESIDE_WEIGHTS)
+    names = [name for name in known if (checkpoint.folder / name).is_file()]
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:

@@ -10,7 +10,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from brainseg.config import Config, ConfigError, from_json
+from brainseg.config import MAX_SIZE, Config, ConfigError, from_json
 from brainseg.models.specs import (
     CORRECTION,
     IMAGE_CHANNELS,
@@ -28,7 +28,6 @@ PARTS = (_PLAIN, _HIDDEN)  # unless hidden
 _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold", "run")
 # Bounds far above any real checkpoint, against folders made to exhaust whoever opens them.
 _MAX_CONFIG_BYTES = 2**20
-_MAX_SIZE = 2048
 _MAX_BASES = 16
 _MAX_CLASSES = 16
 HASHED_ROLES = ("train", "unlabelled", "watched", "start", "maps")
@@ -157,14 +156,14 @@ class Settings:
         }
 
 
-def settings_of(config: Config, threshold: float = 0.5) -> Settings:
+def settings_of(config: Config) -> Settings:
     """What a run's configuration says of its checkpoint; training adds the rest."""
     return Settings(
         name=config.name,
         model=config.model,
         encoder=config.encoder or MODELS[config.model].encoder,
         size=config.size,
-        threshold=threshold,
+        threshold=0.5,
         run=config,
         loss=config.loss,
         stack_inputs=config.stack_inputs,
@@ -251,8 +250,8 @@ def settings_from_json(values: dict) -> Settings:
     _need(stack_inputs in STACK_INPUTS, "stack inputs", stack_inputs, " or ".join(STACK_INPUTS))
     _need(encoder is None or is_plain_name(encoder), "encoder", encoder, "null or a plain name")
     _need(
-        type(size) is int and size % 32 == 0 and 32 <= size <= _MAX_SIZE,
-        "preprocessing.size", size, f"a multiple of 32 up to {_MAX_SIZE}",
+        type(size) is int and size % 32 == 0 and 32 <= size <= MAX_SIZE,
+        "preprocessing.size", size, f"a multiple of 32 up to {MAX_SIZE}",
     )  # fmt: skip
     threshold = values["threshold"]
     _need(type(threshold) in (int, float) and 0 <= threshold <= 1, "threshold", threshold, "0 to 1")

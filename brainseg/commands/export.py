@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 
 from brainseg.commands.checkpoints_flag import add_checkpoints
+from brainseg.inference.backends.names import GRAPHS
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", help="a name in --checkpoints, a folder, or user/repo/name")
-    add("--format", choices=("onnx", "openvino"), required=True)
+    add("--format", choices=tuple(GRAPHS), required=True)
     add("--out", type=Path, metavar="FILE", help="where to (default: NAME.onnx or NAME.xml)")
     add_checkpoints(parser, "folder of checkpoints")
 
@@ -22,7 +23,6 @@ def run(args: argparse.Namespace) -> int:
     from brainseg.inference.loading import load
 
     predictor = load(args.name, args.checkpoints, backend="pytorch")
-    suffix = {"onnx": ".onnx", "openvino": ".xml"}[args.format]
-    path = args.out or Path(predictor.name + suffix)
+    path = args.out or Path(predictor.name + GRAPHS[args.format])
     print(export(predictor, args.format, path))
     return 0

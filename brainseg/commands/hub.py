@@ -44,8 +44,10 @@ def pull(args: argparse.Namespace) -> int:
     from brainseg.checkpoints.hub.pull import pull as pull_checkpoints
 
     for checkpoint in pull_checkpoints(args.reference, args.out, overwrite=args.overwrite):
-        origin = checkpoint.origin
-        print(f"{checkpoint.folder}: {origin['repo']} at {origin['revision']}")
+        source = f"{args.reference}; its commit is not noted, since the cache can't be written to"
+        if origin := checkpoint.origin:
+            source = f"{origin['repo']} at {origin['revision']}"
+        print(f"{checkpoint.folder}: {source}")
     return 0
 
 

@@ -45,7 +45,6 @@ def evaluate_flags(parser: argparse.ArgumentParser) -> None:
 def evaluate(args: argparse.Namespace) -> int:
     """Score every patient chosen, and write and print the scores; 1 if ``--against`` disagrees."""
     from brainseg.data import load_dataset
-    from brainseg.data.splits import FOLDS
     from brainseg.study import score as scoring
     from brainseg.study.observers import Calibration, StapleBeliefs
     from brainseg.study.record import write_study
@@ -54,11 +53,17 @@ def evaluate(args: argparse.Namespace) -> int:
         return _evaluate_out_of_fold(args)
     if args.seed is not None:
         raise ValueError("--seed goes with --out-of-fold, where it chooses among runs of a name.")
+    if args.study and args.slicewise:
+        raise ValueError(
+            "--study scores whole scans: write the scores of single slices to another --out by "
+            "--slicewise without --study."
+        )
     everyone = load_dataset(args.dataset, args.data)
     refs, fold, selection = _choose_patients(everyone, args)
     predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
     predictors, refs = _known(predictors, refs, args.against)
     refs = _unseen(refs, args.dataset, predictors) if args.unseen else refs
+    validation = _watched(everyone, fold, predictors) if args.study else []
     classes, calibration, beliefs = _class_scores(args), Calibration(), StapleBeliefs()
     observers = [classes, *([calibration, beliefs] if args.study else [])]
     note = scoring.note(predictors, args.dataset, refs)
@@ -66,7 +71,6 @@ def evaluate(args: argparse.Namespace) -> int:
     description = _write_scores(args, refs, rows, selection, note)
     classes.write(args.out, rows)
     if args.study:
-        validation = scoring.select_patients(everyone, fold=(fold + 1) % FOLDS)
         write_study(args.out, predictors, validation, calibration, beliefs)
     of_row = lambda row: predictors[row["checkpoint"]]  # noqa: E731
     return _tell(args, refs, rows, description, list(predictors), of_row)
@@ -159,6 +163,30 @@ def _choose_patients(everyone: list, args: argparse.Namespace) -> tuple[list, in
     if not refs:
         raise ValueError(f"No patients are selected ({selection}): choose another fold or --all.")
     return refs, fold, selection
+
+
+def _watched(everyone: list, fold: int, predictors: dict) -> list:
+    """The cases of the next fold, on which calibration is fitted. Raises ValueError where a
+    checkpoint has not watched it, and so may have been trained on it, or nobody is in it."""
+    from brainseg.data.splits import FOLDS
+    from brainseg.study.score import select_patients
+
+    following = (fold + 1) % FOLDS
+    watched = {name: one.checkpoint.settings.run.watched_fold for name, one in predictors.items()}
+    if others := [name for name, own in watched.items() if own != following]:
+        raise ValueError(
+            f"--study of fold {fold} fits calibration on fold {following}, which these did not "
+            f"watch, and may have been trained on: {', '.join(others)}. Leave them out: by "
+            "--against FOLDER, an evaluation without them, or by a folder of the others as "
+            "--checkpoints."
+        )
+    refs = select_patients(everyone, fold=following)
+    if not refs:
+        raise ValueError(
+            f"--study of fold {fold} fits calibration on fold {following}, in which no patient is: "
+            "give more data, another --fold, or leave --study out."
+        )
+    return refs
 
 
 def _unseen(refs: list, dataset: str, predictors: dict) -> list:

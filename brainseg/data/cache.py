@@ -56,10 +56,6 @@ class PreparedSet:
         """Whose each slice is, (n,) str: ``<data set>/<patient id>``."""
         return np.char.add(np.char.add(self.datasets, "/"), self.patients)
 
-    def rows(self, patient_ids: Sequence[str]) -> np.ndarray:
-        """Indices of all slices of patients with these ids, in whichever data set."""
-        return np.flatnonzero(np.isin(self.patients, list(patient_ids)))
-
 
 def default_cache() -> Path:
     """``$BRAINSEG_CACHE`` or else ``~/.cache/brainseg``."""

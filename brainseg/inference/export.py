@@ -11,13 +11,11 @@ import numpy as np
 
 from brainseg.files import replacing
 from brainseg.inference.backends import graphs
-from brainseg.inference.backends.names import REFERENCE
+from brainseg.inference.backends.names import GRAPHS, REFERENCE
 from brainseg.inference.backends.opening import open_backend
 from brainseg.inference.predictor import Predictor
 
-FORMATS = tuple(graphs.FORMATS)
 _NEEDED = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}
-_SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
 # Largest difference of probabilities in float32. Kernels sum in different orders: differences of
 # 1e-5 are common, and networks of many layers may amplify them.
 TOLERANCE = 1e-3
@@ -30,15 +28,15 @@ class ExportError(ValueError):
 def export(predictor: Predictor, kind: str, path: Path) -> str:
     """Write a predictor's graph to ``path`` and check it against PyTorch in float32 on phantoms.
 
-    kind: one of ``FORMATS``. path: ends in ``.onnx`` or ``.xml``; OpenVINO's weights go to a
+    kind: one of ``GRAPHS``. path: ends in ``.onnx`` or ``.xml``; OpenVINO's weights go to a
     ``.bin`` beside it. Returns what was found, in words. Raises ExportError if a package is missing
     or the graph differs; then nothing is written.
     """
     missing = [package for package in _NEEDED[kind] if not find_spec(package)]
     if missing:
         raise ExportError(f"--format {kind} needs packages: pip install {' '.join(missing)}")
-    if path.suffix != _SUFFIX[kind]:
-        raise ExportError(f"{path} can't be an {kind} graph: expected a name in {_SUFFIX[kind]}.")
+    if path.suffix != GRAPHS[kind]:
+        raise ExportError(f"{path} can't be an {kind} graph: expected a name in {GRAPHS[kind]}.")
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / path.name
         graphs.write(predictor.checkpoint, kind, graph)

@@ -6,11 +6,10 @@ classes there are. What is counted is pixels, over whole scans.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from brainseg.metrics import overlap
 from brainseg.metrics.overlap import Counts
 
 
@@ -45,26 +44,6 @@ def counts(crossed: np.ndarray, members: Sequence[int]) -> Counts:
     own = list(members)
     tp = int(crossed[np.ix_(own, own)].sum())
     return Counts(tp, int(crossed[:, own].sum()) - tp, int(crossed[own].sum()) - tp)
-
-
-def dice(labels: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
-    """Dice of each class over a whole scan: float64 (classes,), in [0, 1].
-
-    NaN for a class that is neither there nor marked, so that who takes a mean has to count these;
-    0 where only one of both is so. Raises ValueError as ``crossed`` does.
-    """
-    pixels = crossed(labels, truth, classes)
-    found = [overlap.dice(counts(pixels, (number,))) for number in range(1, classes + 1)]
-    return np.array(found, float)
-
-
-def regions(labels: np.ndarray, members: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
-    """The mask of each region, bool of the labels' shape, by name: where one of its classes is.
-
-    members: the classes of each region, such as ``{"whole": (1, 2, 3), "core": (1, 3)}``; regions
-    may overlap.
-    """
-    return {name: np.isin(labels, list(own)) for name, own in members.items()}
 
 
 def votes(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -93,19 +93,6 @@ def outline(mask: np.ndarray) -> np.ndarray:
     return mask & (inner == 0)
 
 
-def enlarge(plane: np.ndarray, side: int = 256) -> np.ndarray:
-    """A small slice magnified by a whole number, until its longer side has ``side`` pixels.
-
-    uint8 (height, width) is interpolated; bool stays exact. Larger slices are left alone.
-    """
-    factor = -(-side // max(plane.shape))
-    if factor <= 1:
-        return plane
-    if plane.dtype == bool:
-        return plane.repeat(factor, axis=0).repeat(factor, axis=1)
-    return cv2.resize(plane, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-
-
 def in_proportion(picture: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
     """A picture of one slice, uint8 (height, width, ...), enlarged along one axis so that its
     pixels are square; as it is where they are."""

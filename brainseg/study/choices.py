@@ -16,12 +16,13 @@ def choices(runs: Path) -> dict:
     """``{"rows": [...]}``: the runs of each checkpoint below ``runs``, best first.
 
     A row has ``checkpoint``, the ``settings`` in which these runs differ, ``validation_dice``, and
-    whether it is ``best``. Runs with a leak, and those that watch no fold, are passed over. Raises
-    ValueError if no checkpoint has two runs of one fold and seed.
+    whether it is ``best``. Runs with a leak, those that watch no fold, and interrupted ones are
+    passed over. Raises ValueError if no checkpoint has two runs of one fold and seed.
     """
     found, _ = find_checkpoints(runs)
     rows = []
-    for _, group in groupby(filter(_is_a_candidate, found), key=_of_one_kind):
+    candidates = sorted(filter(_is_a_candidate, found), key=_of_one_kind)
+    for _, group in groupby(candidates, key=_of_one_kind):
         group = sorted(group, key=_validation_dice, reverse=True)
         if len(group) > 1:
             rows += [_row(checkpoint, group) for checkpoint in group]
@@ -41,12 +42,12 @@ def settings_text(settings: dict) -> str:
 
 def _is_a_candidate(checkpoint: Checkpoint) -> bool:
     run = checkpoint.settings.run
-    return run.watch and not run.leak
+    return run.watch and not run.leak and not checkpoint.settings.interrupted
 
 
 def _of_one_kind(checkpoint: Checkpoint) -> tuple:
     run = checkpoint.settings.run
-    return checkpoint.name, checkpoint.settings.dataset, run.left_out, run.seed
+    return checkpoint.name, checkpoint.settings.dataset or "", run.left_out, run.seed
 
 
 def _validation_dice(checkpoint: Checkpoint) -> float:

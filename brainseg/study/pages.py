@@ -13,7 +13,7 @@ from brainseg.study.class_section import classes_section
 from brainseg.study.conclusions import in_short
 from brainseg.study.few_labels_section import few_labels_section
 from brainseg.study.findings import Study
-from brainseg.study.score import DICE_HEADINGS, dice_cells, hd95_text, interval_text
+from brainseg.study.score import DICE_HEADINGS, dice_cells, dice_text, hd95_text, interval_text
 from brainseg.study.trained_alike import (
     equal_table,
     longer_section,
@@ -295,7 +295,7 @@ def _training_section(study: Study) -> list[str]:
             model["seed"],
             ", ".join(str(model["patients"][role]) for role in ("train", "val", "test")),
             f"{model['threshold']:.2f}",
-            f"{model['validation_dice']:.3f}",
+            dice_text(model["validation_dice"]),
         ]
         for name, model in study.models.items()
     ]
@@ -306,7 +306,7 @@ def _validation(study: Study, name: str) -> str:
     """On the scans' own grid, like the other scores; of a model else what its training saw."""
     if name in study.validation:
         return f"{study.validation[name]['dice']['mean']:.3f}"
-    return f"{study.models[name]['validation_dice']:.3f}" if name in study.models else ""
+    return dice_text(study.models[name]["validation_dice"]) if name in study.models else ""
 
 
 def _alone(study: Study, name: str) -> str:

@@ -42,6 +42,7 @@ def write_study(
 ) -> None:
     """Everything but ``per_patient.csv`` and ``summary.json``, which ``write_results`` writes.
 
+    validation_refs: cases of patients on whom no predictor was trained.
     calibration, beliefs: have observed the test patients.
     """
     on_validation, agreements = Calibration(), Agreements()
@@ -100,7 +101,7 @@ def disagreement(
 ) -> tuple[str, float]:
     """The checkpoint or fusion whose mean Dice differs most from an earlier evaluation, and by
     how much. Those that were not there then are not compared, and noted. Raises ValueError if one
-    of then is missing, or the patients are others."""
+    of them is missing, or the patients are others."""
     import pandas as pd
 
     keys = ["checkpoint", "patient"]

@@ -205,6 +205,11 @@ def dice_cells(dice: dict) -> list[str]:
     return [f"{dice['mean']:.3f}", interval_text(dice), f"{dice['median']:.3f}"]
 
 
+def dice_text(dice: float | None) -> str:
+    """``"0.800"``, or an empty cell where there is none."""
+    return "" if dice is None else f"{dice:.3f}"
+
+
 def interval_text(score: dict) -> str:
     """Of a score with an interval ``"0.800 to 0.895"``."""
     return f"{score['low']:.3f} to {score['high']:.3f}"

@@ -8,7 +8,7 @@ from brainseg.files import markdown_table
 from brainseg.metrics.statistics import paired_difference
 from brainseg.models.losses import LOSSES
 from brainseg.study.findings import EQUAL, Study
-from brainseg.study.score import DICE_HEADINGS, dice_cells
+from brainseg.study.score import DICE_HEADINGS, dice_cells, dice_text
 from brainseg.study.training_text import begun_text, training_text
 
 PAIRS = (("unet-hybrid", "unet-bce"), ("deeplabv3plus-bce", "unet_resnet34-bce"))
@@ -64,7 +64,7 @@ def longer_section(study: Study) -> list[str]:
         those.sort(key=lambda one: (one[1].models[one[0]]["loss"] != "bce", one[1] is not study))
         first, its = those[0]
         for place, (name, found) in enumerate(those):
-            validation = f"{found.models[name]['validation_dice']:.3f}"
+            validation = dice_text(found.models[name]["validation_dice"])
             rows.append(
                 [
                     f"`{name}`{', shipped' if found is study else ''}",

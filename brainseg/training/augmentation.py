@@ -143,16 +143,14 @@ def sequences(images: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
     return torch.gather(images, 1, index.expand_as(images))
 
 
-def cutmix(
-    planes: list[torch.Tensor], generator: torch.Generator, share: float = 0.5
-) -> list[torch.Tensor]:
-    """A box of the sample before it put into each sample, or not, by chance; the same in all of
+def cutmix(planes: list[torch.Tensor], generator: torch.Generator) -> list[torch.Tensor]:
+    """A box of the sample before it put into each second sample, by chance; the same in all of
     ``planes``, float (n, ?, side, side) each (CutMix, Yun et al. 2019).
 
-    share: of the samples that get one. A box has 2 to 40 % of the area and sides of up to 3 to 1.
+    A box has 2 to 40 % of the area and sides of up to 3 to 1.
     """
     n, side = len(planes[0]), planes[0].shape[-1]
-    mixed = torch.rand(n, generator=generator) < share
+    mixed = torch.rand(n, generator=generator) < 0.5
     area = 0.02 + 0.38 * torch.rand(n, generator=generator)
     ratio = torch.exp(_uniform(n, math.log(3), generator))
     places = (torch.arange(side) + 0.5) / side

@@ -168,7 +168,67 @@ def test_a_copy_has_the_checkpoint_and_nothing_else(random_checkpoints, tmp_path
     assert no_leftovers(tmp_path)
 
 
+def test_nothing_told_of_the_old_weights_stays_beside_the_new_ones(random_checkpoints, tmp_path):
+    source = write(tmp_path / "untold", network("unet", None))  # no scores, history or card
+    there = damaged(tmp_path, random_checkpoints / "unet-bce")
+    for name in ("int8.json", "origin.json", "state.safetensors"):
+        (there / name).write_text("{}")
+    copy_checkpoint(source, there)
+    assert {path.name for path in there.iterdir()} == {
+        "model.safetensors", "config.json", "state.safetensors"
+    }  # fmt: skip
+    assert read_checkpoint(there).validation_dice is None
+    assert read_checkpoint(there).sha256() == source.sha256()
+
+
+@pytest.mark.parametrize("moved", range(5))
+def test_a_copy_that_is_stopped_leaves_no_old_scores(
+    random_checkpoints, tmp_path, monkeypatch, moved
+):
+    there = damaged(tmp_path, random_checkpoints / "unet_resnet34-resnet18-bce")
+    metrics = there / "metrics.json"
+    metrics.write_text("old")
+    real, calls = os.replace, []
+
+    def replace(source, target):
+        calls.append(target)
+        if len(calls) > moved:
+            raise DiskFull("stopped")
+        real(source, target)
+
+    monkeypatch.setattr(checkpoints.os, "replace", replace)
+    with pytest.raises(DiskFull):
+        copy_checkpoint(read_checkpoint(random_checkpoints / "unet-bce"), there)
+    assert not metrics.is_file() or metrics.read_text() != "old"
+
+
 # ---------------------------------------------------------------- damage
+
+
+ORIGIN = {
+    "repo": "ada/nets",
+    "revision": "ab" * 20,
+    "asked": "main",
+    "sha256": {"config.json": "c"},
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "null", "[]", "{}", "[" * 100_000, "\udcff",
+        *(json.dumps({k: v for k, v in ORIGIN.items() if k != key}) for key in ORIGIN),
+        *(json.dumps({**ORIGIN, key: 1}) for key in ORIGIN),
+        json.dumps({**ORIGIN, "sha256": {"config.json": 1}}),
+    ],
+    ids=str.__len__,
+)  # fmt: skip
+def test_a_damaged_origin_is_none(random_checkpoints, tmp_path, text):
+    folder = damaged(tmp_path, random_checkpoints / "unet-bce")
+    (folder / "origin.json").write_text(json.dumps(ORIGIN))
+    assert read_checkpoint(folder).origin == ORIGIN
+    (folder / "origin.json").write_bytes(text.encode(errors="surrogateescape"))
+    assert read_checkpoint(folder).origin is None
 
 
 def test_no_such_folder(tmp_path):

@@ -20,7 +20,8 @@ from brainseg.config import Config
 
 SHIPPED = sorted((Path(__file__).parents[2] / "checkpoints").glob("*/config.json"))
 FULL = replace(
-    settings_of(Config("unetpp", bases=("unet-bce", "unet-dice")), threshold=0.25),
+    settings_of(Config("unetpp", bases=("unet-bce", "unet-dice"))),
+    threshold=0.25,
     bases=(Base("unet-bce", "a" * 64), Base("unet-dice", "b" * 64)),
     started_from=Start("unetpp-bce", "figshare", 6),
     encoder_source="timm/some_encoder.in1k from the Hugging Face Hub",
@@ -96,6 +97,7 @@ def test_shipped_checkpoints_are_read_as_they_were_trained(path):
         ({"encoder_source": "x" * 121}, "expected up to 120 letters"),
         ({"encoder_source": 1}, "encoder_source is 1, expected a name"),
         ({"run": {"size": 33}}, "size is 33"),
+        ({"run": {"epochs": float("inf")}}, "epochs is inf: expected a whole number"),
         ({"run": {"model": "deeplabv3plus", "atrous_rates": [2, 4]}}, "atrous_rates is (2, 4)"),
         ({"run": {"sizes": 33}}, "Unknown configuration key 'sizes'"),
         ({"run": {"model": {}}}, "run"),

@@ -83,14 +83,6 @@ def test_display_of_a_flat_scan_is_black_and_of_a_lone_spot_is_not():
     assert rendering.display_volume(Scan(pixels))[0, 5, 5] == 255
 
 
-def test_small_slices_are_enlarged_by_a_whole_number():
-    mask = square(100, 10, 20)
-    assert (rendering.enlarge(mask, 256) == mask.repeat(3, 0).repeat(3, 1)).all()
-    assert rendering.enlarge(np.zeros((50, 100), np.uint8), 256).shape == (150, 300)
-    large = np.zeros((256, 10), np.uint8)
-    assert rendering.enlarge(large, 256) is large
-
-
 def test_largest_slice():
     mask = np.zeros((5, 3, 3), bool)
     assert rendering.largest_slice(mask) == 2  # nothing marked: the middle

@@ -13,7 +13,7 @@ from brainseg.study.choices import choices, settings_text
 def add_run(tmp_path, save_random):
     """A function that makes an untrained run of the U-Net with a given validation Dice."""
 
-    def add(validation_dice, *, started_from=None, unknown=(), **settings):
+    def add(validation_dice, *, started_from=None, interrupted=False, unknown=(), **settings):
         config = Config(model="unet", dataset="phantom", size=64, **settings)
         folder = config.run_folder(tmp_path)
         saved = save_random(
@@ -24,6 +24,8 @@ def add_run(tmp_path, save_random):
         described = json.loads((folder / "config.json").read_text())
         if started_from:
             described["brainseg"]["started_from"] = started_from
+        if interrupted:
+            described["brainseg"]["interrupted"] = True
         for key in unknown:  # to the version that made the run
             del described["brainseg"]["run"][key]
         (folder / "config.json").write_text(json.dumps(described))
@@ -38,6 +40,7 @@ def test_the_best_run_comes_first_with_what_sets_it_apart(tmp_path, add_run):
     add_run(0.80, init_from="ab" * 32, epochs=15)
     add_run(0.90, leak="slices")
     add_run(0.70, seed=1)
+    add_run(0.95, init_from="cd" * 32, epochs=20, interrupted=True)
     rows = choices(tmp_path)["rows"]
     assert rows == [
         {"checkpoint": "unet-bce", "settings": {"init_from": "abababab", "epochs": 15},
@@ -47,6 +50,16 @@ def test_the_best_run_comes_first_with_what_sets_it_apart(tmp_path, add_run):
     ]  # fmt: skip
     assert settings_text(rows[0]["settings"]) == "init_from abababab, epochs 15"
     assert settings_text(rows[1]["settings"]) == "init_from none, epochs 30"
+
+
+def test_runs_of_one_kind_are_found_wherever_their_folders_lie(tmp_path, add_run):
+    for seed, dice in ((0, 0.70), (1, 0.75)):
+        add_run(dice, seed=seed)
+        add_run(dice + 0.1, seed=seed, init_from="ab" * 32)
+    own = tmp_path / "phantom" / "unet-bce"
+    (own / "without0+1-seed0-from-abababab").rename(tmp_path / "z")  # behind those of seed 1
+    rows = choices(tmp_path)["rows"]
+    assert [row["validation_dice"] for row in rows] == pytest.approx([0.80, 0.70, 0.85, 0.75])
 
 
 def test_a_start_is_named_and_settings_of_old_runs_are_their_defaults(tmp_path, add_run):

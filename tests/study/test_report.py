@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from brainseg.__main__ import main
+from brainseg.config import Config
 from brainseg.data import phantom
+from brainseg.data.splits import fold_of
 from brainseg.files import read_table, write_table
 from brainseg.scans.notes import noting
+from brainseg.study import score
 from brainseg.study.findings import Study
 from brainseg.study.record import disagreement
 from brainseg.study.report import MARKS, write_report
@@ -381,6 +384,21 @@ def test_what_is_not_trained_is_said(study):
     assert verdicts["Learning to fuse beats averaging the same predictions"] == "not confirmed"
 
 
+def test_a_run_that_watched_nobody_has_an_empty_cell(study):
+    told = json.loads((study / "models.json").read_text())
+    told["unet-bce"] |= {"validation_dice": None, "total_epochs": 3, "small_epochs": 0}
+    (study / "models.json").write_text(json.dumps(told))
+    longer = study / "longer"
+    write_results(rows_of({"unet-bce": DICE["unet-bce"]}), longer, DESCRIPTION)
+    (longer / "models.json").write_text(json.dumps({"unet-bce": told["unet-bce"]}))
+    write_report(study, study.parents[1] / "README.md")
+    page = study.with_suffix(".md").read_text()
+    checkpoints = page.split("## The checkpoints")[1]
+    assert re.search(r"^\| `unet-bce` .*\| 0\.40 \|  \|$", checkpoints, re.MULTILINE)
+    longer_rows = page.split("## Trained for longer")[1].split("\n## ")[0]
+    assert longer_rows.count("| 3 epochs |  | 0.800 |") == 2
+
+
 def test_calibration_leaks_and_choices_appear_when_they_are_there(study):
     curve = {"low": 0.5, "high": 0.6, "pixels": 10, "mean_probability": 0.55, "tumour_share": 0.3}
     scaled = {**curve, "mean_probability": 0.35}
@@ -502,3 +520,49 @@ def test_a_study_needs_one_fold(random_checkpoints, tmp_path, capsys):
     args = ["--dataset", "phantom", "--checkpoints", str(random_checkpoints), "--all"]
     assert main(["evaluate", *args, "--study", "--out", str(tmp_path)]) == 1
     assert "--fold" in capsys.readouterr().err
+
+
+def no_scoring(*args, **kwargs):
+    raise AssertionError("this takes long, and shall not start")
+
+
+@pytest.mark.parametrize("left_out", [(0,), (0, 2), (1, 0)])
+def test_a_study_is_not_calibrated_on_training_patients(
+    save_random, random_checkpoints, tmp_path, monkeypatch, capsys, left_out
+):
+    monkeypatch.setattr(phantom, "load", partial(phantom.load, patients=8, size=64, slices=2))
+    evaluate = score.evaluate
+    monkeypatch.setattr(score, "evaluate", no_scoring)
+    there = tmp_path / "there"
+    shutil.copytree(random_checkpoints / "unet-bce", there / "unet-bce")
+    run = Config(model="unet", loss="dice", dataset="phantom", size=64, left_out=left_out)
+    save_random(there, "unet", name="unet-dice", run=run.to_json())
+    args = ["--dataset", "phantom", "--checkpoints", str(there), "--fold", "0", "--study", "--out"]
+    assert main(["evaluate", *args, str(tmp_path / "new")]) == 1
+    said = capsys.readouterr().err
+    assert "fold 1, which these did not watch" in said and "trained on: unet-dice. Leave" in said
+    assert not (tmp_path / "new").exists()
+    # An earlier evaluation without it leaves it out, and then nothing is in the way.
+    write_results(rows_of({"unet-bce": (0.5,)}), tmp_path / "old", DESCRIPTION)
+    monkeypatch.setattr(score, "evaluate", evaluate)
+    against = ["--against", str(tmp_path / "old")]
+    main(["evaluate", *args, str(tmp_path / "new"), *against])  # whose patients are others
+    assert list(json.loads((tmp_path / "new" / "models.json").read_text())) == ["unet-bce"]
+
+
+def test_a_study_without_patients_to_calibrate_on_is_refused_before_scoring(
+    random_checkpoints, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(score, "evaluate", no_scoring)
+    everyone = phantom.load(patients=8, size=64, slices=2)
+    kept = [ref for ref in everyone if fold_of(ref.patient_id) != 1]
+    monkeypatch.setattr(phantom, "load", lambda path=None: kept)
+    args = ["--dataset", "phantom", "--checkpoints", str(random_checkpoints), "--fold", "0"]
+    assert main(["evaluate", *args, "--study", "--out", str(tmp_path / "new")]) == 1
+    assert "fold 1, in which no patient is" in capsys.readouterr().err
+
+
+def test_a_study_is_not_of_single_slices(random_checkpoints, tmp_path, capsys):
+    args = ["--dataset", "phantom", "--checkpoints", str(random_checkpoints), "--slicewise"]
+    assert main(["evaluate", *args, "--study", "--out", str(tmp_path / "new")]) == 1
+    assert "by --slicewise without --study" in capsys.readouterr().err

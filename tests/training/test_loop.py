@@ -308,6 +308,46 @@ def test_unknown_configuration_key_and_bad_values():
     assert from_json(json.loads(json.dumps(TINY.to_json()))) == TINY
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("epochs", 2.5, "a whole number from 1 to"),
+        ("epochs", math.inf, "a whole number from 1 to"),
+        ("epochs", 10**400, "a whole number from 1 to"),
+        ("epochs", True, "a whole number from 1 to"),
+        ("patience", 0, "a whole number from 1 to"),
+        ("val_every", 1.0, "a whole number from 1 to"),
+        ("batch_size", 4.5, "a whole number from 2 to"),
+        ("batch_size", 1, "a whole number from 2 to"),
+        ("size", 192.0, "a whole number from 32 to"),
+        ("size", 0, "a whole number from 32 to"),
+        ("size", 4096, "a multiple of 32 up to 2048"),
+        ("seed", -1, "a whole number from 0 to"),
+        ("limit_patients", -1, r"a whole number from 1 to .*, or null"),
+        ("limit_patients", 0, r"a whole number from 1 to .*, or null"),
+        ("steps_per_epoch", 2.0, r"a whole number from 1 to .*, or null"),
+        ("watch", 1, "true or false"),
+        ("lr", math.inf, "a number"),
+        ("lr", "0.1", "a number"),
+        ("lr", None, "a number"),
+        ("weight_decay", math.nan, "a number"),
+        ("empty_share", 10**400, "a number"),
+        ("ema", False, "a number"),
+    ],
+)
+def test_a_number_of_the_wrong_kind_is_told(key, value, expected):
+    with pytest.raises(ConfigError, match=f"^{key} is .*: expected {expected}"):
+        Config(**{key: value})
+    with pytest.raises(ConfigError, match=f"^{key} is .*: expected {expected}"):
+        from_json({key: value})
+
+
+def test_numbers_at_their_bounds_are_taken():
+    given = {"epochs": 1, "batch_size": 2, "size": 2048, "seed": 2**32 - 1, "limit_patients": 1}
+    config = from_json({**given, "ema": 0, "lr": 1})
+    assert {key: getattr(config, key) for key in given} == given
+
+
 @pytest.mark.slow
 def test_ctrl_c_then_resume_on_the_command_line(tmp_path):
     command = [

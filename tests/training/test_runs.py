@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -261,9 +261,23 @@ def test_rare_settings():
         ("ema=2", "ema is 2: expected 0"),
         ("emma=1", "Unknown configuration key 'emma'"),
         ("ema=much", "expected KEY=NUMBER"),
+        ("seed=3", "seed has a flag of its own, give --seeds"),
+        ("left_out=[2]", "give --left-out"),
+        ('loss="dice"', "give --loss"),
+        ('init_from="ab"', "give --init-from"),
+        ('unlabelled="ab"', "give --unlabelled"),
+        ('classes=["a", "b"]', "give --classes"),
+        ("epochs=3", "give --epochs"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             train.resolve(train.parse(["--set", wrong]))
+
+
+def test_every_setting_is_given_by_its_flag_or_by_set():
+    flags = vars(train.parse([]))
+    for setting in fields(Config):
+        by_flag = ("seeds" if setting.name == "seed" else setting.name) in flags
+        assert by_flag != (setting.name in train.by_set())
 
 
 def test_seeds_and_folds(tmp_path):

@@ -196,7 +196,7 @@ def _fetch(wanted: Reference) -> Path:
         "asked": wanted.revision or "main",
         "sha256": {f: sha256(folder / f) for f in FILES if (folder / f).is_file()},
     }
-    if not (folder / ORIGIN).is_file() or read_origin(folder) != origin:
+    if read_origin(folder) != origin:
         # A cache that can't be written to still serves.
         with suppress(WriteError):
             write_json(folder / ORIGIN, origin, indent=2)

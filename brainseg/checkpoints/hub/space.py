@@ -91,7 +91,7 @@ def write_space(folder: Path, repo: str, checkpoints: str, *, gpu: bool = False)
     found, skipped = find_checkpoints(source)
     if skipped or not found:
         raise CheckpointError(" ".join(skipped) or f"{source} holds no checkpoint for the Space.")
-    pinned = _pinned(checkpoints, found)
+    pinned = _pinned(checkpoints, source)
     folder.mkdir(parents=True, exist_ok=True)
     modules = ModuleFinder(path=[str(_ROOT)])
     modules.run_script(str(_ROOT / "app.py"))
@@ -113,11 +113,12 @@ def write_space(folder: Path, repo: str, checkpoints: str, *, gpu: bool = False)
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _pinned(checkpoints: str, found: list[Checkpoint]) -> Reference | None:
-    """The repository at its commit, or None for checkpoints of a folder here."""
+def _pinned(checkpoints: str, source: Path) -> Reference | None:
+    """The repository at its commit, by which the cache names the folder that it lies in, or None
+    for checkpoints of a folder here."""
     if Path(checkpoints).exists():
         return None
-    return Reference(parse_reference(checkpoints).repo, None, found[0].origin["revision"])
+    return Reference(parse_reference(checkpoints).repo, None, source.name)
 
 
 def _needed_files(modules: ModuleFinder) -> list[Path]:

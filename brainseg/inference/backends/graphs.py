@@ -23,30 +23,31 @@ from pathlib import Path
 
 from brainseg.checkpoints.folder import RANGES, Checkpoint, load_module
 from brainseg.files import sha256
+from brainseg.inference.backends.names import GRAPHS
 from brainseg.scans.preprocessing import CLIP
 
 INPUT, OUTPUT, METADATA = "planes", "probabilities", "brainseg"
-FORMATS = {"onnx": "graph.onnx", "openvino": "graph.xml"}
+_FILES = {kind: f"graph{suffix}" for kind, suffix in GRAPHS.items()}
 _FORMAT = 1  # part of the key: raise it when graphs of the same checkpoint change
 
 
 def cached(checkpoint: Checkpoint, kind: str) -> Path:
-    """The file of a checkpoint's graph; ``kind`` is one of ``FORMATS``. Made if it isn't there.
+    """The file of a checkpoint's graph; ``kind`` is one of ``GRAPHS``. Made if it isn't there.
 
     Raises CheckpointError for damaged weights, and what the exporter raises.
     """
-    found = find(checkpoint, f"{kind}/{FORMATS[kind]}")
+    found = find(checkpoint, f"{kind}/{_FILES[kind]}")
     if found is not None:
         return found
     folder = home(checkpoint) / kind
     aside = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=folder.parent))
     try:
-        write(checkpoint, kind, aside / FORMATS[kind])
+        write(checkpoint, kind, aside / _FILES[kind])
         with contextlib.suppress(OSError):  # another process was faster
             os.rename(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return folder / FORMATS[kind]
+    return folder / _FILES[kind]
 
 
 def find(checkpoint: Checkpoint, name: str) -> Path | None:
@@ -58,7 +59,7 @@ def find(checkpoint: Checkpoint, name: str) -> Path | None:
 
 def remove(checkpoint: Checkpoint, kind: str) -> None:
     """Remove a cached graph, if there is one."""
-    found = find(checkpoint, f"{kind}/{FORMATS[kind]}")
+    found = find(checkpoint, f"{kind}/{_FILES[kind]}")
     if found is not None:
         shutil.rmtree(found.parent, ignore_errors=True)
 

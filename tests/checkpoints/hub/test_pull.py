@@ -18,6 +18,7 @@ from brainseg.checkpoints.hub.client import HubError, parse_reference
 from brainseg.checkpoints.hub.pull import pull
 from brainseg.checkpoints.ranges import Activation, Proof, Ranges, has_proven, write_ranges
 from brainseg.checkpoints.settings import CheckpointError
+from brainseg.files import WriteError
 from tests.checkpoints.hub.hub_server import sha256
 
 REPO = "ada/brainseg"
@@ -286,6 +287,17 @@ def test_a_cache_that_cannot_be_written_to_still_serves(remote, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.write_text", refuse)
     assert download(f"{REPO}/unet-bce@{remote.head}").origin is None
+
+
+def test_what_is_pulled_through_such_a_cache_tells_no_commit(remote, monkeypatch, tmp_path, capsys):
+    def refuse(path, *args, **kwargs):
+        raise WriteError(f"{path} could not be written.")
+
+    monkeypatch.setattr("brainseg.checkpoints.hub.pull.write_json", refuse)
+    assert main(["pull", f"{REPO}/unet-bce", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert f"{tmp_path / 'unet-bce'}: {REPO}/unet-bce; its commit is not noted" in said
+    assert read_checkpoint(tmp_path / "unet-bce").origin is None
 
 
 # ---------------------------------------------------------------- faults

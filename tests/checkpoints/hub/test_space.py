@@ -21,6 +21,7 @@ from brainseg.__main__ import main
 from brainseg.checkpoints.hub.client import HubError
 from brainseg.checkpoints.hub.space import CPU_INDEX, push_space, write_space
 from brainseg.checkpoints.settings import CheckpointError
+from brainseg.files import WriteError
 
 REPO, SPACE = "ada/brainseg", "ada/demo"
 
@@ -83,6 +84,16 @@ def test_checkpoints_of_a_repository_are_pinned_and_preloaded(published, tmp_pat
     assert "unet-bce/model.safetensors" in files.split(",")
     assert f"{REPO}@{head}" in (tmp_path / "space" / found["app_file"]).read_text()
     assert not (tmp_path / "space" / "checkpoints").exists()
+
+
+def test_a_cache_that_cannot_be_written_to_still_tells_the_commit(published, tmp_path, monkeypatch):
+    def refuse(path, *args, **kwargs):
+        raise WriteError(f"{path} could not be written.")
+
+    monkeypatch.setattr("brainseg.checkpoints.hub.pull.write_json", refuse)
+    write_space(tmp_path / "space", SPACE, REPO)
+    (preload,) = front_matter(tmp_path / "space")["preload_from_hub"]
+    assert preload.split(" ")[2] == published.repos["model", REPO].head
 
 
 def test_a_gpu_space_is_for_zerogpu(trained, tmp_path):
