@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoints.folder import find_checkpoints
+from brainseg.checkpoints.folder import labelled
 from brainseg.checkpoints.patients import find_seen
 from brainseg.data import codes, phantom
 from brainseg.data.case import Case, DataError
@@ -113,8 +113,8 @@ def with_seen(inputs: Inputs, checkpoints: str | Path) -> Inputs:
     """The inputs with what is found of their patient in the checkpoints of a folder: which were
     trained or validated on them, by the name of a file. Reads no weights."""
     folder = Path(checkpoints)
-    there, _ = find_checkpoints(folder) if folder.is_dir() else ([], [])
-    settings = {checkpoint.name: checkpoint.settings for checkpoint in there}
+    there, _ = labelled(folder) if folder.is_dir() else ({}, [])
+    settings = {label: checkpoint.settings for label, checkpoint in there.items()}
     names = [item["file"] for role, item in inputs.files.items() if role in ("scan", *USED)]
     return replace(inputs, findings=(*find_seen(names, settings), *inputs.findings))
 
@@ -127,8 +127,8 @@ def with_classes(inputs: Inputs, truth: str | None, checkpoints: str | Path) -> 
     """
     folder, is_asked = Path(checkpoints), False
     if truth and inputs.truth is not None and folder.is_dir():
-        there, _ = find_checkpoints(folder)
-        is_asked = any(set(codes.CLASSES) <= set(one.settings.classes) for one in there)
+        there, _ = labelled(folder)
+        is_asked = any(set(codes.CLASSES) <= set(one.settings.classes) for one in there.values())
     if not is_asked:
         return inputs
     name, classes = Path(truth).name, None
