@@ -103,7 +103,7 @@ def read_example(kind: str) -> Inputs:
     """The phantom of a kind, one of ``EXAMPLES``, with its truth."""
     case = _example(kind)
     scan = replace(case.scan, source=f"phantom {kind}")
-    what = {"file": f"phantom {kind}", "bytes": scan.pixels.nbytes, "sha256": "computed"}
+    what = {"file": f"phantom {kind}", "bytes": scan.pixels.nbytes, "sha256": receipt.COMPUTED}
     return Inputs(
         scan, case.mask, {"scan": what}, classes=case.classes, class_names=phantom.CLASSES
     )
