@@ -11,6 +11,7 @@ import numpy as np
 
 from brainseg.checkpoints.folder import labelled
 from brainseg.checkpoints.patients import find_seen
+from brainseg.config import Config
 from brainseg.data import codes, phantom
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
@@ -152,7 +153,15 @@ def with_classes(inputs: Inputs, truth: str | None, checkpoints: str | Path) -> 
     )
 
 
-def seen_by_network(scan: Scan, size: int = 192) -> tuple[np.ndarray, int]:
+def input_sizes(checkpoints: str | Path) -> list[int]:
+    """The sides of the squares, in pixels, that the networks of a folder read slices as, each once
+    and ascending; what training takes where there is none."""
+    folder = Path(checkpoints)
+    there, _ = labelled(folder) if folder.is_dir() else ({}, [])
+    return sorted({c.settings.size for c in there.values()}) or [Config.size]
+
+
+def seen_by_network(scan: Scan, size: int) -> tuple[np.ndarray, int]:
     """What a network reads of the middle slice: T1, FLAIR and T1c side by side after resizing and
     normalisation, uint8 (size, 3 * size); and which slice that is."""
     index = len(scan.pixels) // 2
