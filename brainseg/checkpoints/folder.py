@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,6 +141,27 @@ def find_checkpoints(root: str | Path) -> tuple[list[Checkpoint], list[str]]:
         except CheckpointError as error:
             skipped.append(str(error))
     return sorted(found, key=lambda c: (c.name, str(c.folder))), skipped
+
+
+def labelled(root: str | Path) -> tuple[dict[str, Checkpoint], list[str]]:
+    """The checkpoints below ``root`` that are meant for use, by label, and why others were left
+    out, as of ``find_checkpoints``.
+
+    The label is the checkpoint's name, or its path below the folder where names repeat (as in
+    ``runs/``). Helper runs of stacks are passed over.
+    """
+    found, skipped = find_checkpoints(root)
+    found = [c for c in found if not c.settings.run.is_helper]
+    repeated = {name for name, n in Counter(c.name for c in found).items() if n > 1}
+    labels = (
+        c.folder.relative_to(root).as_posix() if c.name in repeated else c.name for c in found
+    )
+    return dict(zip(labels, found, strict=True)), skipped
+
+
+def file_stem(label: str) -> str:
+    """A label as the name of a file: one that is a path would lead into folders."""
+    return label.replace("/", "_")
 
 
 def find_base(stack: Checkpoint, base: Base) -> Checkpoint:

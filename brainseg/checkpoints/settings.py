@@ -254,7 +254,10 @@ def settings_from_json(values: dict) -> Settings:
         "preprocessing.size", size, f"a multiple of 32 up to {MAX_SIZE}",
     )  # fmt: skip
     threshold = values["threshold"]
-    _need(type(threshold) in (int, float) and 0 <= threshold <= 1, "threshold", threshold, "0 to 1")
+    _need(
+        type(threshold) in (int, float) and 0 <= threshold < 1,
+        "threshold", threshold, "from 0 to below 1, above which nothing is marked",
+    )  # fmt: skip
     told = {key: values[key] for key in _OPTIONAL if values.get(key) is not None}
     for key, value in told.items():
         kinds, expected = _OPTIONAL[key]

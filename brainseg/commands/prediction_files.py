@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from brainseg.checkpoints.folder import file_stem
 from brainseg.files import replacing, write_json
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Comparison
@@ -39,7 +40,7 @@ def predict_to_folder(
     comparison = Comparison(scan, truth, results)
     out.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
-        stem = name.replace("/", "_")
+        stem = file_stem(name)
         write_mask(result.mask, scan, out / f"{stem}{mask_suffix(scan)}")
         if result.classes:
             suffixes = [mask_suffix(scan), *([SUFFIX] if can_hold_segments(scan) else [])]

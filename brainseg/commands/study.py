@@ -235,7 +235,10 @@ def _write_sheet(
     if description["dataset"] == "phantom":
         whose = "computed phantoms, not patients"
     caption = f"{description['dataset']} ({description['selection']}): {whose}"
-    save(contact_sheet(labels, predictor_of, refs, rows, caption), path, dpi=130)
+    sheet = contact_sheet(
+        labels, predictor_of, refs, rows, caption, slicewise=description["slicewise"]
+    )
+    save(sheet, path, dpi=130)
 
 
 def _known(found: dict, refs: list, earlier: Path | None) -> tuple[dict, list]:

@@ -6,7 +6,6 @@ import copyreg
 import functools
 import os
 import threading
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from brainseg.checkpoints.folder import (
     WEIGHTS,
     Checkpoint,
     find_base,
-    find_checkpoints,
+    labelled,
     read_checkpoint,
 )
 from brainseg.checkpoints.ranges import int8_bases
@@ -45,31 +44,23 @@ def load(
         from brainseg.checkpoints.hub import download
 
         return _predictor(download(str(name)), backend)
-    known, _ = find_checkpoints(checkpoints) if Path(checkpoints).is_dir() else ([], [])
+    known, _ = labelled(checkpoints) if Path(checkpoints).is_dir() else ({}, [])
     raise CheckpointError(
         f"No checkpoint {str(name)!r}: expected a folder, user/repo/name on the Hub, or one of "
-        f"{', '.join(c.name for c in known) or '(none found)'} in {checkpoints}."
+        f"{', '.join(known) or '(none found)'} in {checkpoints}."
     )
 
 
 def load_all(
     checkpoints: str | Path = "checkpoints", backend: str | None = None
 ) -> tuple[dict[str, Predictor], list[str]]:
-    """Predictors of all checkpoints below a folder by label, and why others were left out.
-
-    The label is the checkpoint's name, or its path below the folder where names repeat (as in
-    ``runs/``). Helper runs of stacks are not meant for use and are passed over. ``backend`` as in
-    ``load``.
-    """
-    found, skipped = find_checkpoints(checkpoints)
-    found = [c for c in found if not c.settings.run.is_helper]
-    repeated = {name for name, n in Counter(c.name for c in found).items() if n > 1}
-    barred = _barred(found)
+    """Predictors of all checkpoints below a folder by label (see ``labelled``), and why others were
+    left out. ``backend`` as in ``load``."""
+    found, skipped = labelled(checkpoints)
+    barred = _barred(found.values())
     predictors = {}
-    for checkpoint in found:
-        path = checkpoint.folder.relative_to(checkpoints).as_posix()
+    for label, checkpoint in found.items():
         try:
-            label = path if checkpoint.name in repeated else checkpoint.name
             may_be_int8 = checkpoint.folder.resolve() not in barred
             predictors[label] = _predictor(checkpoint, backend, may_be_int8=may_be_int8)
         except CheckpointError as error:

@@ -50,7 +50,8 @@ ALL_CORES = Turns()
 
 class Batcher:
     """Calls ``run`` on the planes of everyone who waits, float32 (n, channels, size, size), and
-    gives each their own part of what it returns, (n, size, size)."""
+    gives each their own part of what it returns, (n, size, size) or, of a network that tells
+    classes apart, (n, classes, size, size)."""
 
     def __init__(self, run: Callable[[np.ndarray], np.ndarray]) -> None:
         self.run = run

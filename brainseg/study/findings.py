@@ -51,7 +51,15 @@ class Study:
 
     @cached_property
     def about(self) -> dict:
-        return self._json("summary.json")
+        """What was scored: ``dataset``, ``selection``, ``patients``, ``note``. Raises ValueError if
+        there is no ``summary.json`` that tells."""
+        about = self._json("summary.json")
+        if not {"dataset", "selection", "patients", "note"} <= about.keys():
+            raise ValueError(
+                f"{self.folder} holds no summary.json that tells the data set and its patients: "
+                f"run python -m brainseg evaluate --study --out {self.folder} first."
+            )
+        return about
 
     @cached_property
     def models(self) -> dict[str, dict]:
@@ -244,11 +252,11 @@ class Study:
             )
         first = next(iter(self.models.values()), {})
         return {
-            "dataset": self.about.get("dataset"),
+            "dataset": self.about["dataset"],
             "fold": first.get("fold"),
-            "patients": self.about.get("patients"),
+            "patients": self.about["patients"],
             "size_px": first.get("size_px"),
-            "note": " ".join(filter(None, (self.about.get("note", ""), self.equal and UNEQUAL))),
+            "note": " ".join(filter(None, (self.about["note"], self.equal and UNEQUAL))),
             "claims_note": " ".join(filter(None, (how_to_read(self.claims), self.equal and EQUAL))),
             "rows": rows,
         }

@@ -28,6 +28,7 @@ def write_report(folder: Path, readme: Path, *, check: bool = False) -> list[Pat
     from what the figures say (all those written, without ``check``).
 
     folder: of the study, such as ``docs/study``; its page is ``study.md`` beside it.
+    Raises ValueError, and writes nothing, where the study's figures are not there.
     """
     study = Study(folder)
     texts = {
@@ -36,7 +37,7 @@ def write_report(folder: Path, readme: Path, *, check: bool = False) -> list[Pat
         folder / "missing.json": _json_text(study.missing),
         folder / "figures.json": _json_text(study.figures),
         folder / "conclusions.json": _json_text(conclusions(study)),
-        folder.with_suffix(".md"): page(study),
+        folder.with_name(f"{folder.name}.md"): page(study),  # a dot in a name begins no suffix
         readme: _with_table(readme, study),
     }
     if check:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from brainseg.data.case import CaseRef
+from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.scans.rendering import display_volume, in_proportion, largest_slice, overlay
 
@@ -27,23 +28,26 @@ def contact_sheet(
     refs: Sequence[CaseRef],
     rows: Sequence[dict],
     caption: str,
+    *,
+    slicewise: bool = False,
 ) -> Figure:
     """One line per label: its best, median and worst patient, each at the slice with most
     tumour (or, without any, with most marked), the mask filled in orange and the truth outlined
-    in blue.
+    in blue. Of a patient with several cases, the first that can be read.
 
     labels: of checkpoints in ``rows``, which are of ``evaluate`` on the same cases.
     predictor_of: the predictor that such a row is of. caption: says what these pictures are of.
+    slicewise: as it was for these rows.
     """
-    by_patient = {ref.patient_id: ref for ref in refs}
     figure = Figure(figsize=(7, 0.5 + 2.45 * len(labels)), layout="constrained")
     grid = figure.subplots(len(labels), 3, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     for line, label in zip(grid, labels, strict=True):
         for axes, row in zip(line, chosen_patients(rows, label), strict=False):
-            case = by_patient[row["patient"]].read()
-            *_, result = predict_all(case.scan, {label: predictor_of(row)}, fusions=False)
+            case = _read_first([ref for ref in refs if ref.patient_id == row["patient"]])
+            own = {label: predictor_of(row)}
+            *_, result = predict_all(case.scan, own, fusions=False, slicewise=slicewise)
             index = largest_slice(case.mask if case.mask.any() else result.mask)
             image = display_volume(case.scan)[index]
             picture = overlay(image, result.mask[index], case.mask[index])
@@ -53,3 +57,12 @@ def contact_sheet(
                      transform=line[0].transAxes)  # fmt: skip
     figure.suptitle(caption, fontsize=9)
     return figure
+
+
+def _read_first(refs: Sequence[CaseRef]) -> Case:
+    """The first case that can be read. Raises DataError if none can."""
+    *others, last = refs
+    for ref in others:
+        with suppress(DataError):  # said where it was left out of the scores
+            return ref.read()
+    return last.read()

@@ -17,6 +17,7 @@ from brainseg.ui import downloads, markup, message, session, trust, view, words
 from brainseg.ui.answer import answer
 from brainseg.ui.inputs import (
     Inputs,
+    input_sizes,
     read_files,
     seen_by_network,
     was_given_before,
@@ -45,10 +46,16 @@ def run_files(
         inputs = replace(inputs, findings=(*inputs.findings, doubt))
     if inputs.is_stopped:
         error = ScanError("Not compared: see below why, and what to do.")
-        yield {**failed(error), "notes": _notes(inputs), "anyway": True, "stopped": inputs}
+        yield {
+            **failed(error),
+            "notes": _notes(inputs, checkpoints),
+            "anyway": True,
+            "stopped": inputs,
+        }
         return
     given["name"] = _name(inputs)
-    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs), given)
+    notes = _notes(inputs, checkpoints)
+    yield from _follow(session.run(inputs, checkpoints), wanted, study, notes, given)
 
 
 def run_anyway(
@@ -57,8 +64,8 @@ def run_anyway(
     """Compare what the guard stopped."""
     if inputs is None:
         raise ScanError(session.EXPIRED)
-    given = _given(_name(inputs))
-    yield from _follow(session.run(inputs, checkpoints), wanted, study, _notes(inputs), given)
+    given, notes = _given(_name(inputs)), _notes(inputs, checkpoints)
+    yield from _follow(session.run(inputs, checkpoints), wanted, study, notes, given)
 
 
 def run_example(kind: str, wanted: str, checkpoints: str | Path, study: Path) -> Iterator[dict]:
@@ -216,7 +223,8 @@ def _name(inputs: Inputs) -> str:
     return f"{inputs.scan.source} with the mask {mask}" if mask else inputs.scan.source
 
 
-def _notes(inputs: Inputs) -> str:
-    picture, index = seen_by_network(inputs.scan)
+def _notes(inputs: Inputs, checkpoints: str | Path) -> str:
+    sizes = input_sizes(checkpoints)
+    picture, index = seen_by_network(inputs.scan, sizes[-1])
     strip = trust.strip(inputs.scan, inputs.findings, inputs.mask_file)
-    return strip + markup.seen(picture, index + 1, picture.shape[0])
+    return strip + markup.seen(picture, index + 1, sizes)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from brainseg.checkpoints.folder import file_stem
 from brainseg.metrics import agreement
 from brainseg.models.specs import CLASSES_SUFFIX
 from brainseg.scans import rendering, segments
@@ -61,7 +62,7 @@ def _write_pictures(found: View, folder: Path, index: int, level: int | None) ->
     image, truth = view.decode(found.images[index]), found.truth_plane(index)
     votes, voters = np.zeros(image.shape, np.uint8), 0
     for name, entry in found.entries.items():
-        mask, stem = entry.mask(level), name.replace("/", "_")
+        mask, stem = entry.mask(level), file_stem(name)
         write_mask(mask, found.scan, masks_folder / f"{stem}{suffix}")
         if entry.classes:
             labels = np.where(mask, np.stack([view.decode(f) for f in entry.class_maps]), 0)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoints.folder import find_checkpoints
+from brainseg.checkpoints.folder import labelled
 from brainseg.checkpoints.patients import find_seen
+from brainseg.config import Config
 from brainseg.data import codes, phantom
 from brainseg.data.case import Case, DataError
 from brainseg.data.phantom import KINDS, make_example
@@ -103,7 +104,7 @@ def read_example(kind: str) -> Inputs:
     """The phantom of a kind, one of ``EXAMPLES``, with its truth."""
     case = _example(kind)
     scan = replace(case.scan, source=f"phantom {kind}")
-    what = {"file": f"phantom {kind}", "bytes": scan.pixels.nbytes, "sha256": "computed"}
+    what = {"file": f"phantom {kind}", "bytes": scan.pixels.nbytes, "sha256": receipt.COMPUTED}
     return Inputs(
         scan, case.mask, {"scan": what}, classes=case.classes, class_names=phantom.CLASSES
     )
@@ -113,8 +114,8 @@ def with_seen(inputs: Inputs, checkpoints: str | Path) -> Inputs:
     """The inputs with what is found of their patient in the checkpoints of a folder: which were
     trained or validated on them, by the name of a file. Reads no weights."""
     folder = Path(checkpoints)
-    there, _ = find_checkpoints(folder) if folder.is_dir() else ([], [])
-    settings = {checkpoint.name: checkpoint.settings for checkpoint in there}
+    there, _ = labelled(folder) if folder.is_dir() else ({}, [])
+    settings = {label: checkpoint.settings for label, checkpoint in there.items()}
     names = [item["file"] for role, item in inputs.files.items() if role in ("scan", *USED)]
     return replace(inputs, findings=(*find_seen(names, settings), *inputs.findings))
 
@@ -127,8 +128,8 @@ def with_classes(inputs: Inputs, truth: str | None, checkpoints: str | Path) -> 
     """
     folder, is_asked = Path(checkpoints), False
     if truth and inputs.truth is not None and folder.is_dir():
-        there, _ = find_checkpoints(folder)
-        is_asked = any(set(codes.CLASSES) <= set(one.settings.classes) for one in there)
+        there, _ = labelled(folder)
+        is_asked = any(set(codes.CLASSES) <= set(one.settings.classes) for one in there.values())
     if not is_asked:
         return inputs
     name, classes = Path(truth).name, None
@@ -152,7 +153,15 @@ def with_classes(inputs: Inputs, truth: str | None, checkpoints: str | Path) -> 
     )
 
 
-def seen_by_network(scan: Scan, size: int = 192) -> tuple[np.ndarray, int]:
+def input_sizes(checkpoints: str | Path) -> list[int]:
+    """The sides of the squares, in pixels, that the networks of a folder read slices as, each once
+    and ascending; what training takes where there is none."""
+    folder = Path(checkpoints)
+    there, _ = labelled(folder) if folder.is_dir() else ({}, [])
+    return sorted({c.settings.size for c in there.values()}) or [Config.size]
+
+
+def seen_by_network(scan: Scan, size: int) -> tuple[np.ndarray, int]:
     """What a network reads of the middle slice: T1, FLAIR and T1c side by side after resizing and
     normalisation, uint8 (size, 3 * size); and which slice that is."""
     index = len(scan.pixels) // 2

@@ -59,15 +59,15 @@ def progress(text: str, done: int, total: int) -> str:
     )
 
 
-def seen(picture: np.ndarray, slice_number: int, size: int) -> str:
+def seen(picture: np.ndarray, slice_number: int, sizes: Sequence[int]) -> str:
     """The network's input, folded away. picture: T1, FLAIR and T1c side by side, uint8 (height,
-    3 * width)."""
+    3 * width). sizes: of the squares that networks read."""
     return (
         f'<details class="seen"><summary>What the network sees</summary>'
         f'<img src="{data_url(rendering.png(np.repeat(picture[..., None], 3, -1)))}" alt="T1, '
         f'FLAIR and T1c of slice {slice_number}, as the network reads them">Slice {slice_number} '
-        f"as T1, FLAIR and T1c, padded to a square of {size} pixels and scaled to the mean and "
-        f"spread of the head. {_stand_ins(picture)}</details>"
+        f"as T1, FLAIR and T1c, padded to a square of {' or '.join(map(str, sizes))} pixels and "
+        f"scaled to the mean and spread of the head. {_stand_ins(picture)}</details>"
     )
 
 

@@ -17,7 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from brainseg.checkpoints.folder import CONFIG, RANGES, WEIGHTS, find_checkpoints
+from brainseg.checkpoints.folder import (
+    CONFIG,
+    RANGES,
+    WEIGHTS,
+    file_stem,
+    find_checkpoints,
+    labelled,
+)
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import DataError
 from brainseg.inference.comparing import compare_stream
@@ -120,7 +127,9 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
         is_stopped=inputs.is_stopped,
         true_classes=inputs.classes,
         class_names=inputs.class_names,
-        checkpoints=tuple(_identity(predictor) for predictor in predictors.values()),
+        checkpoints=tuple(
+            {**_identity(predictor), "name": label} for label, predictor in predictors.items()
+        ),
     )
     yield next_step(found, order)
     for comparison in compare_stream(inputs.scan, predictors):
@@ -187,9 +196,8 @@ def predict_files(
         )
     result = predictors[model].predict(inputs.scan)
     stem = Path(inputs.scan.source).name.split(".")[0] or "scan"
-    path = write_mask(
-        result.mask, inputs.scan, folder / f"{stem}-{model}{mask_suffix(inputs.scan)}"
-    )
+    name = f"{stem}-{file_stem(model)}{mask_suffix(inputs.scan)}"
+    path = write_mask(result.mask, inputs.scan, folder / name)
     found = Comparison(inputs.scan, None, {model: result}).to_json()
     return path, {
         "source": found["source"],
@@ -238,9 +246,9 @@ def require_checkpoints(folder: str | Path) -> None:
 
 
 def first_model(checkpoints: str | Path) -> str | None:
-    """The name of a model that is in a folder, None if there is none. Reads no weights."""
-    there, _ = find_checkpoints(checkpoints) if Path(checkpoints).is_dir() else ([], [])
-    singles = [one.name for one in there if not one.settings.is_stack]
+    """The label of a model that is in a folder, None if there is none. Reads no weights."""
+    there, _ = labelled(checkpoints) if Path(checkpoints).is_dir() else ({}, [])
+    singles = [label for label, one in there.items() if not one.settings.is_stack]
     return next(iter(singles), None)
 
 

@@ -110,7 +110,7 @@ def verdict(found: View, curves: dict[str, list[float]]) -> str:
 
 
 def curve(found: View, curves: dict[str, list[float]]) -> str:
-    """Dice against severity as a drawing, and the same as a table."""
+    """Dice against severity as a drawing, HTML; ``rows`` are the same for a table."""
     left, top, width, height = 46, 12, 520, 250
     levels = corruptions.severities()
 

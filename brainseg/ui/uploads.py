@@ -15,10 +15,15 @@ SWEEP_S = 300
 
 
 def own_uploads() -> None:
-    """Keep uploads in a folder of this process, so that none outlives it, or an hour in it."""
-    if "GRADIO_TEMP_DIR" in os.environ:
+    """Keep uploads in a folder of this process, so that none outlives it, or an hour in it: a
+    temporary one, or one inside ``$GRADIO_TEMP_DIR``, whose other files may be somebody else's."""
+    given = os.environ.get("GRADIO_TEMP_DIR")
+    if given in _own:
         return
-    folder = os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="brainseg-")
+    if given:
+        Path(given).mkdir(parents=True, exist_ok=True)
+    folder = os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="brainseg-", dir=given or None)
+    _own.add(folder)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
     def keep_sweeping() -> None:
@@ -48,3 +53,6 @@ def sweep(folder: Path, older_than_s: float) -> None:
                 path.unlink()
         except OSError:
             continue
+
+
+_own: set[str] = set()  # folders that are already swept

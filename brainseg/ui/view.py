@@ -91,8 +91,8 @@ class View:
         in the order of class_names; else None.
     drawn: the slices whose truth the visitor drew; empty where a file gave it.
     head: top, left, bottom, right of the head in all slices, and of the truth.
-    pairs: Dice of each entry with each other in the order of ``order``, when all are there; so
-        are the next two.
+    pairs: Dice of each entry with each other in the order of ``order``, when all are there; None
+        before, as are apart, disputed and shares.
     apart: the slice in which each entry differs most from each other, -1 where in none.
     disputed: int64 (slices,), pixels that some models mark and others do not.
     shares: of models that mark a pixel, in 255ths, above 127 more than half: one grey PNG file for

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +15,13 @@ from brainseg.checkpoints.folder import (
     Checkpoint,
     architecture_json,
     copy_checkpoint,
+    file_stem,
     find_base,
     find_checkpoints,
+    labelled,
     load_module,
     read_checkpoint,
+    replace_settings,
     save_checkpoint,
 )
 from brainseg.checkpoints.settings import CheckpointError, settings_from_json
@@ -544,3 +548,18 @@ def test_inputs_prepared_by_another_version_are_refused(random_checkpoints, tmp_
     edit(folder, lambda config: config["brainseg"]["preprocessing"].update(version="0"))
     with pytest.raises(CheckpointError, match=r"prepared by version 0.* prepares them by version"):
         read_checkpoint(folder)
+
+
+def test_labels_are_names_or_where_these_repeat_paths(random_checkpoints, tmp_path):
+    for folder in ("a/one", "a/two", "b"):
+        name = RESNET if folder == "b" else "unet-bce"
+        shutil.copytree(random_checkpoints / name, tmp_path / folder)
+    found, skipped = labelled(tmp_path)
+    assert {label: c.folder for label, c in found.items()} == {
+        "a/one": tmp_path / "a" / "one", "a/two": tmp_path / "a" / "two", RESNET: tmp_path / "b",
+    }  # fmt: skip
+    assert skipped == [] and file_stem("a/one") == "a_one" and file_stem(RESNET) == RESNET
+    helper = read_checkpoint(tmp_path / "a" / "two")
+    run = replace(helper.settings.run, left_out=(0, 2), watch=False)
+    replace_settings(helper, replace(helper.settings, run=run))
+    assert set(labelled(tmp_path)[0]) == {"unet-bce", RESNET}  # no name repeats any longer

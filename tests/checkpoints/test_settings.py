@@ -116,3 +116,11 @@ def test_odd_ones_are_told_with_the_part_and_the_file(tmp_path, change, said):
     with pytest.raises(CheckpointError) as error:
         read_settings(path)
     assert said in str(error.value) and str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("threshold", [1, 1.0, -0.1])
+def test_a_threshold_above_which_nothing_is_is_refused(threshold, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(join_parts({}, replace(FULL, threshold=threshold))))
+    with pytest.raises(CheckpointError, match=rf"threshold is {threshold}, expected from 0 to"):
+        read_settings(path)

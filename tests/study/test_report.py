@@ -86,6 +86,23 @@ def test_the_readme_gets_its_table_and_keeps_the_rest(study):
     assert len({line.count("|") for line in lines}) == 1
 
 
+def test_a_study_without_its_summary_is_refused_in_a_sentence(study):
+    readme = study.parents[1] / "README.md"
+    before = readme.read_text()
+    (study / "summary.json").unlink()
+    with pytest.raises(ValueError, match=r"no summary\.json.*evaluate --study --out"):
+        write_report(study, readme)
+    assert readme.read_text() == before and not (study / "leaderboard.json").exists()
+    assert main(["report", "--study", str(study), "--readme", str(readme)]) == 1
+
+
+def test_a_dot_in_the_study_s_name_stays(study):
+    dotted = study.rename(study.with_name("study-1.2"))
+    written = write_report(dotted, study.parents[1] / "README.md")
+    assert dotted.with_name("study-1.2.md") in written
+    assert not dotted.with_name("study-1.md").exists()
+
+
 def test_check_finds_what_disagrees_and_writes_nothing(study):
     readme = study.parents[1] / "README.md"
     assert readme in write_report(study, readme, check=True)

@@ -1,11 +1,13 @@
 """What happens on the pages, as said by the names of their parts."""
 
-from dataclasses import fields
+import shutil
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from brainseg.checkpoints.folder import read_checkpoint, replace_settings
 from brainseg.scans.scan import ScanError
 from brainseg.ui import compare_actions, session, stress_actions
 from brainseg.ui.compare_tab import CompareParts
@@ -146,3 +148,19 @@ def test_a_cancelled_stress_run_shows_the_curves_it_has(random_checkpoints, scan
     assert set(shown) <= names(StressParts)
     assert shown["curve"].count("<polyline") == 2 and "Not run: " in shown["status"]
     assert all(card["ready"] for card in shown["viewer"]["cards"])
+
+
+def test_what_the_network_sees_is_of_the_size_that_it_reads(
+    random_checkpoints, static_png, tmp_path
+):
+    def told(folder):
+        steps = compare_actions.run_files({"scan": static_png}, "", folder, tmp_path)
+        *_, last = steps
+        return last["notes"]
+
+    assert "a square of 64 pixels" in told(random_checkpoints)
+    assert "a square of 192 pixels" in told(tmp_path / "none")  # what training takes
+    mixed = shutil.copytree(random_checkpoints, tmp_path / "mixed")
+    one = read_checkpoint(mixed / "unet-bce")
+    replace_settings(one, replace(one.settings, size=96))
+    assert "a square of 64 or 96 pixels" in told(mixed)

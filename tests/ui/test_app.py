@@ -199,3 +199,38 @@ def test_what_is_old_is_swept_and_what_is_new_stays(tmp_path):
     sweep(tmp_path, MAX_AGE_S)
     assert not old.exists() and new.exists()
     assert MAX_AGE_S + SWEEP_S <= 3600
+
+
+def test_in_a_given_folder_what_is_ours_is_swept_and_nothing_else(tmp_path):
+    import os
+
+    code = """
+import os, time
+from pathlib import Path
+from brainseg.ui import uploads
+uploads.SWEEP_S = 0.01
+uploads.own_uploads()
+folder = os.environ["GRADIO_TEMP_DIR"]
+uploads.own_uploads()  # of a second page: the same folder
+assert os.environ["GRADIO_TEMP_DIR"] == folder
+old, new = (Path(uploads.results_folder(), name) for name in ("old.png", "new.png"))
+new.write_text("x")
+old.write_text("x")
+os.utime(old, (0, 0))
+give_up = time.monotonic() + 20
+while old.exists() and time.monotonic() < give_up:
+    time.sleep(0.01)
+print(old.exists(), new.exists())
+"""
+    given = tmp_path / "given"
+    theirs = given / "results" / "theirs.png"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("x")
+    os.utime(theirs, (0, 0))
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(given)}
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert told.stdout.split() == ["False", "True"], told.stderr
+    assert [path for path in given.rglob("*") if path.is_file()] == [theirs]
+    assert list(given.iterdir()) == [theirs.parent]  # none of ours outlives the process

@@ -16,5 +16,5 @@ ONE, OTHER, THIRD = (np.full((4, 4), grey, np.uint8) for grey in (10, 20, 30))
     ],
 )
 def test_what_the_network_sees_says_which_sequences_are_the_same(planes, told):
-    html = markup.seen(np.hstack(planes), 3, 4)
+    html = markup.seen(np.hstack(planes), 3, [4])
     assert told in html and ("stands in" in html) is bool(told)

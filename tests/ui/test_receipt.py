@@ -44,8 +44,14 @@ def test_it_says_how_to_repeat_the_comparison():
     assert "--flair f.nii --t1c c.nii" in slip["repeat"]["command"]
     assert "read_sequences(flair='f.nii', t1c='c.nii')" in slip["repeat"]["api"]
     compile(slip["repeat"]["api"], "api", "exec")
-    slip = made({"scan": {"file": "phantom small"}})
+    slip = made({"scan": {"file": "phantom small", "sha256": "computed"}})
     assert 'make_example("small")' in slip["repeat"]["api"]
+
+
+def test_a_file_that_is_called_phantom_is_a_file():
+    slip = made({"scan": {"file": "phantom scan.nii.gz", "sha256": "ab" * 32}})
+    assert "predict 'phantom scan.nii.gz' --out" in slip["repeat"]["command"]
+    assert "read_scan('phantom scan.nii.gz')" in slip["repeat"]["api"]
 
 
 def test_a_given_order_of_channels_is_repeated():

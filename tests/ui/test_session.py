@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from brainseg.checkpoints.folder import read_checkpoint, replace_settings
+from brainseg.checkpoints.patients import patient_hash
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data import phantom
 from brainseg.inference import results
@@ -20,7 +22,7 @@ from brainseg.scans.scan import Scan, ScanError
 from brainseg.study import estimate
 from brainseg.ui import markup, message, models_tab, session, stress_curve, view, words
 from brainseg.ui.downloads import write_files
-from brainseg.ui.inputs import _example, read_files, seen_by_network, was_given_before
+from brainseg.ui.inputs import _example, read_files, seen_by_network, was_given_before, with_seen
 
 MODELS = ["unet-bce", "unet_resnet34-bce", "unetpp-bce"]
 FUSIONS = ["fusion_mean", "fusion_vote", "fusion_staple"]
@@ -582,3 +584,34 @@ def test_places_below_the_folder_are_told_as_seen_from_there(tmp_path, monkeypat
 )
 def test_paths_are_cut_to_names(text, told):
     assert session.explain(ScanError(text)) == told
+
+
+def test_runs_of_one_name_are_told_apart_by_label_everywhere(
+    random_checkpoints, scan_png, tmp_path
+):
+    runs = tmp_path / "runs"
+    for number, (dataset, left_out, watch) in enumerate(
+        (("figshare", (0, 1), True), ("lgg", (1, 2), True), ("lgg", (0, 2), False))
+    ):
+        folder = shutil.copytree(random_checkpoints / "unet-bce", runs / "unet" / f"run{number}")
+        one = read_checkpoint(folder)
+        config = replace(one.settings.run, left_out=left_out, watch=watch)
+        hashes = {"train": (patient_hash("lgg", "TCGA_CS_4941_19960909"),)} if number else {}
+        own = replace(one.settings, dataset=dataset, run=config, patient_hashes=hashes)
+        replace_settings(one, own)
+    labels = ["unet/run0", "unet/run1"]  # the third is there for other runs
+    assert session.first_model(runs) == labels[0]
+
+    known = tmp_path / "TCGA_CS_4941_19960909_12.png"
+    shutil.copy(scan_png, known)
+    seen = with_seen(read_files({"scan": known}), runs)
+    assert seen.doubts[0] == "trained on this patient: unet/run1"
+
+    found = finished({"scan": scan_png}, runs)[-1].view
+    cards = {card["name"]: card["trained"] for card in message.whole(found, 0)["cards"]}
+    assert [cards[label] for label in labels] == ["trained on T1c alone", ""]
+    assert [told["name"] for told in found.checkpoints] == labels
+
+    path, figures = session.predict_files({"scan": scan_png}, labels[1], runs, tmp_path)
+    assert path == tmp_path / "scan-unet_run1.png" and path.is_file()
+    assert figures["model"] == labels[1]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 Run = Callable[[np.ndarray], np.ndarray]
-"""From planes, float32 (n, channels, size, size), to probabilities, float32 (n, size, size)."""
+"""From planes, float32 (n, channels, size, size), to probabilities, float32 (n, size, size), or
+(n, classes, size, size) of a network that tells classes apart."""
 
 NAMES = (
     "pytorch",
