@@ -304,7 +304,7 @@ def expected_results(predictors: dict[str, Predictor]) -> list[tuple[str, str]]:
     """Name and kind of each result that ``predict_all`` gives for these, in its order."""
     kinds = [(label, predictor.kind) for label, predictor in predictors.items()]
     kinds.sort(key=lambda item: item[1] != "model")
-    fused, singles = _members(predictors)
+    fused, singles = fusion_members(predictors)
     if len(fused) < 2:
         return kinds
     missing = set()
@@ -316,7 +316,7 @@ def expected_results(predictors: dict[str, Predictor]) -> list[tuple[str, str]]:
 
 
 def _fusions(predictors: dict[str, Predictor], results: dict[str, Result]) -> Iterator[Result]:
-    fused, singles = _members(predictors)
+    fused, singles = fusion_members(predictors)
     if len(fused) < 2:
         return
     weights = [predictors[label].validation_dice for label in fused]
@@ -325,8 +325,9 @@ def _fusions(predictors: dict[str, Predictor], results: dict[str, Result]) -> It
         yield mean_result("fusion_all", [results[label] for label in singles])
 
 
-def _members(predictors: dict[str, Predictor]) -> tuple[list[str], list[str]]:
-    """Labels of the models that are fused, and of every single model that may be.
+def fusion_members(predictors: dict[str, Predictor]) -> tuple[list[str], list[str]]:
+    """Labels of the models that are fused, and of every single model that may be. With several
+    stacks, they are those of the first whose bases are all there.
 
     Models that tell classes apart are not, where there are others to fuse: with one beside them,
     fusions stay what they are.

@@ -116,19 +116,12 @@ def coronal(view: View, row: int, sequence: int = 0, name: str = "") -> dict:
 def _cards(view: View) -> list[dict]:
     figures = report(view)["models"]
     others = sum(kind != "fusion" for _, kind in view.order) - 1
-    has_ensemble = any(kind == "ensemble" for _, kind in view.order)
-    singles = [view.entries[name] for name, kind in view.order
-               if kind == "model" and name in view.entries]  # fmt: skip
-    # As they are fused: those with classes only where fewer than two others are there.
-    leaves_out = sum(not entry.classes for entry in singles) > 1 and any(
-        entry.classes for entry in singles
-    )
     trained_on = {told["name"]: told["trained_on"] for told in view.checkpoints}
     cards = []
     for name, kind in view.order:
         card = {"name": name, "kind": kind, "ready": name in view.entries}
         card["trained"] = words.trained_on_alone(trained_on.get(name, ""))
-        card["about"] = words.about(name, has_ensemble, leaves_out)
+        card["about"] = view.about.get(name, "")
         if card["ready"]:
             entry = view.entries[name]
             card |= {

@@ -29,7 +29,7 @@ from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import DataError
 from brainseg.inference.comparing import compare_stream
 from brainseg.inference.loading import load_usable
-from brainseg.inference.predictor import Predictor, expected_results
+from brainseg.inference.predictor import Predictor, expected_results, fusion_members
 from brainseg.inference.results import Comparison
 from brainseg.metrics.agreement import mean_agreement
 from brainseg.scans.masks import mask_suffix, write_mask
@@ -117,10 +117,12 @@ def run(inputs: Inputs, checkpoints: str | Path) -> Iterator[Step]:
     require_checkpoints(checkpoints)
     predictors, skipped = usable(checkpoints)  # once: meanwhile, the folder may change
     order = expected_results(predictors)
+    models = sum(kind == "model" for _, kind in order)
     found = view.begin(
         inputs.scan,
         inputs.truth,
         order,
+        about=words.fusions(*fusion_members(predictors), models),
         skipped=tuple(skipped),
         inputs=inputs.files,
         doubts=inputs.doubts,

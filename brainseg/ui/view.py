@@ -86,6 +86,7 @@ class View:
     scan: its geometry; the pixels are gone, only their shape is left.
     sequences: its pictures, those to be seen first come first.
     order: name and kind of every entry to come, ensembles first and fusions last.
+    about: what each fusion does, by its name.
     truth: bits packed along the width, (slices, height, bytes), or None.
     true_classes: of a truth that tells classes apart one grey PNG file for each slice, 1 and so on
         in the order of class_names; else None.
@@ -109,6 +110,7 @@ class View:
     scan: Scan
     sequences: tuple[ShownSequence, ...]
     order: list[tuple[str, str]]
+    about: dict[str, str] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     truth: np.ndarray | None = None
     true_classes: list[bytes] | None = None

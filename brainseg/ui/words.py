@@ -46,18 +46,19 @@ def trained_on_alone(dataset: str) -> str:
     return f"trained on {' and '.join(sequences)} alone" if sequences else ""
 
 
-def about(name: str, has_ensemble: bool, has_classes: bool = False) -> str:
-    """What a fusion does, in a few words; "" for a model. has_classes: whether models that tell
-    classes apart are there, and left out of it."""
-    but = " but those with classes" if has_classes else ""
-    fused = "the ensemble's models" if has_ensemble else f"all models{but}"
+def fusions(fused: Sequence[str], singles: Sequence[str], models: int) -> dict[str, str]:
+    """What each fusion does, in a few words, by its name. fused: labels of those that most fuse;
+    singles: of those whose mean ``fusion_all`` is, of so many models."""
+    but = " but those with classes" if len(singles) < models else ""
+    everyone = f"all {len(singles)} single models{but}"
+    names = " and ".join(fused) if len(fused) == 2 else everyone
     return {
-        "fusion_mean": f"mean of {fused}",
-        "fusion_weighted": f"mean of {fused}, the better weigh more",
-        "fusion_vote": f"marked by more than half of {fused}",
-        "fusion_staple": f"vote of {fused}, the reliable weigh more",
-        "fusion_all": f"mean of all single models{but}",
-    }.get(name, "")
+        "fusion_mean": f"mean of {names}",
+        "fusion_weighted": f"mean of {names}, the better weigh more",
+        "fusion_vote": f"marked by more than half of {names}",
+        "fusion_staple": f"vote of {names}, the reliable weigh more",
+        "fusion_all": f"mean of {everyone}",
+    }
 
 
 def summary(report: dict, mask: str = "") -> str:

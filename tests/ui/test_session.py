@@ -335,11 +335,13 @@ def test_summary():
 
 
 def test_each_fusion_says_what_it_fuses():
-    told = [words.about(name, True) for name in results.FUSIONS]
-    assert all(told) and len(set(told)) == len(told)
-    assert words.about("fusion_mean", True) == "mean of the ensemble's models"
-    assert words.about("fusion_mean", False) == "mean of all models"
-    assert words.about("unet-bce", True) == ""
+    told = words.fusions(["a", "b"], ["a", "b", "c"], 3)
+    assert list(told) == list(results.FUSIONS) and len(set(told.values())) == len(told)
+    assert told["fusion_mean"] == "mean of a and b"
+    assert told["fusion_all"] == "mean of all 3 single models"
+    told = words.fusions(["a", "b", "c"], ["a", "b", "c"], 4)
+    assert told["fusion_mean"] == told["fusion_all"]
+    assert told["fusion_all"] == "mean of all 3 single models but those with classes"
 
 
 def test_names_from_files_and_folders_are_escaped():
