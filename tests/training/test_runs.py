@@ -194,7 +194,7 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     for fold in range(5):
         patient = next(p for p in data.patients if fold_of(p) == fold)
         expert = experts[fold]
-        rows = data.rows([patient])
+        rows = np.flatnonzero(np.isin(data.patients, [patient]))
         prepared = Prepared(data.images[rows], data.statistics[rows], data.slice_statistics[rows])
         expected = Predictor(expert).probabilities(prepared, [])
         np.testing.assert_allclose(maps[rows, 0], expected, atol=2e-3)
