@@ -79,7 +79,8 @@ def seen_at_start(path: Path) -> dict[str, tuple[str, ...]]:
 def seen_by_maps(owners: Iterable[str], left_out: Sequence[int]) -> dict[str, tuple[str, ...]]:
     """Of a stack fitted on the maps of singles, what goes into its settings: ``maps``, the patients
     of the folds that it left out, whom those had seen. owners: as ``role_hashes`` takes them."""
-    own = (one for one in owners if fold_of(str(one).partition("/")[2]) in left_out)
+    everyone = {str(one) for one in owners}  # of each slice
+    own = (one for one in everyone if fold_of(one.partition("/")[2]) in left_out)
     return {"maps": hashes_of(own)}
 
 

@@ -178,6 +178,7 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
     _, prepared = place.dataset(config)
     settings = replace(settings_of(config), **provenance())
     maps = initial = None
+    seen: dict[str, tuple[str, ...]] = {}
     if config.is_stack:
         bases, helpers = (
             [read_checkpoint(read.run_folder(place.runs)) for read in reads]
@@ -191,14 +192,13 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
         named = tuple(Base(base.name, base.sha256()) for base in bases)
         settings = replace(settings, bases=named)
         if config.stack_maps == SINGLES:
-            seen = seen_by_maps(prepared.owners, config.left_out)
-            settings = replace(settings, patient_hashes=seen)
+            seen |= seen_by_maps(prepared.owners, config.left_out)
         maps = base_maps(config, bases, helpers, prepared, accelerator, folder)
     if config.init_from:
         initial, start = starting_weights(config, place.initial)
-        seen = seen_at_start(place.initial)
+        seen |= seen_at_start(place.initial)
         settings = replace(settings, started_from=start)
-        settings = replace(settings, patient_hashes={**settings.patient_hashes, **seen})
+    settings = replace(settings, patient_hashes=seen)
     if place.overwrite:  # not before: what can't begin must not cost what is there
         if accelerator.is_main_process:
             for name in (CONFIG, CARD, STATE):

@@ -11,6 +11,7 @@ import numpy as np
 
 from brainseg.checkpoints.folder import labelled
 from brainseg.checkpoints.patients import find_seen
+from brainseg.checkpoints.settings import Settings
 from brainseg.config import Config
 from brainseg.data import codes, phantom
 from brainseg.data.case import Case, DataError
@@ -113,9 +114,7 @@ def read_example(kind: str) -> Inputs:
 def with_seen(inputs: Inputs, checkpoints: str | Path) -> Inputs:
     """The inputs with what is found of their patient in the checkpoints of a folder: which were
     trained or validated on them, by the name of a file. Reads no weights."""
-    folder = Path(checkpoints)
-    there, _ = labelled(folder) if folder.is_dir() else ({}, [])
-    settings = {label: checkpoint.settings for label, checkpoint in there.items()}
+    settings = _settings(checkpoints)
     names = [item["file"] for role, item in inputs.files.items() if role in ("scan", *USED)]
     return replace(inputs, findings=(*find_seen(names, settings), *inputs.findings))
 
@@ -126,11 +125,9 @@ def with_classes(inputs: Inputs, truth: str | None, checkpoints: str | Path) -> 
 
     How they were read, or why not, is said; then the tumour alone is the truth.
     """
-    folder, is_asked = Path(checkpoints), False
-    if truth and inputs.truth is not None and folder.is_dir():
-        there, _ = labelled(folder)
-        is_asked = any(set(codes.CLASSES) <= set(one.settings.classes) for one in there.values())
-    if not is_asked:
+    if not truth or inputs.truth is None:
+        return inputs
+    if not any(set(codes.CLASSES) <= set(own.classes) for own in _settings(checkpoints).values()):
         return inputs
     name, classes = Path(truth).name, None
     try:
@@ -156,9 +153,14 @@ def with_classes(inputs: Inputs, truth: str | None, checkpoints: str | Path) -> 
 def input_sizes(checkpoints: str | Path) -> list[int]:
     """The sides of the squares, in pixels, that the networks of a folder read slices as, each once
     and ascending; what training takes where there is none."""
+    return sorted({own.size for own in _settings(checkpoints).values()}) or [Config.size]
+
+
+def _settings(checkpoints: str | Path) -> dict[str, Settings]:
+    """Of the checkpoints of a folder by label; of none where there is no such folder."""
     folder = Path(checkpoints)
     there, _ = labelled(folder) if folder.is_dir() else ({}, [])
-    return sorted({c.settings.size for c in there.values()}) or [Config.size]
+    return {label: checkpoint.settings for label, checkpoint in there.items()}
 
 
 def seen_by_network(scan: Scan, size: int) -> tuple[np.ndarray, int]:

@@ -185,6 +185,19 @@ def test_nothing_told_of_the_old_weights_stays_beside_the_new_ones(random_checkp
     assert read_checkpoint(there).sha256() == source.sha256()
 
 
+def stop_after(moved, monkeypatch):
+    """The disk is full once so many files have been moved into place."""
+    real, calls = os.replace, []
+
+    def move(source, target):
+        calls.append(target)
+        if len(calls) > moved:
+            raise DiskFull("stopped")
+        real(source, target)
+
+    monkeypatch.setattr(checkpoints.os, "replace", move)
+
+
 @pytest.mark.parametrize("moved", range(5))
 def test_a_copy_that_is_stopped_leaves_no_old_scores(
     random_checkpoints, tmp_path, monkeypatch, moved
@@ -192,15 +205,7 @@ def test_a_copy_that_is_stopped_leaves_no_old_scores(
     there = damaged(tmp_path, random_checkpoints / "unet_resnet34-resnet18-bce")
     metrics = there / "metrics.json"
     metrics.write_text("old")
-    real, calls = os.replace, []
-
-    def replace(source, target):
-        calls.append(target)
-        if len(calls) > moved:
-            raise DiskFull("stopped")
-        real(source, target)
-
-    monkeypatch.setattr(checkpoints.os, "replace", replace)
+    stop_after(moved, monkeypatch)
     with pytest.raises(DiskFull):
         copy_checkpoint(read_checkpoint(random_checkpoints / "unet-bce"), there)
     assert not metrics.is_file() or metrics.read_text() != "old"
@@ -491,15 +496,7 @@ def test_a_first_save_that_fails_leaves_nothing_that_looks_complete(tmp_path, mo
 @pytest.mark.parametrize("moved", [0, 1, 2])
 def test_a_save_stopped_between_two_files_is_no_checkpoint(tmp_path, module, monkeypatch, moved):
     write(tmp_path / "it", module)
-    real, calls = os.replace, []
-
-    def replace(source, target):
-        calls.append(target)
-        if len(calls) > moved:
-            raise DiskFull("stopped")
-        real(source, target)
-
-    monkeypatch.setattr(checkpoints.os, "replace", replace)
+    stop_after(moved, monkeypatch)
     with pytest.raises((WriteError, DiskFull)):
         settings = settings_from_json({**SETTINGS, "threshold": 0.1})
         save_checkpoint(tmp_path / "it", module.state_dict(), {}, settings, {"a.txt": "a"})
