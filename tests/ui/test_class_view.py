@@ -1,6 +1,7 @@
 """Models that tell classes apart, on the page: regions of a phantom's tumour, and kinds."""
 
 import base64
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from conftest import save_random, serve
 from brainseg.data import figshare, phantom
 from brainseg.inference.results import Comparison, Result
 from brainseg.scans.scan import Scan
-from brainseg.ui import message, view
+from brainseg.ui import message, session, view
 from brainseg.ui.downloads import write_files
 from brainseg.ui.inputs import read_files, with_classes
 
@@ -129,6 +130,17 @@ def test_a_card_says_what_its_model_never_saw_and_what_a_fusion_does():
     assert trained == {"m": "trained on T1c alone", "p": "", "fusion_all": ""}
     about = {card["name"]: card["about"] for card in cards}
     assert about == {"m": "", "p": "", "fusion_all": "mean of all"}
+
+
+def test_a_fusion_says_that_it_leaves_out_those_with_classes(tmp_path, scan_png):
+    for name, classes in (("kinds", figshare.CLASSES), ("one", ()), ("two", ())):
+        save_random(tmp_path / name, "unet", classes=classes)
+    about = [step.view for step in session.run(read_files({"scan": scan_png}), tmp_path)][-1].about
+    assert about["fusion_mean"].startswith("mean of one/") and " and two/" in about["fusion_mean"]
+    assert about["fusion_all"] == "mean of all 2 single models but those with classes"
+    shutil.rmtree(tmp_path / "two")  # of two, one with classes: both are fused
+    about = [step.view for step in session.run(read_files({"scan": scan_png}), tmp_path)][-1].about
+    assert about["fusion_all"] == "mean of all 2 single models"
 
 
 def test_labels_are_taken_home(tmp_path):

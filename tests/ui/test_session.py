@@ -73,6 +73,12 @@ def test_models_come_one_by_one_and_agree_with_the_library(random_checkpoints, s
     last = steps[-1].view
     assert [name for name, _ in last.order] == ["unetpp-bce", *MODELS[:2], *FUSIONS]
     assert [kind for _, kind in last.order] == ["ensemble"] + ["model"] * 2 + ["fusion"] * 3
+    assert last.about["fusion_mean"] == f"mean of {MODELS[0]} and {MODELS[1]}"
+    cards = {card["name"]: card["about"] for card in message.whole(last, 0)["cards"]}
+    assert cards == {
+        **dict.fromkeys(["unetpp-bce", *MODELS], ""),
+        **{n: last.about[n] for n in FUSIONS},
+    }
     expected = session.compare_files({"scan": scan_png, "truth": truth_png}, random_checkpoints)
     for name, entry in view.report(last)["models"].items():
         assert entry == pytest.approx(expected["models"][name]), name
