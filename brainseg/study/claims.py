@@ -58,6 +58,17 @@ CLAIMS = (
     Claim("Learning to fuse beats averaging the same predictions", "unetpp-bce", ("fusion_mean",)),
 )
 
+_PAIR = ("unet_efficientnet-bce", "deeplabv3plus_efficientnet-bce")
+FAMILY_CLAIMS = (  # on models with one encoder, one start and one training
+    Claim("DeepLabV3+ is the better single model", _PAIR[1], (_PAIR[0],)),
+    Claim(
+        "Learning to fuse beats averaging the same predictions",
+        "unetpp_efficientnet-bce",
+        ("fusion_mean",),
+    ),
+    Claim("The U-Net++ ensemble beats both that it reads", "unetpp_efficientnet-bce", _PAIR),
+)
+
 
 def differences(claims: list[dict]) -> list[tuple[str, dict]]:
     """Every difference that the claims rest on, each once: which is the better by the claim, and

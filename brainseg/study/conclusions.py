@@ -4,8 +4,9 @@
 
 - ``title``, ``sentence``: Markdown without marks, in plain words;
 - ``of``, ``minus``: two rows of the study, whose paired difference in Dice is the figure. A row of
-  a folder in the study's is named with it: ``equal/unet-bce``;
-- ``claim``: that which the figure decides, as ``claims.py`` words it, or "";
+  a folder in the study's is named with it: ``equal/unet-bce``, ``out-of-fold/lgg/unet-bce``;
+- ``claim``: that which the figure decides, as ``claims.py`` words it, or "". It is the verdict in
+  the folder of ``of`` if one of ``family.py`` is there, and else that of the study's rows;
 - ``show``: what to look at, as in an address of the page: ``example``, ``left``, ``right`` and
   ``view``;
 - ``shown``: what the visitor sees there, where that is not what the figure was measured on.
@@ -15,10 +16,9 @@ from __future__ import annotations
 
 import tomllib
 
-import numpy as np
-
 from brainseg.metrics.statistics import paired_difference
 from brainseg.study.claims import LEVEL, differences
+from brainseg.study.family import family
 from brainseg.study.findings import Study
 from brainseg.study.training_text import training_text
 
@@ -57,30 +57,53 @@ def in_short(study: Study) -> list[str]:
 
 
 def _with_figure(study: Study, entry: dict) -> dict:
-    rows = [_row(study, entry[key]) for key in ("of", "minus")]
-    (first, name, trained), (second, other, other_trained) = rows
-    gap = paired_difference(first, second)
+    (first, name), (second, other) = (_row(study, entry[key]) for key in ("of", "minus"))
+    if set(first.table["patient"]) != set(second.table["patient"]):
+        raise ValueError(
+            f"{FILE} sets {entry['of']} against {entry['minus']}: expected the same patients."
+        )
+    gap = paired_difference(first.dice[name], second.dice[other])
+    return {
+        **{key: entry[key] for key in ("title", "sentence", "show", "shown")},
+        **{key: gap[key] for key in ("difference", "low", "high", "patients")},
+        "what": _what(study, (first, name), (second, other)),
+        "verdict": _verdict(study, first, entry["claim"]),
+    }
+
+
+def _what(study: Study, *rows: tuple[Study, str]) -> str:
+    """Of which models the difference is, how long they were trained, and on whom they were scored
+    where that is not on the patients of the study's rows."""
+    (first, name), (_, other) = rows
+    trained, other_trained = (_trained(*row) for row in rows)
     what = f"{name} minus {other}"
     if trained and trained == other_trained:
         what += f", each trained for {trained}"
     elif trained and other_trained:
         what = f"{name} after {trained} minus {other} after {other_trained}"
-    return {
-        **{key: entry[key] for key in ("title", "sentence", "show", "shown")},
-        **{key: gap[key] for key in ("difference", "low", "high", "patients")},
-        "what": what,
-        "verdict": _verdict(study, entry["claim"]),
-    }
+    if set(first.table["patient"]) != set(study.table["patient"]) or first in study.held_out:
+        what += f", on {first.about['dataset']}, {first.about['selection'].partition(':')[0]}"
+    return what
 
 
-def _verdict(study: Study, claim: str) -> str:
+def _trained(found: Study, name: str) -> str:
+    """How long a model was trained, "" for fusions and where nobody tells."""
+    model = found.models.get(name, {})
+    return training_text(model) if "total_epochs" in model else ""
+
+
+def _verdict(study: Study, where: Study, claim: str) -> str:
     if not claim:
         return ""
-    found = next((one for one in study.claims if one["claim"] == claim), None)
+    folder = where.folder.relative_to(study.folder).as_posix()
+    of_family = (one["claims"] for group in family(study) for one in group["sets"]
+                 if one["folder"] == folder)  # fmt: skip
+    claims = next(of_family, study.claims)
+    found = next((one for one in claims if one["claim"] == claim), None)
     if found is None:
-        there = ", ".join(one["claim"] for one in study.claims)
+        there = ", ".join(one["claim"] for one in claims)
         raise ValueError(f"{FILE} names the claim {claim!r}, which is none of: {there}.")
-    count = len(differences(study.claims))
+    count = len(differences(claims))
     tests = f"after correction for {count} tests" if count > 1 else "in the only test"
     verdict = found["verdict"].capitalize()
     if found["p_holm"] is None:
@@ -88,12 +111,11 @@ def _verdict(study: Study, claim: str) -> str:
     return f"{verdict}: p = {found['p_holm']:.2g} {tests}, {LEVEL} is the bar"
 
 
-def _row(study: Study, named: str) -> tuple[np.ndarray, str, str]:
-    """Dice per patient of a row, its name, and how long it was trained in words, "" for fusions."""
+def _row(study: Study, named: str) -> tuple[Study, str]:
+    """The study that has a row, and the row's name."""
     folder, _, name = named.rpartition("/")
-    found = study.beside(folder) if folder else study
+    found = study.within(folder) if folder else study
     if found is None or name not in found.dice:
         there = ", ".join(found.dice) if found else "no scores"
         raise ValueError(f"{FILE} names {named}, which the study has not: there are {there}.")
-    model = found.models.get(name, {})
-    return found.dice[name], name, training_text(model) if "total_epochs" in model else ""
+    return found, name

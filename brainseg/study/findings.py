@@ -110,7 +110,7 @@ class Study:
     @cached_property
     def phantoms(self) -> Study | None:
         """The same models on phantoms, if their scores are in ``phantoms/``."""
-        return self._within("phantoms")
+        return self.within("phantoms")
 
     @cached_property
     def equal(self) -> Study | None:
@@ -135,24 +135,34 @@ class Study:
     def out_of_fold(self) -> list[Study]:
         """Scores of all patients of a data set, each by a run that had not seen them, if these are
         in folders of ``out-of-fold/``."""
-        folders = sorted((self.folder / "out-of-fold").glob("*/"))
-        return [one for folder in folders if (one := self._within(folder.relative_to(self.folder)))]
+        return self._all_within("out-of-fold")
+
+    @cached_property
+    def held_out(self) -> list[Study]:
+        """Scores of models of several data sets on the test fold of each, if these are in folders
+        of ``held-out/``."""
+        return self._all_within("held-out")
 
     def beside(self, name: str) -> Study | None:
         """Another study of the same patients, in a folder of this one; None without scores.
 
         Raises ValueError if the patients are others.
         """
-        found = self._within(name)
+        found = self.within(name)
         if found and set(found.table["patient"]) != set(self.table["patient"]):
             raise ValueError(
                 f"{found.folder} scores other patients than {self.folder}: expected the same fold."
             )
         return found
 
-    def _within(self, name: str | Path) -> Study | None:
+    def within(self, name: str | Path) -> Study | None:
+        """The study in a folder of this one, of whatever patients; None without scores."""
         folder = self.folder / name
         return Study(folder) if (folder / "per_patient.csv").is_file() else None
+
+    def _all_within(self, name: str) -> list[Study]:
+        folders = sorted((self.folder / name).glob("*/"))
+        return [one for folder in folders if (one := self.within(folder.relative_to(self.folder)))]
 
     @cached_property
     def claims(self) -> list[dict]:

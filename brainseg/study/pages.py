@@ -11,6 +11,7 @@ from brainseg.study.choices import settings_text
 from brainseg.study.claims import ROWS, differences, how_to_read
 from brainseg.study.class_section import classes_section
 from brainseg.study.conclusions import in_short
+from brainseg.study.family_section import family_sections
 from brainseg.study.few_labels_section import few_labels_section
 from brainseg.study.findings import Study
 from brainseg.study.score import DICE_HEADINGS, dice_cells, dice_text, hd95_text, interval_text
@@ -26,28 +27,35 @@ from brainseg.study.training_text import epochs_text, start_text
 def page(study: Study) -> str:
     """``study.md``: the tables, the figures, and the discussion that a person wrote."""
     sections = (
-        _head, _leaderboard_section, _claims_section, losses_section, seeds_section,
-        longer_section, _fusion_section, _calibration_section, _size_section, classes_section,
-        few_labels_section, _cost_section, _leak_section, _phantom_section, _choices_section,
-        _training_section,
+        _head, family_sections, classes_section, few_labels_section, _leaderboard_head,
+        _leaderboard_section, _claims_section, losses_section, seeds_section, longer_section,
+        _fusion_section, _calibration_section, _size_section, _cost_section, _leak_section,
+        _phantom_section, _choices_section, _training_section,
     )  # fmt: skip
     return "\n\n".join(part for section in sections for part in section(study)) + "\n"
 
 
 def _head(study: Study) -> list[str]:
-    about = study.about
     parts = [
         "# The study",
         "Written by `python -m brainseg report` from the files in `study/`; only the discussion "
-        "and the sentences in short are by hand.",
-        f"Data set `{about['dataset']}`, {about['selection']}, {about['patients']} patients whom "
-        "no model, threshold or weight has seen. Dice is per patient over the whole volume. "
-        "Intervals are 95 % bootstrap intervals over patients; p-values are of paired Wilcoxon "
-        "tests, corrected together by Holm's method.",
+        "and the sentences in short are by hand. Dice is per patient over the whole volume. "
+        "Intervals are 95 % bootstrap intervals over patients.",
     ]
     if study.missing:
         parts.append("**Not there yet:** " + "; ".join(study.missing) + ".")
-    parts += in_short(study)
+    return [*parts, *in_short(study)]
+
+
+def _leaderboard_head(study: Study) -> list[str]:
+    """What the leaderboard and all after it are of."""
+    about = study.about
+    parts = [
+        "## The six compared first",
+        f"All that follows is of data set `{about['dataset']}`, {about['selection']}, "
+        f"{about['patients']} patients whom no model, threshold or weight has seen; p-values are "
+        "of paired Wilcoxon tests, corrected together by Holm's method.",
+    ]
     return [*parts, study.discussion] if study.discussion else parts
 
 

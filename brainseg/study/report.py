@@ -1,8 +1,8 @@
 """``python -m brainseg report``: from the raw figures of a study to its pages.
 
-Writes into the study's folder ``leaderboard.json``, ``claims.json``, ``missing.json``,
-``figures.json``, ``conclusions.json`` and the figures, beside it ``study.md``, and the table in the
-README between two marks.
+Writes into the study's folder ``leaderboard.json``, ``claims.json``, ``family.json``,
+``missing.json``, ``figures.json``, ``conclusions.json`` and the figures, beside it ``study.md``, and
+the tables in the README between two marks each.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 
 from brainseg.files import write_text
 from brainseg.study.conclusions import conclusions
+from brainseg.study.family import family
+from brainseg.study.family_section import readme_family
 from brainseg.study.few_labels import curve
 from brainseg.study.findings import Study
 from brainseg.study.pages import page, readme_table
@@ -20,6 +22,10 @@ from brainseg.study.score import finite
 MARKS = (
     "<!-- study table, by python -m brainseg report -->",
     "<!-- end of study table -->",
+)
+FAMILY_MARKS = (
+    "<!-- family table, by python -m brainseg report -->",
+    "<!-- end of family table -->",
 )
 
 
@@ -34,11 +40,12 @@ def write_report(folder: Path, readme: Path, *, check: bool = False) -> list[Pat
     texts = {
         folder / "leaderboard.json": _json_text(study.leaderboard),
         folder / "claims.json": _json_text(study.claims),
+        folder / "family.json": _json_text(family(study)),
         folder / "missing.json": _json_text(study.missing),
         folder / "figures.json": _json_text(study.figures),
         folder / "conclusions.json": _json_text(conclusions(study)),
         folder.with_name(f"{folder.name}.md"): page(study),  # a dot in a name begins no suffix
-        readme: _with_table(readme, study),
+        readme: _with_tables(readme, study),
     }
     if check:
         return [p for p, text in texts.items() if not p.is_file() or p.read_text("utf-8") != text]
@@ -82,13 +89,18 @@ def _points(study: Study, key: str) -> list[dict]:
     ]  # fmt: skip
 
 
-def _with_table(readme: Path, study: Study) -> str:
-    text = readme.read_text(encoding="utf-8")
-    if any(text.count(mark) != 1 for mark in MARKS):
-        raise ValueError(f"{readme} lacks the marks of the study's table: expected {MARKS}.")
-    before, rest = text.split(MARKS[0])
-    _, after = rest.split(MARKS[1])
-    return f"{before}{MARKS[0]}\n{readme_table(study)}\n{MARKS[1]}{after}"
+def _with_tables(readme: Path, study: Study) -> str:
+    text = _with_table(readme, readme.read_text(encoding="utf-8"), MARKS, readme_table(study))
+    table = readme_family(study)
+    return _with_table(readme, text, FAMILY_MARKS, table) if table else text
+
+
+def _with_table(readme: Path, text: str, marks: tuple[str, str], table: str) -> str:
+    if any(text.count(mark) != 1 for mark in marks):
+        raise ValueError(f"{readme} lacks the marks of a table of the study: expected {marks}.")
+    before, rest = text.split(marks[0])
+    _, after = rest.split(marks[1])
+    return f"{before}{marks[0]}\n{table}\n{marks[1]}{after}"
 
 
 def _json_text(value) -> str:

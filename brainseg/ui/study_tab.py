@@ -13,6 +13,7 @@ from brainseg.ui import leaderboard, markup
 from brainseg.ui.compare_actions import message_of
 from brainseg.ui.compare_tab import CompareParts
 from brainseg.ui.events import PRIVATE
+from brainseg.ui.family_tables import family_tables
 from brainseg.ui.session import INVITATION
 
 _SCRIPT = "\n".join(
@@ -52,7 +53,9 @@ def render(study: Path, checkpoints: Path) -> str:
     missing = _read(study / "missing.json", list)
     figures = _read(study / "figures.json", list)
     learned = _read(study / "conclusions.json", list)
-    parts = ['<div class="sheet">', _conclusions(learned or []), "<h2>Leaderboard</h2>"]
+    family = _read(study / "family.json", list)
+    parts = ['<div class="sheet">', _conclusions(learned or []), family_tables(family or [])]
+    parts.append("<h2>Leaderboard</h2>")
     rows = [row for row in (board or {}).get("rows", []) if isinstance(row, dict)]
     if rows:
         parts += [leaderboard.about(board), leaderboard.tables(rows)]

@@ -137,3 +137,16 @@ def test_a_new_folder_appears_and_a_damaged_one_is_named(random_checkpoints, tmp
     html = models_tab.render(tmp_path / "mine")
     assert "unet-bce" in html
     assert "Left out" in models_tab.render(tmp_path)
+
+
+def test_data_sets_stand_beside_each_other_before_the_leaderboard(tmp_path):
+    score = {"mean": 0.8, "low": 0.7, "high": 0.9}
+    claim = {"claim": "A is <best>", "verdict": "refuted", "text": "by 0.1"}
+    lgg = {"dataset": "lgg", "selection": "fold 0", "patients": 15, "scores": {"a": score}}
+    figshare = {**lgg, "dataset": "figshare", "scores": {"b": score}, "claims": [claim]}
+    group = {"title": "On the held-out fold", "sets": [lgg, figshare]}
+    write(tmp_path, family=[group, "odd", {"title": "none", "sets": [3]}])
+    html = study_tab.render(tmp_path, tmp_path)
+    assert html.index("On the held-out fold") < html.index("Leaderboard") and "none" not in html
+    assert "On lgg: fold 0, 15 patients." in html and html.count("0.800 (0.700 to 0.900)") == 2
+    assert 'data-choose="b"' in html and "A is &lt;best&gt;" in html

@@ -1,0 +1,54 @@
+"""Of the Study page: models that were trained alike on several data sets, from ``family.json``."""
+
+from __future__ import annotations
+
+from html import escape
+
+from brainseg.ui import leaderboard, markup
+
+
+def family_tables(groups: list) -> str:
+    """A title, what was scored, a table of Dice and one of claims for each group."""
+    return "".join(_group(group) for group in groups if isinstance(group, dict))
+
+
+def _group(group: dict) -> str:
+    sets = [one for one in group.get("sets") or [] if isinstance(one, dict)]
+    scored = [(one, scores) for one in sets if isinstance(scores := one.get("scores"), dict)]
+    if not scored:
+        return ""
+    title = str(group.get("title") or "")
+    told = "".join(f"<p>{escape(_about(one))}</p>" for one, _ in scored)
+    names = list(dict.fromkeys(name for _, scores in scored for name in scores))
+    rows = [
+        [leaderboard.name_cell({"name": name}), *(_score(scores.get(name)) for _, scores in scored)]
+        for name in names
+    ]
+    headings = ["Name", *(f"{one.get('dataset')}: mean Dice, 95 % interval" for one, _ in scored)]
+    table = markup.raw_table(headings, rows, title)
+    return f'<h2>{escape(title)}</h2>{told}<div class="board">{table}</div>{_claims(sets)}'
+
+
+def _about(one: dict) -> str:
+    told = f"On {one.get('dataset')}: {one.get('selection')}, {one.get('patients')} patients."
+    return f"{told} {one.get('note') or ''}".strip()
+
+
+def _score(score: object) -> str:
+    return leaderboard.interval_cell({"dice": score}) if isinstance(score, dict) else ""
+
+
+def _claims(sets: list[dict]) -> str:
+    rows = [
+        [
+            escape(str(claim.get("claim", ""))),
+            escape(str(one.get("dataset", ""))),
+            f'<span class="verdict">{escape(str(claim.get("verdict", "not tested")))}</span>',
+            escape(str(claim.get("text") or "")),
+        ]
+        for one in sets
+        for claim in one.get("claims") or []
+        if isinstance(claim, dict)
+    ]
+    headings = ["Claim", "Data set", "Verdict", "What was found"]
+    return markup.raw_table(headings, rows, "Claims", words=True) if rows else ""

@@ -1,0 +1,139 @@
+"""Models trained alike on several data sets, side by side: made-up scores, counted by hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+from brainseg.study.family import HELD_OUT, OUT_OF_FOLD, family, order_text, rows_of
+from brainseg.study.findings import Study
+from brainseg.study.report import FAMILY_MARKS, MARKS, write_report
+from brainseg.study.score import COLUMNS, write_results
+
+UNET, DEEPLAB, STACK = (
+    f"{model}_efficientnet-bce" for model in ("unet", "deeplabv3plus", "unetpp")
+)
+DEEPLAB_CLAIM = "DeepLabV3+ is the better single model"
+
+
+def write(folder, dataset, dice, selection="fold 0", folds=1):
+    """Scores of made-up patients, dealt to the folds in turn."""
+    rows = [
+        {
+            **dict.fromkeys(COLUMNS, 0.5),
+            "checkpoint": name,
+            "model": name.removesuffix("-bce"),
+            "patient": f"{dataset} {i:02}",
+            "fold": i % folds,
+            "dice": value,
+            "hd95_mm": np.nan,
+        }
+        for name, values in dice.items()
+        for i, value in enumerate(values)
+    ]
+    patients = len(next(iter(dice.values())))
+    about = {"dataset": dataset, "selection": selection, "patients": patients, "note": ""}
+    write_results(rows, folder, {**about, "slicewise": False})
+
+
+@pytest.fixture
+def study(tmp_path):
+    """The U-Net leads by 0.1 in every patient of LGG, and in one fold of two of figshare."""
+    folder = tmp_path / "docs" / "study"
+    write(folder, "lgg", {"unet-bce": [0.5, 0.6]})
+    twelve = np.linspace(0.5, 0.9, 12)
+    selection = "out of fold: each by the run that had left them out"
+    lgg = {UNET: twelve + 0.1, DEEPLAB: twelve}
+    write(folder / "out-of-fold" / "lgg", "lgg", lgg, selection, 2)
+    mixed = {UNET: twelve + np.tile((0.03, -0.01), 6), DEEPLAB: twelve}
+    write(folder / "out-of-fold" / "figshare", "figshare", mixed, selection, 2)
+    held = {STACK: [0.8, 0.9], UNET: [0.9, 0.7], DEEPLAB: [0.1, 0.2], "fusion_mean": [0.5, 0.6]}
+    write(folder / "held-out" / "lgg", "lgg", held)
+    return folder
+
+
+def test_groups_hold_every_data_set_with_its_scores_by_fold(study):
+    everyone, held = family(Study(study))
+    assert (everyone["title"], held["title"]) == (OUT_OF_FOLD, HELD_OUT)
+    lgg, figshare = everyone["sets"]  # as data sets stand everywhere
+    assert (lgg["dataset"], figshare["dataset"]) == ("lgg", "figshare")
+    assert lgg["folder"] == "out-of-fold/lgg" and lgg["patients"] == 12
+    assert lgg["scores"][UNET]["mean"] == pytest.approx(0.8)
+    even, odd = np.linspace(0.5, 0.9, 12)[::2], np.linspace(0.5, 0.9, 12)[1::2]
+    folds = figshare["scores"][UNET]["folds"]
+    assert folds == pytest.approx({"0": even.mean() + 0.03, "1": odd.mean() - 0.01})
+    assert held["sets"][0]["scores"][STACK]["folds"] == {}  # one fold is no spread
+
+
+def test_a_claim_is_judged_once_where_the_most_patients_are(study):
+    everyone, held = family(Study(study))
+    lgg, figshare = (one["claims"] for one in everyone["sets"])
+    assert [claim["claim"] for claim in lgg] == [DEEPLAB_CLAIM]
+    assert lgg[0]["verdict"] == "refuted" and lgg[0]["folds"] == "2 of 2"
+    assert lgg[0]["difference"] == pytest.approx(-0.1)
+    assert figshare[0]["verdict"] == "not confirmed" and figshare[0]["folds"] == "1 of 2"
+    (own,) = held["sets"]
+    assert len(own["claims"]) == 2 and DEEPLAB_CLAIM not in [c["claim"] for c in own["claims"]]
+    fusing, both = own["claims"]
+    assert fusing["difference"] == pytest.approx(0.3) and both["other"] == UNET
+
+
+def test_the_order_of_models_is_compared_over_data_sets(study):
+    everyone, held = family(Study(study))
+    assert rows_of(everyone) == [UNET, DEEPLAB]
+    assert order_text(everyone) == "The order of the models is the same on lgg and figshare."
+    assert order_text(held) == ""  # one data set has nothing to agree with
+    other = {STACK: [0.1, 0.2], UNET: [0.9, 0.8], "fusion_mean": [1.0, 1.0]}
+    write(study / "held-out" / "figshare", "figshare", other)
+    told = order_text(family(Study(study))[1])
+    assert f"`{UNET}` before `{STACK}` on figshare" in told and "fusion" not in told
+
+
+def test_models_of_classes_stand_in_their_own_section(study):
+    folder = study / "out-of-fold" / "figshare-kinds"
+    write(folder, "figshare", {f"{UNET}-classes": [0.8, 0.9]})
+    (folder / "per_class.csv").write_text("checkpoint,patient,class,dice\na,b,c,0.5\n")
+    assert len(family(Study(study))[0]["sets"]) == 2
+
+
+def test_page_readme_and_conclusions_say_the_same(study):
+    readme = study.parents[1] / "README.md"
+    readme.write_text("\n".join(MARKS))
+    (study / "conclusions.toml").write_text(f"""[[conclusions]]
+        title = "Architectures"
+        sentence = "Take the U-Net."
+        of = "out-of-fold/lgg/{UNET}"
+        minus = "out-of-fold/lgg/{DEEPLAB}"
+        claim = "{DEEPLAB_CLAIM}"
+        show = {{ example = "small" }}
+        shown = ""
+        """)
+    with pytest.raises(ValueError, match="family table"):
+        write_report(study, readme)
+    readme.write_text("\n".join((*MARKS, *FAMILY_MARKS)))
+    write_report(study, readme)
+    page = study.with_suffix(".md").read_text()
+    assert f"| `{UNET}` | 0.800 (0.7" in page and "**refuted**" in page
+    assert f"| `{UNET}` | figshare | " in page and "so in 2 of 2 folds" in page
+    first, *rest = [line for line in readme.read_text().splitlines() if "lgg, out of fold" in line]
+    assert "| lgg, fold 0, 2 patients |" in first and not rest
+    (told,) = json.loads((study / "conclusions.json").read_text())
+    assert told["what"] == f"{UNET} minus {DEEPLAB}, on lgg, out of fold"
+    assert told["patients"] == 12 and told["verdict"].startswith("Refuted: p = ")
+    assert write_report(study, readme, check=True) == []
+
+
+def test_a_conclusion_is_on_the_same_patients(study):
+    readme = study.parents[1] / "README.md"
+    readme.write_text("\n".join((*MARKS, *FAMILY_MARKS)))
+    (study / "conclusions.toml").write_text(f"""[[conclusions]]
+        title = "Nonsense"
+        sentence = "No."
+        of = "out-of-fold/lgg/{UNET}"
+        minus = "out-of-fold/figshare/{DEEPLAB}"
+        claim = ""
+        show = {{}}
+        shown = ""
+        """)
+    with pytest.raises(ValueError, match="expected the same patients"):
+        write_report(study, readme)
