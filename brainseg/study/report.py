@@ -1,8 +1,8 @@
 """``python -m brainseg report``: from the raw figures of a study to its pages.
 
 Writes into the study's folder ``leaderboard.json``, ``claims.json``, ``family.json``,
-``missing.json``, ``figures.json``, ``conclusions.json`` and the figures, beside it ``study.md``, and
-the tables in the README between two marks each.
+``missing.json``, ``figures.json``, ``conclusions.json`` and the figures, beside it ``study.md``,
+and the tables in the README between two marks each.
 """
 
 from __future__ import annotations
