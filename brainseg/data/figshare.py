@@ -31,7 +31,8 @@ LICENCE_ID = "cc-by-4.0"
 HOME = "https://figshare.com/articles/dataset/brain_tumor_dataset/1512427"
 NOTE = (
     "The PNG copies of figshare lost the patient ids: patients here are blocks of 20 consecutive "
-    "numbers within a tumour type, an approximation that may let one patient into two folds."
+    "numbers within a tumour type, an approximation that lets most patients at the edge of a block "
+    "into two folds."
 )
 SEQUENCES = ("T1c",)
 CLASSES = ("meningioma", "glioma", "pituitary")  # as cjdata/label counts them, from 1

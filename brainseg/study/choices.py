@@ -16,14 +16,15 @@ def choices(runs: Path) -> dict:
     """``{"rows": [...]}``: the runs of each checkpoint below ``runs``, best first.
 
     A row has ``checkpoint``, the ``settings`` in which these runs differ, ``validation_dice``, and
-    whether it is ``best``. Runs with a leak, those that watch no fold, and interrupted ones are
-    passed over. Raises ValueError if no checkpoint has two runs of one fold and seed.
+    whether it is ``best``. Runs with a leak, those that watch no fold, interrupted ones, and those
+    whose scores are not there are passed over. Raises ValueError if no checkpoint has two runs of
+    one fold and seed.
     """
     found, _ = find_checkpoints(runs)
     rows = []
     candidates = sorted(filter(_is_a_candidate, found), key=_of_one_kind)
     for _, group in groupby(candidates, key=_of_one_kind):
-        group = sorted(group, key=_validation_dice, reverse=True)
+        group = sorted(group, key=lambda one: one.validation_dice, reverse=True)
         if len(group) > 1:
             rows += [_row(checkpoint, group) for checkpoint in group]
     if not rows:
@@ -42,16 +43,13 @@ def settings_text(settings: dict) -> str:
 
 def _is_a_candidate(checkpoint: Checkpoint) -> bool:
     run = checkpoint.settings.run
-    return run.watch and not run.leak and not checkpoint.settings.interrupted
+    whole = run.watch and not run.leak and not checkpoint.settings.interrupted
+    return whole and checkpoint.validation_dice is not None
 
 
 def _of_one_kind(checkpoint: Checkpoint) -> tuple:
     run = checkpoint.settings.run
     return checkpoint.name, checkpoint.settings.dataset or "", run.left_out, run.seed
-
-
-def _validation_dice(checkpoint: Checkpoint) -> float:
-    return checkpoint.metrics["validation"]["mean_dice"]
 
 
 def _row(checkpoint: Checkpoint, group: list[Checkpoint]) -> dict:
@@ -60,7 +58,7 @@ def _row(checkpoint: Checkpoint, group: list[Checkpoint]) -> dict:
     return {
         "checkpoint": checkpoint.name,
         "settings": {key: own[key] for key in differing},
-        "validation_dice": _validation_dice(checkpoint),
+        "validation_dice": checkpoint.validation_dice,
         "best": checkpoint is group[0],
     }
 

@@ -105,7 +105,7 @@ def _verdict(study: Study, where: Study, claim: str) -> str:
         raise ValueError(f"{FILE} names the claim {claim!r}, which is none of: {there}.")
     count = len(differences(claims))
     tests = f"after correction for {count} tests" if count > 1 else "in the only test"
-    verdict = found["verdict"].capitalize()
+    verdict = f"The claim “{claim}” is {found['verdict']}"
     if found["p_holm"] is None:
         return verdict
     return f"{verdict}: p = {found['p_holm']:.2g} {tests}, {LEVEL} is the bar"

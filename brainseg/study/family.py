@@ -57,9 +57,12 @@ def order_text(group: dict) -> str:
     if not others or len(names) < 2:
         return ""
     if all(other == names for other in others):
-        return f"The order of the models is the same on {' and '.join(orders)}."
+        return f"By their means the models stand in the same order on {' and '.join(orders)}."
     told = (f"{' before '.join(f'`{n}`' for n in order)} on {s}" for s, order in orders.items())
-    return f"The order of the models is another on each data set: {'; '.join(told)}."
+    return (
+        f"By their means, firm or not, the models stand in another order on each data set: "
+        f"{'; '.join(told)}."
+    )
 
 
 def _place(one: Study) -> int:

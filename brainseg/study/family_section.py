@@ -8,9 +8,10 @@ from brainseg.study.findings import Study
 from brainseg.study.score import interval_text
 
 TOLD = (
-    "Models with one encoder from one start, trained alike on all data sets named here. p-values "
-    "are of paired Wilcoxon tests, corrected for the tests on one data set (Holm). An interval "
-    "over patients knows nothing of training noise: one seed each."
+    "Single models have one encoder from one start and were trained alike on all data sets named "
+    "here; a U-Net++ begins with random weights, reads their maps and corrects their mean. "
+    "p-values are of paired Wilcoxon tests, corrected for the tests on one data set (Holm). An "
+    "interval over patients knows nothing of training noise: all is one seed."
 )
 
 

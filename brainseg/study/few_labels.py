@@ -147,7 +147,9 @@ def verdict(points: Sequence[dict]) -> str:
 
 def _named(point: dict) -> str:
     number = f"{point['with_masks']:.0f}"
-    return f"masks of {number} patients (`{point['checkpoint']}`, {point['method']})"
+    pairs = len(point["gap"]["each"])
+    runs = "one pair of runs" if pairs == 1 else f"{pairs} pairs of runs"
+    return f"masks of {number} patients (`{point['checkpoint']}`, {point['method']}, {runs})"
 
 
 def _complete(own: DataFrame) -> list[str]:

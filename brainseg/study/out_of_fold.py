@@ -90,15 +90,16 @@ def note(runs: Runs, dataset: str) -> str:
         chosen = {fold: run.metrics.get("validation") for fold, run in by_fold.items()}
         if folds := [str(fold) for fold in chosen if not chosen[fold]]:
             waiting.append(f"{name} (fold {', '.join(folds)})")
-        if any(choice and choice.get("unseen") is False for choice in chosen.values()):
-            passed.append(name)
+        seen = [k for k, choice in chosen.items() if choice and choice.get("unseen") is False]
+        if seen:
+            passed.append(f"{name} (fold {', '.join(map(str, seen))})")
     if waiting:
         notes.append(
             f"No threshold was chosen yet for {', '.join(waiting)}: a stand-in was used there."
         )
     if passed:
         notes.append(
-            f"Thresholds (and fusion weights) of {', '.join(passed)} passed through runs that had "
+            f"Thresholds (and fusion weights) of {', '.join(passed)} were chosen by runs that had "
             "seen the patients scored."
         )
     return " ".join(notes)

@@ -79,6 +79,14 @@ def test_the_command_writes_what_the_report_reads(tmp_path, add_run, capsys):
     assert "unet-bce, init_from abababab: 0.800, the best" in capsys.readouterr().out
 
 
+def test_a_run_without_scores_is_passed_over(tmp_path, add_run):
+    add_run(0.75)
+    add_run(0.80, init_from="ab" * 32)
+    add_run(0.90, init_from="cd" * 32)
+    (tmp_path / "phantom" / "unet-bce" / "without0+1-seed0-from-cdcdcdcd" / "metrics.json").unlink()
+    assert [row["validation_dice"] for row in choices(tmp_path)["rows"]] == [0.80, 0.75]
+
+
 def test_nothing_to_compare(tmp_path, add_run, capsys):
     add_run(0.75)
     assert main(["choices", "--runs", str(tmp_path), "--out", str(tmp_path / "c.json")]) == 1

@@ -81,7 +81,10 @@ def test_a_claim_is_judged_once_where_the_most_patients_are(study):
 def test_the_order_of_models_is_compared_over_data_sets(study):
     everyone, held = family(Study(study))
     assert rows_of(everyone) == [UNET, DEEPLAB]
-    assert order_text(everyone) == "The order of the models is the same on lgg and figshare."
+    assert (
+        order_text(everyone)
+        == "By their means the models stand in the same order on lgg and figshare."
+    )
     assert order_text(held) == ""  # one data set has nothing to agree with
     other = {STACK: [0.1, 0.2], UNET: [0.9, 0.8], "fusion_mean": [1.0, 1.0]}
     write(study / "held-out" / "figshare", "figshare", other)
@@ -119,7 +122,9 @@ def test_page_readme_and_conclusions_say_the_same(study):
     assert "| lgg, fold 0, 2 patients |" in first and not rest
     (told,) = json.loads((study / "conclusions.json").read_text())
     assert told["what"] == f"{UNET} minus {DEEPLAB}, on lgg, out of fold"
-    assert told["patients"] == 12 and told["verdict"].startswith("Refuted: p = ")
+    assert told["patients"] == 12 and told["verdict"].startswith(
+        f"The claim “{DEEPLAB_CLAIM}” is refuted: p = "
+    )
     assert write_report(study, readme, check=True) == []
 
 

@@ -64,7 +64,9 @@ def test_it_pays_only_if_no_pair_of_runs_says_otherwise():
     worse = [rows("4", "mean-teacher", WITHOUT - GAIN, seed) for seed in (0, 1)]
     points = curve(table(*MADE_UP[:2], *worse))
     assert points[1]["gap"]["costs"]
-    assert verdict(points) == ("It costs Dice with masks of 4 patients (`unet-bce`, mean-teacher).")
+    assert verdict(points) == (
+        "It costs Dice with masks of 4 patients (`unet-bce`, mean-teacher, 2 pairs of runs)."
+    )
 
 
 def test_folds_and_seeds_that_lack_a_number_wait_until_they_are_whole():
@@ -84,7 +86,7 @@ def test_points_are_of_runs_that_all_methods_have():
 
 def test_the_verdict_says_where_it_pays_and_where_nothing_is_firm():
     pays = verdict(curve(table(*MADE_UP)))
-    assert pays == "It pays with masks of 4 patients (`unet-bce`, mean-teacher)."
+    assert pays == "It pays with masks of 4 patients (`unet-bce`, mean-teacher, 2 pairs of runs)."
     noise = 0.02 * np.array([1, -1, 1, -1, 1, -1, 1, -1])
     eight = [
         *(rows("8", "supervised", WITHOUT, seed) for seed in (0, 1)),

@@ -256,8 +256,8 @@ def test_what_cannot_be_read_is_left_out_before_anything_is_scored(runs, trained
 
 def test_thresholds_that_passed_through_runs_which_had_seen_the_fold(found):
     assert out_of_fold.note(found, "phantom") == (
-        "Thresholds (and fusion weights) of unet-bce, unet-dice passed through runs that had seen "
-        "the patients scored."
+        "Thresholds (and fusion weights) of unet-bce (fold 0, 1, 2, 3, 4), unet-dice (fold 0, 1, "
+        "2, 3, 4) were chosen by runs that had seen the patients scored."
     )
     found = {"unetpp-bce": found["unetpp-bce"]}
     assert out_of_fold.note(found, "phantom") == ""
@@ -303,7 +303,8 @@ def test_the_command_writes_scores_of_everybody_and_a_sheet(runs, tmp_path, caps
     assert text in told.out and "Not a fair test" not in text
     assert "15 patients (out of fold: each patient by the run that had left their fold out)" in text
     note = json.loads((out / "summary.json").read_text())["note"]
-    assert note.startswith("Thresholds (and fusion weights) of unet-dice passed") and note in text
+    assert note.startswith("Thresholds (and fusion weights) of unet-dice (fold 0, 1, 2, 3, 4)")
+    assert note in text
 
     assert evaluate(runs, tmp_path / "again", "--out-of-fold", "--against", out) == 0
     assert f"largest difference in mean Dice from {out}: 0.0000" in capsys.readouterr().out
