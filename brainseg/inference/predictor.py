@@ -327,7 +327,7 @@ def _fusions(predictors: dict[str, Predictor], results: dict[str, Result]) -> It
 
 def fusion_members(predictors: dict[str, Predictor]) -> tuple[list[str], list[str]]:
     """Labels of the models that are fused, and of every single model that may be. With several
-    stacks, they are those of the first whose bases are all there.
+    stacks whose bases are all there, they are those of the one with the best validation Dice.
 
     Models that tell classes apart are not, where there are others to fuse: with one beside them,
     fusions stay what they are.
@@ -336,11 +336,16 @@ def fusion_members(predictors: dict[str, Predictor]) -> tuple[list[str], list[st
     plain = [label for label in singles if not predictors[label].classes]
     singles = plain if len(plain) > 1 else singles
     labels = {p.checkpoint.folder.resolve(): label for label, p in predictors.items()}
-    for predictor in predictors.values():
-        bases = [labels.get(base.checkpoint.folder.resolve()) for base in predictor.bases]
-        if bases and all(bases):
-            return bases, singles
-    return singles, singles
+    read = [
+        (predictor.validation_dice or 0.0, bases)
+        for predictor in predictors.values()
+        if (bases := [labels.get(b.checkpoint.folder.resolve()) for b in predictor.bases])
+        and all(bases)
+    ]
+    if not read:
+        return singles, singles
+    _, bases = max(read, key=lambda one: one[0])  # the first of equal ones
+    return bases, singles
 
 
 @functools.cache

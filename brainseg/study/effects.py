@@ -20,17 +20,19 @@ _NOT_MEASURED = "What that costs was not measured."
 
 EFFECTS = {
     "one sequence": (
-        "On the 15 test patients, slice by slice, unet-bce has a mean Dice of 0.71 from FLAIR "
-        "alone, 0.34 from T1c and 0.21 from T1."
+        "On the 15 test patients, slice by slice, unet_efficientnet-bce has a mean Dice of 0.86 "
+        "from FLAIR alone, 0.51 from T1c and 0.46 from T1, unet-bce 0.71, 0.34 and 0.21."
     ),
     "skull removed": (
-        f"{_TOGETHER} One patient of BraTS 2015, a hard one, came to 0.03: that is no measure."
+        f"{_TOGETHER} One patient of BraTS 2015, a hard one, came to 0.59 by unet_efficientnet-bce "
+        "and to 0.03 by unet-bce: one patient is no measure."
     ),
     "T1 missing": _TOGETHER,
     "T1c missing": _NOT_MEASURED,
     "FLAIR missing": (
         "What T1 in its place costs was not measured; without FLAIR, from T1c or T1 alone, the "
-        "mean Dice of the 15 test patients is 0.34 and 0.21."
+        "mean Dice of the 15 test patients is 0.51 and 0.46 by unet_efficientnet-bce, 0.34 and "
+        "0.21 by unet-bce."
     ),
     "same image": _NOT_MEASURED,
     "faint FLAIR": (
@@ -47,8 +49,20 @@ EFFECTS = {
 }
 
 SOURCES = {
-    "docs/training.md": ("0.779", "0.690", "0.786", "0.747"),
-    "docs/study/discussion.md": ("0.71", "0.34", "0.21", "0.03"),
+    "docs/training.md": (
+        "0.779",
+        "0.690",
+        "0.786",
+        "0.747",
+        "0.86",
+        "0.51",
+        "0.46",
+        "0.71",
+        "0.34",
+        "0.21",
+        "0.59",
+        "0.03",
+    ),
 }
 
 

@@ -227,6 +227,24 @@ def test_a_model_with_classes_changes_no_fusion(monkeypatch):
     assert mean_with([(), kinds, kinds]) == pytest.approx(0.5)  # one alone is not fused
 
 
+def test_of_several_stacks_the_best_on_validation_says_what_is_fused():
+    def stand_in(folder, kind="model", dice=None, bases=()):
+        checkpoint = SimpleNamespace(folder=Path(folder))
+        return SimpleNamespace(
+            kind=kind, classes=(), validation_dice=dice, bases=bases, checkpoint=checkpoint
+        )
+
+    singles = {name: stand_in(name) for name in "abcd"}
+    first = stand_in("first", "ensemble", 0.7, [singles["a"], singles["b"]])
+    second = stand_in("second", "ensemble", 0.8, [singles["c"], singles["d"]])
+    without = stand_in("without", "ensemble", 0.9, [singles["a"], stand_in("not there")])
+    found = {**singles, "first": first, "second": second, "without": without}
+    assert predictor.fusion_members(found) == (["c", "d"], ["a", "b", "c", "d"])
+    for dice in (0.7, 0.6, None):  # of equal ones the first
+        second.validation_dice = dice
+        assert predictor.fusion_members(found)[0] == ["a", "b"]
+
+
 def test_one_model_is_not_fused_and_fusions_can_be_left_out(random_checkpoints, phantom_case):
     one = {"unet-bce": load("unet-bce", random_checkpoints)}
     assert [r.name for r in predict_all(phantom_case.scan, one)] == ["unet-bce"]

@@ -340,7 +340,7 @@ def test_what_bears_on_trust_opens_by_keyboard_and_stays_open(visit, long_nifti)
     chip = page.locator(".trust summary", has_text="one sequence")
     chip.focus()
     page.keyboard.press("Enter")
-    page.wait_for_selector(".trust p:has-text('0.71 from FLAIR')")
+    page.wait_for_selector(".trust p:has-text('0.86 from FLAIR')")
     page.wait_for_selector(FINISHED)  # whatever came meanwhile
     assert page.locator(".trust details[open]").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

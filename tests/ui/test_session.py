@@ -227,7 +227,7 @@ def test_an_estimate_needs_a_fit_on_these_models_and_such_scans(
 
 def test_what_speaks_against_a_scan_comes_with_its_effect(scan_nifti):
     (finding,) = read_files({"scan": scan_nifti[0]}).findings
-    assert "0.71 from FLAIR" in finding.text
+    assert "0.86 from FLAIR" in finding.text
     inputs = read_files({"flair": scan_nifti[0]})
     assert inputs.doubts == ("one sequence",)
 
