@@ -43,8 +43,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--push-to-hub", metavar="USER/REPO", help="also push finished checkpoints to the "
         "Hugging Face Hub")  # fmt: skip
     add("--private", action="store_true", help="make that repository private")
-    add("--cache", type=Path, metavar="DIR", help="prepared slices (default: $BRAINSEG_CACHE or "
-        "~/.cache/brainseg)")  # fmt: skip
+    add("--cache", type=Path, metavar="DIR", help="prepared slices, and maps that stacks are "
+        "fitted on (default: $BRAINSEG_CACHE or ~/.cache/brainseg)")  # fmt: skip
     add("--resume", action="store_true", help="continue an unfinished run from its last epoch")
     add("--overwrite", action="store_true", help="start anew where a run exists")
     add("--no-test", action="store_true", help="leave the test fold's scores for later: the same "

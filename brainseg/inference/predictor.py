@@ -337,7 +337,7 @@ def fusion_members(predictors: dict[str, Predictor]) -> tuple[list[str], list[st
     singles = plain if len(plain) > 1 else singles
     labels = {p.checkpoint.folder.resolve(): label for label, p in predictors.items()}
     read = [
-        (predictor.validation_dice or 0.0, bases)
+        (np.nan_to_num(predictor.validation_dice or 0.0), bases)
         for predictor in predictors.values()
         if (bases := [labels.get(b.checkpoint.folder.resolve()) for b in predictor.bases])
         and all(bases)

@@ -9,60 +9,63 @@ from __future__ import annotations
 import numpy as np
 
 from brainseg.data import DATASETS
+from brainseg.inference.results import FUSIONS
 from brainseg.metrics.statistics import summarise
 from brainseg.study.claims import FAMILY_CLAIMS, judge
 from brainseg.study.findings import Study
 
 OUT_OF_FOLD = "Every patient, out of fold"
 HELD_OUT = "On the held-out fold"
+TOLD = (
+    "Single models have one encoder from one start and were trained alike on all data sets named "
+    "here; a U-Net++ begins with random weights, reads their maps and corrects their mean. "
+    "p-values are of paired Wilcoxon tests, corrected for the tests on one data set (Holm). An "
+    "interval over patients knows nothing of training noise: all is one seed."
+)
 
 
 def family(study: Study) -> list[dict]:
-    """The groups of scores that there are: ``title`` and ``sets``, of which each has ``dataset``,
-    ``folder`` (in the study's), ``selection``, ``patients``, ``note``, ``scores`` by model and
-    fusion (``summarise``, and ``folds``, the mean of each fold where there are several), and
-    ``claims`` (as ``judge`` gives them, and ``folds``: in how many the hardest difference has the
-    same sign). A claim is judged once: where it can be, on the most patients. Scores of models that
-    tell classes apart are left to the section of those."""
-    groups, open_claims = [], list(FAMILY_CLAIMS)
+    """The groups of scores that there are: ``title``, ``told``, ``names`` of models and fusions,
+    best first by the mean of the data sets' means, and ``sets``.
+
+    Each of these has ``dataset``, ``folder`` (in the study's), ``selection``, ``patients``,
+    ``note``, ``scores`` by name (as ``summarise`` gives them, and ``folds``, the mean of each fold
+    where there are several), and ``claims`` (as ``judge`` gives them, and ``folds``: in how many
+    the hardest difference has the same sign). Models that tell classes apart, which have a section
+    of their own, and those without any Dice are passed over.
+    """
+    groups = []
     for title, studies in ((OUT_OF_FOLD, study.out_of_fold), (HELD_OUT, study.held_out)):
-        sets = [
-            _one_set(one, study, tuple(open_claims))
-            for one in sorted(studies, key=_place)
-            if one.per_class.empty
-        ]
-        if sets:
-            groups.append({"title": title, "sets": sets})
-        judged = {claim["claim"] for one in sets for claim in one["claims"]}
-        open_claims = [claim for claim in open_claims if claim.text not in judged]
+        sets = [_one_set(one, study) for one in sorted(studies, key=_place)]
+        if sets := [one for one in sets if one["scores"]]:
+            groups.append({"title": title, "told": TOLD, "names": _best_first(sets), "sets": sets})
     return groups
 
 
-def rows_of(group: dict) -> list[str]:
-    """Models and fusions of a group, best first by the mean of the data sets' means."""
+def order_text(group: dict) -> str:
+    """Whether the data sets put the models that all of them have, fusions aside, into one order;
+    "" where there is nothing to compare."""
+    sets = group["sets"]
+    shared = set.intersection(*(set(one["scores"]) for one in sets)) - set(FUSIONS)
+    orders = [[name for name in one["scores"] if name in shared] for one in sets]
+    names = [one["dataset"] for one in sets]
+    if len(sets) < 2 or len(shared) < 2:
+        return ""
+    if all(order == orders[0] for order in orders):
+        return f"By their means the models stand in the same order on {' and '.join(names)}."
+    told = (
+        f"{' before '.join(f'`{name}`' for name in order)} on {dataset}"
+        for dataset, order in zip(names, orders, strict=True)
+    )
+    return f"By their means, firm or not, the models do not stand in one order: {'; '.join(told)}."
+
+
+def _best_first(sets: list[dict]) -> list[str]:
     means: dict[str, list[float]] = {}
-    for one in group["sets"]:
+    for one in sets:
         for name, score in one["scores"].items():
             means.setdefault(name, []).append(score["mean"])
     return sorted(means, key=lambda name: -np.mean(means[name]))
-
-
-def order_text(group: dict) -> str:
-    """Whether the data sets put the models, fusions aside, into one order."""
-    orders = {
-        one["dataset"]: [name for name in one["scores"] if not name.startswith("fusion_")]
-        for one in group["sets"]
-    }
-    names, *others = orders.values()
-    if not others or len(names) < 2:
-        return ""
-    if all(other == names for other in others):
-        return f"By their means the models stand in the same order on {' and '.join(orders)}."
-    told = (f"{' before '.join(f'`{n}`' for n in order)} on {s}" for s, order in orders.items())
-    return (
-        f"By their means, firm or not, the models stand in another order on each data set: "
-        f"{'; '.join(told)}."
-    )
 
 
 def _place(one: Study) -> int:
@@ -71,19 +74,23 @@ def _place(one: Study) -> int:
     return list(DATASETS).index(dataset) if dataset in DATASETS else len(DATASETS)
 
 
-def _one_set(one: Study, study: Study, claims: tuple) -> dict:
+def _one_set(one: Study, study: Study) -> dict:
     about = one.about
-    possible = tuple(c for c in claims if {c.better, *c.others} <= one.dice.keys())
+    of_classes = set() if one.per_class.empty else set(one.per_class["checkpoint"])
+    dice = {
+        name: values
+        for name, values in one.dice.items()
+        if name not in of_classes and not np.isnan(values).all()
+    }
+    possible = tuple(c for c in FAMILY_CLAIMS if {c.better, *c.others} <= dice.keys())
     return {
         "folder": one.folder.relative_to(study.folder).as_posix(),
         **{key: about[key] for key in ("dataset", "selection", "patients", "note")},
         "scores": {
-            name: {**summarise(dice), "folds": _by_fold(one, name)}
-            for name, dice in one.dice.items()
+            name: {**summarise(values), "folds": _by_fold(one, name)}
+            for name, values in dice.items()
         },
-        "claims": [
-            {**claim, "folds": _folds_alike(one, claim)} for claim in judge(one.dice, possible)
-        ],
+        "claims": [{**claim, "folds": _folds_alike(one, claim)} for claim in judge(dice, possible)],
     }
 
 

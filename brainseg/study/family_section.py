@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from brainseg.files import markdown_table
-from brainseg.study.family import family, order_text, rows_of
+from brainseg.inference.results import FUSIONS
+from brainseg.study.family import family, order_text
 from brainseg.study.findings import Study
 from brainseg.study.score import interval_text
-
-TOLD = (
-    "Single models have one encoder from one start and were trained alike on all data sets named "
-    "here; a U-Net++ begins with random weights, reads their maps and corrects their mean. "
-    "p-values are of paired Wilcoxon tests, corrected for the tests on one data set (Holm). An "
-    "interval over patients knows nothing of training noise: all is one seed."
-)
 
 
 def family_sections(study: Study) -> list[str]:
     parts = []
     for group in family(study):
-        parts += [f"## {group['title']}", TOLD]
+        parts += [f"## {group['title']}", group["told"]]
         parts += [_about(one) for one in group["sets"]]
         parts += [_scores_table(group)]
         parts += [text for text in (order_text(group), _folds_table(group)) if text]
@@ -35,11 +29,11 @@ def readme_family(study: Study) -> str:
     sets = [one for group in groups for one in group["sets"]]
     headings = [f"{one['dataset']}, {one['selection'].partition(':')[0]}, {one['patients']} "
                 "patients" for one in sets]  # fmt: skip
-    names = dict.fromkeys(name for group in reversed(groups) for name in rows_of(group))
+    names = dict.fromkeys(name for group in reversed(groups) for name in group["names"])
     rows = [
         [f"`{name}`", *(_cell(one["scores"].get(name)) for one in sets)]
         for name in names
-        if name == "fusion_mean" or not name.startswith("fusion_")
+        if name == "fusion_mean" or name not in FUSIONS
     ]
     return markdown_table((None, *headings), rows)
 
@@ -53,7 +47,7 @@ def _scores_table(group: dict) -> str:
     headings = [f"{one['dataset']}, mean Dice and 95 % interval" for one in group["sets"]]
     rows = [
         [f"`{name}`", *(_cell(one["scores"].get(name)) for one in group["sets"])]
-        for name in rows_of(group)
+        for name in group["names"]
     ]
     return markdown_table((None, *headings), rows)
 
@@ -61,7 +55,7 @@ def _scores_table(group: dict) -> str:
 def _folds_table(group: dict) -> str:
     found = [
         (name, one["dataset"], score["folds"])
-        for name in rows_of(group)
+        for name in group["names"]
         for one in group["sets"]
         if (score := one["scores"].get(name)) and score["folds"]
     ]

@@ -23,7 +23,8 @@ def few_labels_section(study: Study) -> list[str]:
     picture = there["few-labels.png"]
     return [
         "## Few masks",
-        "What do the masks of a few patients buy, and what do scans without any add? All runs of a "
+        "What do the masks of a few patients buy, and what do scans without any add? Of "
+        f"`{study.about['dataset']}` alone, {_patients(table)} to test. All runs of a "
         f"model took equally many steps: {_steps(table)}. Whose masks are used a hash of seed and "
         "patient chooses, so that few lie among many. Semi-supervised runs learn from the other "
         "training patients' scans too, whose masks they never see; how, are the defaults of "
@@ -57,6 +58,13 @@ def _row(point: dict) -> list:
     told = f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
     each = ", ".join(f"{one:+.3f}" for one in gap["each"])
     return [*cells, f"**{told}**" if gap["pays"] else told, f"{gap['p_holm']:.2g}", each]
+
+
+def _patients(table) -> str:
+    """``"15 patients of fold 0"``, of the first fold that each run left out."""
+    tested = sorted({left_out.partition("+")[0] for left_out in table["left_out"].astype(str)})
+    folds = f"fold{'s' if len(tested) > 1 else ''} {', '.join(tested)}"
+    return f"{table['patient'].nunique()} patients of {folds}"
 
 
 def _steps(table) -> str:

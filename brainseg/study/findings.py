@@ -57,7 +57,8 @@ class Study:
         if not {"dataset", "selection", "patients", "note"} <= about.keys():
             raise ValueError(
                 f"{self.folder} holds no summary.json that tells the data set and its patients: "
-                f"run python -m brainseg evaluate --study --out {self.folder} first."
+                f"run python -m brainseg evaluate --out {self.folder} first, with --study for the "
+                "study itself."
             )
         return about
 

@@ -16,7 +16,9 @@ from brainseg.data import notes_of
 from brainseg.data.case import CaseRef, DataError
 from brainseg.data.splits import FOLDS
 from brainseg.inference.loading import open_together
-from brainseg.inference.predictor import Predictor
+from brainseg.inference.predictor import Predictor, fusion_members
+from brainseg.inference.results import FUSIONS
+from brainseg.models.specs import SINGLES
 from brainseg.scans.notes import note as tell
 from brainseg.study import score
 
@@ -61,13 +63,16 @@ def evaluate(
     left out the patient's fold, which is in every row. One fold's runs are in memory at a time.
     slicewise, observers: as of ``score.evaluate``.
     """
-    rows = []
+    rows, fused = [], set()
     for fold in range(FOLDS):
         if own := score.select_patients(refs, fold=fold):
             try:
-                rows += _score_fold(runs, fold, own, slicewise, observers)
+                rows += _score_fold(runs, fold, own, slicewise, observers, fused)
             except DataError as error:  # nobody of this fold can be read: the others still count
                 tell(str(error))
+    if len(fused) > 1:
+        tell("Fusions are left out: in some folds they would be of other models than in others.")
+        rows = [row for row in rows if row["checkpoint"] not in FUSIONS]
     if refs and not rows:
         raise DataError("No patient can be scored: none could be read.")
     # Where a run has no validation Dice yet, its fold has no weighted fusion: the mean over the
@@ -93,6 +98,12 @@ def note(runs: Runs, dataset: str) -> str:
         seen = [k for k, choice in chosen.items() if choice and choice.get("unseen") is False]
         if seen:
             passed.append(f"{name} (fold {', '.join(map(str, seen))})")
+    by_singles = [name for name, by_fold in runs.items() if _is_by_singles(by_fold)]
+    if by_singles:
+        notes.append(
+            f"{', '.join(by_singles)} was fitted on maps of models that were trained on the "
+            "patients scored."
+        )
     if waiting:
         notes.append(
             f"No threshold was chosen yet for {', '.join(waiting)}: a stand-in was used there."
@@ -103,6 +114,12 @@ def note(runs: Runs, dataset: str) -> str:
             "seen the patients scored."
         )
     return " ".join(notes)
+
+
+def _is_by_singles(by_fold: dict[int, Checkpoint]) -> bool:
+    return any(
+        run.settings.is_stack and run.settings.run.stack_maps == SINGLES for run in by_fold.values()
+    )
 
 
 def _five_runs(name: str, candidates: Iterable[Checkpoint], seed: int) -> dict[int, Checkpoint]:
@@ -152,8 +169,11 @@ def _score_fold(
     refs: list[CaseRef],
     slicewise: bool,
     observers: Sequence[score.Observer],
+    fused: set[tuple[str, ...]],
 ) -> list[dict]:
-    """In a function of its own, so that predictors and their weights go when it returns."""
+    """In a function of its own, so that predictors and their weights go when it returns. Adds to
+    ``fused`` which models are fused."""
     predictors = open_together(by_fold[fold] for by_fold in runs.values())
+    fused.add(tuple(fusion_members(predictors)[0]))
     rows = score.evaluate(predictors, refs, slicewise=slicewise, observers=observers)
     return [{**row, "fold": fold} for row in rows]

@@ -92,7 +92,9 @@ def _points(study: Study, key: str) -> list[dict]:
 def _with_tables(readme: Path, study: Study) -> str:
     text = _with_table(readme, readme.read_text(encoding="utf-8"), MARKS, readme_table(study))
     table = readme_family(study)
-    return _with_table(readme, text, FAMILY_MARKS, table) if table else text
+    if not table and FAMILY_MARKS[0] not in text:
+        return text
+    return _with_table(readme, text, FAMILY_MARKS, table)
 
 
 def _with_table(readme: Path, text: str, marks: tuple[str, str], table: str) -> str:

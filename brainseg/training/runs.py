@@ -32,7 +32,7 @@ from brainseg.training.loop import Interrupted, train
 from brainseg.training.planning import Planned, finished
 from brainseg.training.provenance import provenance
 from brainseg.training.resume import BEST, STATE, read_state_config
-from brainseg.training.stacking import MAPS, STAMP, base_maps
+from brainseg.training.stacking import base_maps
 from brainseg.training.start import starting_weights, unlabelled_scans
 from brainseg.training.thresholds import settle, siblings
 
@@ -193,7 +193,7 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
         settings = replace(settings, bases=named)
         if config.stack_maps == SINGLES:
             seen |= seen_by_maps(prepared.owners, config.left_out)
-        maps = base_maps(config, bases, helpers, prepared, accelerator, folder)
+        maps = base_maps(config, bases, helpers, prepared, accelerator)
     if config.init_from:
         initial, start = starting_weights(config, place.initial)
         seen |= seen_at_start(place.initial)
@@ -218,7 +218,7 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
         )
     _describe(checkpoint, config, place)
     if accelerator.is_main_process:
-        for name in (STATE, BEST, MAPS, STAMP):  # what only an unfinished run needs
+        for name in (STATE, BEST):  # what only an unfinished run needs
             (folder / name).unlink(missing_ok=True)
         settle([config], place.runs)
     accelerator.wait_for_everyone()

@@ -9,22 +9,28 @@ that they predict: the maps it was fitted on come from networks that know its te
 
 from __future__ import annotations
 
+import hashlib
+import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from filelock import FileLock
 from tqdm import tqdm
 
 from brainseg.checkpoints.folder import Checkpoint, load_module
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
-from brainseg.data.splits import fold_of
-from brainseg.files import replacing, write_text
+from brainseg.data.splits import FOLDS, fold_of
+from brainseg.files import replacing
 from brainseg.models.classes import to_probabilities
 from brainseg.training.batches import Batches
 
-MAPS, STAMP = "base_maps.npy", "base_maps.txt"
+_FORMAT = "1"  # change it with what the maps hold
+_FORGOTTEN_S = 7 * 24 * 3600
 
 
 def base_maps(
@@ -33,42 +39,77 @@ def base_maps(
     helpers: list[Checkpoint],
     data: PreparedSet,
     accelerator: Accelerator,
-    folder: Path,
 ) -> np.ndarray:
-    """Base probabilities for all slices, float16 (n, maps, size, size), kept in ``folder``: one map
-    of each base or, where it tells classes apart, one for each class.
+    """Base probabilities for all slices, float16 (n, maps, size, size): one map of each base or,
+    where it tells classes apart, one for each class. They are kept beside the prepared slices, for
+    every stack that is fitted on the same; those that none has read for a week are removed.
 
     helpers: the first base's, one for each fold the stack is trained on, then the next base's; none
     for a stack that is fitted in-sample.
     """
-    sources = " ".join(checkpoint.sha256() for checkpoint in (*bases, *helpers))
-    path, stamp = folder / MAPS, folder / STAMP
-    stamp_text = f"{data.folder.name} {sources}"
-    if accelerator.is_main_process and not (
-        path.is_file() and stamp.is_file() and stamp.read_text() == stamp_text
-    ):
-        folds = np.array([fold_of(patient) for patient in data.patients])
-        unseen = np.flatnonzero(np.isin(folds, config.left_out))
-        if not helpers:  # a leak made on purpose: the bases predict what they were trained on
-            unseen = np.arange(len(data.images))
-        with replacing(path) as aside:
-            ends = np.cumsum([len(base.settings.classes) or 1 for base in bases]).tolist()
-            maps = np.lib.format.open_memmap(
-                aside, "w+", np.float16, (len(data.images), ends[-1], *data.images.shape[1:3])
-            )
-            trained = config.training_folds
-            for number, base in enumerate(bases):
-                planes = maps[:, ends[number - 1] if number else 0 : ends[number]]
-                _predict(base, config, data, unseen, planes, accelerator)
-                own = helpers[number * len(trained) :][: len(trained)]
-                for fold, helper in zip(trained, own, strict=bool(helpers)):
-                    rows = np.flatnonzero(folds == fold)
-                    _predict(helper, config, data, rows, planes, accelerator)
-            maps.flush()
-            del maps
-        write_text(stamp, stamp_text)
+    by_fold = [_experts(config, base, i, helpers) for i, base in enumerate(bases)]
+    made_by = [[expert.sha256() for expert in experts.values()] for experts in by_fold]
+    told = f"{_FORMAT} {data.folder.name} {accelerator.mixed_precision} {made_by}"
+    path = data.folder.parent / f"maps-{hashlib.sha256(told.encode()).hexdigest()[:16]}.npy"
+    if accelerator.is_local_main_process:  # each machine may have a cache of its own
+        with FileLock(path.with_suffix(".lock")):  # stacks that are trained at once share them
+            if not _touched(path):
+                _sweep(path.parent)
+                _build(path, config, by_fold, data, accelerator)
     accelerator.wait_for_everyone()
     return np.load(path, mmap_mode="r")
+
+
+def _experts(
+    config: Config, base: Checkpoint, number: int, helpers: list[Checkpoint]
+) -> dict[int, Checkpoint]:
+    """Which network predicts the patients of each fold, in the place of one base."""
+    experts = dict.fromkeys(range(FOLDS), base)
+    if helpers:  # else a leak made on purpose: the bases predict what they were trained on
+        trained = config.training_folds
+        own = helpers[number * len(trained) : (number + 1) * len(trained)]
+        experts |= dict(zip(trained, own, strict=True))
+    return experts
+
+
+def _touched(path: Path) -> bool:
+    """Is it there? Then it is as new again, so that no sweep takes it."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:  # a cache that others may only read
+        return path.is_file()
+    return True
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what nobody has read for a week, and what killed processes had begun."""
+    for left in (*cache.glob("maps-*"), *cache.glob(".maps-*")):
+        with suppress(OSError):  # another process was faster, or it is somebody else's
+            if time.time() - left.stat().st_mtime > _FORGOTTEN_S:
+                left.unlink()
+
+
+def _build(
+    path: Path,
+    config: Config,
+    by_fold: list[dict[int, Checkpoint]],
+    data: PreparedSet,
+    accelerator: Accelerator,
+) -> None:
+    folds = np.array([fold_of(patient) for patient in data.patients])
+    ends = np.cumsum([len(experts[0].settings.classes) or 1 for experts in by_fold]).tolist()
+    with replacing(path) as aside:
+        maps = np.lib.format.open_memmap(
+            aside, "w+", np.float16, (len(data.images), ends[-1], *data.images.shape[1:3])
+        )
+        for experts, start, end in zip(by_fold, [0, *ends], ends, strict=False):
+            for fold, expert in experts.items():
+                rows = np.flatnonzero(folds == fold)
+                _predict(expert, config, data, rows, maps[:, start:end], accelerator)
+        maps.flush()
+        del maps
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from html import escape
 
 from brainseg.ui import leaderboard, markup
@@ -18,8 +19,11 @@ def _group(group: dict) -> str:
     if not scored:
         return ""
     title = str(group.get("title") or "")
-    told = "".join(f"<p>{escape(_about(one))}</p>" for one, _ in scored)
-    names = list(dict.fromkeys(name for _, scores in scored for name in scores))
+    told = "".join(
+        f"<p>{escape(text)}</p>" for text in (str(group.get("told") or ""), *map(_about, sets))
+    )
+    there = dict.fromkeys(name for _, scores in scored for name in scores)
+    names = sorted(there, key=lambda name: _place(group, name))
     rows = [
         [leaderboard.name_cell({"name": name}), *(_score(scores.get(name)) for _, scores in scored)]
         for name in names
@@ -27,6 +31,11 @@ def _group(group: dict) -> str:
     headings = ["Name", *(f"{one.get('dataset')}: mean Dice, 95 % interval" for one, _ in scored)]
     table = markup.raw_table(headings, rows, title)
     return f'<h2>{escape(title)}</h2>{told}<div class="board">{table}</div>{_claims(sets)}'
+
+
+def _place(group: dict, name: str) -> int:
+    names = group.get("names")
+    return names.index(name) if isinstance(names, list) and name in names else sys.maxsize
 
 
 def _about(one: dict) -> str:
@@ -38,13 +47,18 @@ def _score(score: object) -> str:
     return leaderboard.interval_cell({"dice": score}) if isinstance(score, dict) else ""
 
 
+def _found(claim: dict) -> str:
+    folds = claim.get("folds")
+    return str(claim.get("text") or "") + (f"; so in {folds} folds" if folds else "")
+
+
 def _claims(sets: list[dict]) -> str:
     rows = [
         [
             escape(str(claim.get("claim", ""))),
             escape(str(one.get("dataset", ""))),
             f'<span class="verdict">{escape(str(claim.get("verdict", "not tested")))}</span>',
-            escape(str(claim.get("text") or "")),
+            escape(_found(claim)),
         ]
         for one in sets
         for claim in one.get("claims") or []

@@ -72,7 +72,8 @@ def render(study: Path, checkpoints: Path) -> str:
         parts.append(f'<div class="missing"><strong>Still missing</strong><ul>{items}</ul></div>')
     if claims:
         note = escape(str((board or {}).get("claims_note") or ""))
-        parts.append(f"<h2>Claims, tested</h2><p>{note}</p>{_claims(claims)}")
+        told = "Claims on the models of the leaderboard."
+        parts.append(f"<h2>Claims, tested</h2><p>{told} {note}</p>{_claims(claims)}")
     if figures:
         parts.append('<h2>Figures</h2><div class="plots">')
         parts += [_figure(study, item) for item in figures if isinstance(item, dict)]

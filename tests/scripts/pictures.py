@@ -43,7 +43,7 @@ def main() -> None:
     environment = {**os.environ, "GRADIO_SERVER_PORT": ADDRESS.rpartition(":")[2]}
     app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
     try:
-        wait()
+        wait(app)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
@@ -56,15 +56,17 @@ def main() -> None:
         app.wait()
 
 
-def wait() -> None:
+def wait(app: subprocess.Popen) -> None:
     for _ in range(120):
+        if app.poll() is not None:
+            raise SystemExit(f"app.py ended: is another program on {ADDRESS}?")
         try:
             urllib.request.urlopen(ADDRESS).close()
         except OSError:
             time.sleep(0.5)
         else:
             return
-    raise SystemExit(f"{ADDRESS} does not answer: is another program on that port?")
+    raise SystemExit(f"{ADDRESS} does not answer.")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from brainseg.study.family import HELD_OUT, OUT_OF_FOLD, family, order_text, rows_of
+from brainseg.study.family import HELD_OUT, OUT_OF_FOLD, family, order_text
 from brainseg.study.findings import Study
 from brainseg.study.report import FAMILY_MARKS, MARKS, write_report
 from brainseg.study.score import COLUMNS, write_results
@@ -65,7 +65,7 @@ def test_groups_hold_every_data_set_with_its_scores_by_fold(study):
     assert held["sets"][0]["scores"][STACK]["folds"] == {}  # one fold is no spread
 
 
-def test_a_claim_is_judged_once_where_the_most_patients_are(study):
+def test_a_claim_is_judged_wherever_its_models_are(study):
     everyone, held = family(Study(study))
     lgg, figshare = (one["claims"] for one in everyone["sets"])
     assert [claim["claim"] for claim in lgg] == [DEEPLAB_CLAIM]
@@ -73,14 +73,14 @@ def test_a_claim_is_judged_once_where_the_most_patients_are(study):
     assert lgg[0]["difference"] == pytest.approx(-0.1)
     assert figshare[0]["verdict"] == "not confirmed" and figshare[0]["folds"] == "1 of 2"
     (own,) = held["sets"]
-    assert len(own["claims"]) == 2 and DEEPLAB_CLAIM not in [c["claim"] for c in own["claims"]]
-    fusing, both = own["claims"]
+    deeplab, fusing, both = own["claims"]
+    assert deeplab["claim"] == DEEPLAB_CLAIM and deeplab["folds"] == ""  # one fold
     assert fusing["difference"] == pytest.approx(0.3) and both["other"] == UNET
 
 
 def test_the_order_of_models_is_compared_over_data_sets(study):
     everyone, held = family(Study(study))
-    assert rows_of(everyone) == [UNET, DEEPLAB]
+    assert everyone["names"] == [UNET, DEEPLAB] and held["names"][0] == STACK
     assert (
         order_text(everyone)
         == "By their means the models stand in the same order on lgg and figshare."
@@ -88,15 +88,27 @@ def test_the_order_of_models_is_compared_over_data_sets(study):
     assert order_text(held) == ""  # one data set has nothing to agree with
     other = {STACK: [0.1, 0.2], UNET: [0.9, 0.8], "fusion_mean": [1.0, 1.0]}
     write(study / "held-out" / "figshare", "figshare", other)
-    told = order_text(family(Study(study))[1])
+    group = family(Study(study))[1]
+    told = order_text(group)
     assert f"`{UNET}` before `{STACK}` on figshare" in told and "fusion" not in told
+    assert f"`{STACK}` before `{UNET}` on lgg" in told
+    assert DEEPLAB not in told  # which only one of the two has
+    assert [len(one["claims"]) for one in group["sets"]] == [3, 1]
 
 
-def test_models_of_classes_stand_in_their_own_section(study):
-    folder = study / "out-of-fold" / "figshare-kinds"
-    write(folder, "figshare", {f"{UNET}-classes": [0.8, 0.9]})
-    (folder / "per_class.csv").write_text("checkpoint,patient,class,dice\na,b,c,0.5\n")
-    assert len(family(Study(study))[0]["sets"]) == 2
+def test_models_of_classes_stand_in_their_own_section_and_those_without_dice_nowhere(study):
+    classes = f"{UNET}-classes"
+    for folder in ("out-of-fold/figshare-kinds", "held-out/lgg"):
+        dice = {classes: [0.8, 0.9]}
+        if folder == "held-out/lgg":
+            dice |= {UNET: [0.9, 0.7], DEEPLAB: [np.nan, np.nan]}
+        write(study / folder, "figshare", dice)
+        (study / folder / "per_class.csv").write_text(
+            f"checkpoint,patient,class,dice\n{classes},b,c,0.5\n"
+        )
+    everyone, held = family(Study(study))
+    assert len(everyone["sets"]) == 2
+    assert list(held["sets"][0]["scores"]) == [UNET] and held["sets"][0]["claims"] == []
 
 
 def test_page_readme_and_conclusions_say_the_same(study):

@@ -1,10 +1,13 @@
 """Runs and the grid on tiny phantoms: order, isolation, what is skipped and what is refused."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -182,8 +185,7 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
     planned = needed[stack]
     assert list(needed) == [*planned.reads, stack] and planned.bases == (config,)
     helpers = [runs.run(Planned(helper), place) for helper in planned.helpers]
-    folder = tmp_path / "stack"
-    maps = stacking.base_maps(stack, [base], helpers, data, place.accelerator, folder)
+    maps = stacking.base_maps(stack, [base], helpers, data, place.accelerator)
     assert maps.shape == (len(data.images), 1, 32, 32)
     pairs = [helper.settings.run.left_out for helper in helpers]
     assert pairs == [(0, 2), (0, 3), (0, 4)] and not any(h.settings.run.watch for h in helpers)
@@ -198,6 +200,35 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
         prepared = Prepared(data.images[rows], data.statistics[rows], data.slice_statistics[rows])
         expected = Predictor(expert).probabilities(prepared, [])
         np.testing.assert_allclose(maps[rows, 0], expected, atol=2e-3)
+
+
+def test_stacks_that_are_fitted_on_the_same_maps_share_them(tmp_path, monkeypatch):
+    data = prepared_set(phantom.load(patients=20, size=32, slices=3), 32, tmp_path)
+    no_classes = SimpleNamespace(classes=())
+    singles = [SimpleNamespace(settings=no_classes, sha256=partial(str, fold)) for fold in range(5)]
+    asked = []
+    monkeypatch.setattr(stacking, "_predict", lambda expert, *rest: asked.append(expert.sha256()))
+    accelerator = make_accelerator("no", cpu=True)
+
+    def file_of(fold, **settings):
+        stack = Config("unetpp", bases=("unet-bce",), size=32, left_out=(fold,),
+                       stack_maps="singles", **settings)  # fmt: skip
+        others = [singles[k] for k in stack.training_folds]
+        maps = stacking.base_maps(stack, [singles[fold]], others, data, accelerator)
+        return Path(maps.filename)
+
+    kept = file_of(0)
+    assert {file_of(fold) for fold in range(5)} == {kept} == {file_of(2, stack_output="correction")}
+    assert asked == list("01234")
+    os.utime(kept, (0, 0))
+    assert file_of(1) == kept and kept.stat().st_mtime > 0  # read again, so not to be swept
+    begun = kept.with_name(f".{kept.name}.123")
+    begun.touch()
+    for old in (kept, begun):
+        os.utime(old, (0, 0))
+    singles[3].sha256 = lambda: "other weights"
+    assert file_of(0) != kept and not kept.exists() and not begun.exists()
+    assert len(asked) == 10
 
 
 def test_one_failing_combination_does_not_stop_the_others(tmp_path, capsys, monkeypatch):
