@@ -1,6 +1,7 @@
 """Scores of classes: of made-up models on made-up patients, by observer and by command."""
 
 import csv
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -176,7 +177,10 @@ def test_evaluate_writes_them_beside_everything_else(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("named")
 def test_out_of_fold_too(tmp_path, monkeypatch):
     settings = settings_of(Config(model="unet", dataset="phantom", left_out=(0,)))
-    opened = {"unet-ce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
+    checkpoint = SimpleNamespace(settings=settings, folder=Path("unet-ce"))
+    opened = {
+        "unet-ce": SimpleNamespace(checkpoint=checkpoint, kind="model", classes=KINDS, bases=[])
+    }
     runs = {"unet-ce": dict.fromkeys(range(5))}
     monkeypatch.setattr(out_of_fold, "find_runs", lambda *args: (runs, []))
     monkeypatch.setattr(out_of_fold, "note", lambda *args: "")

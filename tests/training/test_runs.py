@@ -203,7 +203,7 @@ def test_out_of_fold_maps_come_from_the_right_networks(tmp_path):
 
 
 def test_stacks_that_are_fitted_on_the_same_maps_share_them(tmp_path, monkeypatch):
-    data = prepared_set(phantom.load(patients=20, size=32, slices=3), 32, tmp_path)
+    data = prepared_set(phantom.load(), 32, tmp_path)
     no_classes = SimpleNamespace(classes=())
     singles = [SimpleNamespace(settings=no_classes, sha256=partial(str, fold)) for fold in range(5)]
     asked = []
