@@ -25,8 +25,8 @@ TOLD = (
 
 
 def family(study: Study) -> list[dict]:
-    """The groups of scores that there are: ``title``, ``told``, ``names`` of models and fusions,
-    best first by the mean of the data sets' means, and ``sets``.
+    """The groups of scores that there are: ``title``, ``told`` (in the first, of all), ``names``
+    of models and fusions, best first by the mean of the data sets' means, and ``sets``.
 
     Each of these has ``dataset``, ``folder`` (in the study's), ``selection``, ``patients``,
     ``note``, ``scores`` by name (as ``summarise`` gives them, and ``folds``, the mean of each fold
@@ -38,7 +38,8 @@ def family(study: Study) -> list[dict]:
     for title, studies in ((OUT_OF_FOLD, study.out_of_fold), (HELD_OUT, study.held_out)):
         sets = [_one_set(one, study) for one in sorted(studies, key=_place)]
         if sets := [one for one in sets if one["scores"]]:
-            groups.append({"title": title, "told": TOLD, "names": _best_first(sets), "sets": sets})
+            told = "" if groups else TOLD
+            groups.append({"title": title, "told": told, "names": _best_first(sets), "sets": sets})
     return groups
 
 

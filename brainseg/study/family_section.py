@@ -12,7 +12,7 @@ from brainseg.study.score import interval_text
 def family_sections(study: Study) -> list[str]:
     parts = []
     for group in family(study):
-        parts += [f"## {group['title']}", group["told"]]
+        parts += [f"## {group['title']}", *filter(None, [group["told"]])]
         parts += [_about(one) for one in group["sets"]]
         parts += [_scores_table(group)]
         parts += [text for text in (order_text(group), _folds_table(group)) if text]

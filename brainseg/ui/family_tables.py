@@ -20,7 +20,8 @@ def _group(group: dict) -> str:
         return ""
     title = str(group.get("title") or "")
     told = "".join(
-        f"<p>{escape(text)}</p>" for text in (str(group.get("told") or ""), *map(_about, sets))
+        f"<p>{escape(text)}</p>"
+        for text in filter(None, (str(group.get("told") or ""), *map(_about, sets)))
     )
     there = dict.fromkeys(name for _, scores in scored for name in scores)
     names = sorted(there, key=lambda name: _place(group, name))
@@ -30,7 +31,7 @@ def _group(group: dict) -> str:
     ]
     headings = ["Name", *(f"{one.get('dataset')}: mean Dice, 95 % interval" for one, _ in scored)]
     table = markup.raw_table(headings, rows, title)
-    return f'<h2>{escape(title)}</h2>{told}<div class="board">{table}</div>{_claims(sets)}'
+    return f'<h2>{escape(title)}</h2>{told}<div class="board whole">{table}</div>{_claims(sets)}'
 
 
 def _place(group: dict, name: str) -> int:

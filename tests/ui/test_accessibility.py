@@ -83,19 +83,22 @@ def test_a_figure_is_enlarged_by_keyboard_and_the_focus_comes_back(visit):
 def test_the_leaderboard_fits(visit, width):
     page = visit(width, 900)
     open_tab(page, "Study")
-    table = page.locator("#study .board .figures")
+    table = page.locator("#study .board:not(.whole) .figures")
     assert table.evaluate("(t) => t.scrollWidth - t.clientWidth") <= 0
     assert table.locator(".interval:visible").count() == table.locator("tbody tr").count()
     page.click("#study .columns summary")
     every = page.locator("#study .all-columns .figures")
     hidden = every.evaluate("(t) => t.scrollWidth - t.clientWidth")
     assert hidden <= 0 or page.locator("#study .narrow-only").is_visible()
+    for sets in page.locator("#study .board.whole .figures").all():  # a bar in each data set
+        assert sets.locator(".interval:visible").count() == sets.locator("tbody td").count() > 0
+        assert width < 600 or sets.evaluate("(t) => t.scrollWidth - t.clientWidth") <= 0
 
 
 def test_a_conclusion_shows_what_it_speaks_of(visit):
     page = visit()
     open_tab(page, "Study")
-    page.locator("#study a.show-me").first.click()
+    page.click("#study a.show-me[aria-label='Show me: Losses']")
     page.wait_for_selector(FINISHED)
     assert "phantom small" in page.inner_text("#status")
     page.wait_for_selector("#compare-viewer [data-mode=errors]:checked", state="attached")
