@@ -37,7 +37,10 @@ def combinations(models: list[str], losses: list[str]) -> list[tuple[str, str]]:
 
 def plan(configs: list[Config], runs: Path) -> dict[Config, Planned]:
     """Every run that ``configs`` need, themselves included, in an order in which each comes after
-    those it reads."""
+    those it reads.
+
+    Raises ConfigError if two of them that differ would share a folder: said now, not after hours.
+    """
     needed: dict[Config, Planned] = {}
     asked = {config.run_folder(runs): config for config in configs}
 
@@ -54,6 +57,14 @@ def plan(configs: list[Config], runs: Path) -> dict[Config, Planned]:
 
     for config in configs:
         add(config)
+    owners: dict[Path, Config] = {}
+    for config in needed:
+        owner = owners.setdefault(config.run_folder(runs), config)
+        if owner != config:
+            raise ConfigError(
+                f"{config.run_folder(runs)} would hold two runs that differ "
+                f"({owner.differences(config)}): train one of them with another --runs."
+            )
     return needed
 
 

@@ -86,6 +86,16 @@ def test_a_wrong_plan_is_refused_in_a_sentence(tmp_path, text, sentence, capsys)
         resolve("--stage", "a")
 
 
+def test_two_runs_that_differ_and_would_share_a_folder_are_refused_at_once(tmp_path):
+    first, second = (
+        resolve("--model", "unet", "--dataset", "phantom"),
+        resolve("--model", "unet", "--dataset", "phantom", "--epochs", 3),
+    )
+    assert len(plan(first + first, tmp_path)) == 1
+    with pytest.raises(ConfigError, match=r"epochs 3 instead of 30.*another --runs"):
+        plan(first + second, tmp_path)
+
+
 def test_the_studys_plan(tmp_path):
     """One recipe for everything that is compared, and no run in another's folder."""
     configs = resolve("--plan", STUDY)
