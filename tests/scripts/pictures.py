@@ -23,13 +23,15 @@ WAIT_MS = 600_000  # ten models on a slow machine
 def take(page: Page) -> None:
     show(page, "example=multifocal")
     page.screenshot(path=ROOT / "docs" / "app.png")
+    page.set_viewport_size({"width": 1440, "height": 2400})  # a picture ends with the window
     show(page, "example=multifocal&view=errors")
     page.click("#compare-viewer button:has-text('More')")
     page.click("#compare-viewer label:has-text('All figures')")
     page.keyboard.press("Escape")
     page.wait_for_timeout(2000)
-    row = page.locator("#compare-viewer .card").first.bounding_box()
-    clip = {"x": 100, "y": row["y"] - 10, "width": 1240, "height": row["height"] + 20}
+    row = [card.bounding_box() for card in page.locator("#compare-viewer .card").all()[:6]]
+    top, height = row[0]["y"] - 10, max(box["height"] for box in row) + 20
+    clip = {"x": 100, "y": top, "width": 1240, "height": height}
     page.screenshot(path=ROOT / "docs" / "app-errors.png", clip=clip)
 
 
