@@ -36,6 +36,19 @@ def write(folder, dataset, dice, selection="fold 0", folds=1):
     write_results(rows, folder, {**about, "slicewise": False})
 
 
+def conclude(study, of, minus, claim=""):
+    """Write a conclusion on the difference of two rows by hand."""
+    (study / "conclusions.toml").write_text(f"""[[conclusions]]
+        title = "Architectures"
+        sentence = "Take the U-Net."
+        of = "{of}"
+        minus = "{minus}"
+        claim = "{claim}"
+        show = {{ example = "small" }}
+        shown = ""
+        """)
+
+
 @pytest.fixture
 def study(tmp_path):
     """The U-Net leads by 0.1 in every patient of LGG, and in one fold of two of figshare."""
@@ -114,15 +127,7 @@ def test_models_of_classes_stand_in_their_own_section_and_those_without_dice_now
 def test_page_readme_and_conclusions_say_the_same(study):
     readme = study.parents[1] / "README.md"
     readme.write_text("\n".join(MARKS))
-    (study / "conclusions.toml").write_text(f"""[[conclusions]]
-        title = "Architectures"
-        sentence = "Take the U-Net."
-        of = "out-of-fold/lgg/{UNET}"
-        minus = "out-of-fold/lgg/{DEEPLAB}"
-        claim = "{DEEPLAB_CLAIM}"
-        show = {{ example = "small" }}
-        shown = ""
-        """)
+    conclude(study, f"out-of-fold/lgg/{UNET}", f"out-of-fold/lgg/{DEEPLAB}", DEEPLAB_CLAIM)
     with pytest.raises(ValueError, match="family table"):
         write_report(study, readme)
     readme.write_text("\n".join((*MARKS, *FAMILY_MARKS)))
@@ -143,14 +148,6 @@ def test_page_readme_and_conclusions_say_the_same(study):
 def test_a_conclusion_is_on_the_same_patients(study):
     readme = study.parents[1] / "README.md"
     readme.write_text("\n".join((*MARKS, *FAMILY_MARKS)))
-    (study / "conclusions.toml").write_text(f"""[[conclusions]]
-        title = "Nonsense"
-        sentence = "No."
-        of = "out-of-fold/lgg/{UNET}"
-        minus = "out-of-fold/figshare/{DEEPLAB}"
-        claim = ""
-        show = {{}}
-        shown = ""
-        """)
+    conclude(study, f"out-of-fold/lgg/{UNET}", f"out-of-fold/figshare/{DEEPLAB}")
     with pytest.raises(ValueError, match="expected the same patients"):
         write_report(study, readme)
