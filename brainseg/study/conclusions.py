@@ -18,7 +18,7 @@ import tomllib
 
 from brainseg.metrics.statistics import paired_difference
 from brainseg.study.claims import LEVEL, differences
-from brainseg.study.family import family
+from brainseg.study.family import claims_of
 from brainseg.study.findings import Study
 from brainseg.study.training_text import training_text
 
@@ -95,10 +95,7 @@ def _trained(found: Study, name: str) -> str:
 def _verdict(study: Study, where: Study, claim: str) -> str:
     if not claim:
         return ""
-    folder = where.folder.relative_to(study.folder).as_posix()
-    of_family = (one["claims"] for group in family(study) for one in group["sets"]
-                 if one["folder"] == folder)  # fmt: skip
-    claims = next(of_family, study.claims)
+    claims = claims_of(where) or study.claims
     found = next((one for one in claims if one["claim"] == claim), None)
     if found is None:
         there = ", ".join(one["claim"] for one in claims)

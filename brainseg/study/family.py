@@ -75,23 +75,33 @@ def _place(one: Study) -> int:
     return list(DATASETS).index(dataset) if dataset in DATASETS else len(DATASETS)
 
 
-def _one_set(one: Study, study: Study) -> dict:
-    about = one.about
+def claims_of(one: Study) -> list[dict]:
+    """The verdicts, as ``judge`` gives them, on those claims whose models are all in one folder of
+    scores."""
+    dice = _dice(one)
+    return judge(dice, tuple(c for c in FAMILY_CLAIMS if {c.better, *c.others} <= dice.keys()))
+
+
+def _dice(one: Study) -> dict[str, np.ndarray]:
+    """Of the models that are looked at here."""
     of_classes = set() if one.per_class.empty else set(one.per_class["checkpoint"])
-    dice = {
+    return {
         name: values
         for name, values in one.dice.items()
         if name not in of_classes and not np.isnan(values).all()
     }
-    possible = tuple(c for c in FAMILY_CLAIMS if {c.better, *c.others} <= dice.keys())
+
+
+def _one_set(one: Study, study: Study) -> dict:
+    about = one.about
     return {
         "folder": one.folder.relative_to(study.folder).as_posix(),
         **{key: about[key] for key in ("dataset", "selection", "patients", "note")},
         "scores": {
             name: {**summarise(values), "folds": _by_fold(one, name)}
-            for name, values in dice.items()
+            for name, values in _dice(one).items()
         },
-        "claims": [{**claim, "folds": _folds_alike(one, claim)} for claim in judge(dice, possible)],
+        "claims": [{**claim, "folds": _folds_alike(one, claim)} for claim in claims_of(one)],
     }
 
 
