@@ -31,7 +31,8 @@ def _group(group: dict) -> str:
     ]
     headings = ["Name", *(f"{one.get('dataset')}: mean Dice, 95 % interval" for one, _ in scored)]
     table = markup.raw_table(headings, rows, title)
-    return f'<h2>{escape(title)}</h2>{told}<div class="board whole">{table}</div>{_claims(sets)}'
+    board = f'<div class="board whole">{table}</div>'
+    return f"<h2>{escape(title)}</h2>{told}{board}{_claims(title, sets)}"
 
 
 def _place(group: dict, name: str) -> int:
@@ -53,7 +54,7 @@ def _found(claim: dict) -> str:
     return str(claim.get("text") or "") + (f"; so in {folds} folds" if folds else "")
 
 
-def _claims(sets: list[dict]) -> str:
+def _claims(title: str, sets: list[dict]) -> str:
     rows = [
         [
             escape(str(claim.get("claim", ""))),
@@ -66,4 +67,4 @@ def _claims(sets: list[dict]) -> str:
         if isinstance(claim, dict)
     ]
     headings = ["Claim", "Data set", "Verdict", "What was found"]
-    return markup.raw_table(headings, rows, "Claims", words=True) if rows else ""
+    return markup.raw_table(headings, rows, f"{title}: claims", words=True) if rows else ""

@@ -120,7 +120,7 @@ def _claims(claims: list) -> str:
         for claim in claims
     ]
     headings = ["Claim", "Verdict", "What was found"]
-    return markup.raw_table(headings, rows, "Claims", words=True) + _differences(claims)
+    return markup.raw_table(headings, rows, "Claims, tested", words=True) + _differences(claims)
 
 
 def _differences(claims: list[dict]) -> str:

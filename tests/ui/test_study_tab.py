@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 from brainseg.ui import models_tab, study_tab
@@ -150,3 +151,10 @@ def test_data_sets_stand_beside_each_other_before_the_leaderboard(tmp_path):
     assert html.index("On the held-out fold") < html.index("Leaderboard") and "none" not in html
     assert "On lgg: fold 0, 15 patients." in html and html.count("0.800 (0.700 to 0.900)") == 2
     assert 'data-choose="b"' in html and "A is &lt;best&gt;" in html
+
+
+def test_every_region_of_the_projects_own_study_has_a_name_of_its_own():
+    root = Path(__file__).parents[2]
+    html = study_tab.render(root / "docs" / "study", root / "checkpoints")
+    names = re.findall(r'role="region" aria-label="([^"]*)"', html)
+    assert len(names) > 5 and len(names) == len(set(names))
