@@ -30,9 +30,9 @@ def family(study: Study) -> list[dict]:
 
     Each of these has ``dataset``, ``folder`` (in the study's), ``selection``, ``patients``,
     ``note``, ``scores`` by name (as ``summarise`` gives them, and ``folds``, the mean of each fold
-    where there are several), and ``claims`` (as ``judge`` gives them, and ``folds``: in how many
-    the hardest difference has the same sign). Models that tell classes apart, which have a section
-    of their own, and those without any Dice are passed over.
+    where there are several), and ``claims`` (as ``judge`` gives them; their text ends with in how
+    many folds the hardest difference has the same sign). Models that tell classes apart, which
+    have a section of their own, and those without any Dice are passed over.
     """
     groups = []
     for title, studies in ((OUT_OF_FOLD, study.out_of_fold), (HELD_OUT, study.held_out)):
@@ -101,7 +101,9 @@ def _one_set(one: Study, study: Study) -> dict:
             name: {**summarise(values), "folds": _by_fold(one, name)}
             for name, values in _dice(one).items()
         },
-        "claims": [{**claim, "folds": _folds_alike(one, claim)} for claim in claims_of(one)],
+        "claims": [
+            {**claim, "text": claim["text"] + _folds_alike(one, claim)} for claim in claims_of(one)
+        ],
     }
 
 
@@ -115,4 +117,4 @@ def _folds_alike(one: Study, claim: dict) -> str:
     folds, others = (_by_fold(one, claim[key]) for key in ("better", "other"))
     gaps = [folds[fold] - others[fold] for fold in folds]
     alike = sum(gap * claim["difference"] > 0 for gap in gaps)
-    return f"{alike} of {len(gaps)}" if gaps else ""
+    return f"; so in {alike} of {len(gaps)} folds" if gaps else ""

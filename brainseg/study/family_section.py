@@ -70,12 +70,7 @@ def _folds_table(group: dict) -> str:
 
 def _claims_table(group: dict) -> list[str]:
     rows = [
-        [
-            claim["claim"],
-            one["dataset"],
-            f"**{claim['verdict']}**",
-            claim["text"] + (f"; so in {claim['folds']} folds" if claim["folds"] else ""),
-        ]
+        [claim["claim"], one["dataset"], f"**{claim['verdict']}**", claim["text"]]
         for one in group["sets"]
         for claim in one["claims"]
     ]

@@ -6,6 +6,7 @@ import sys
 from html import escape
 
 from brainseg.ui import leaderboard, markup
+from brainseg.ui.claim_tables import claims_table
 
 
 def family_tables(groups: list) -> str:
@@ -32,7 +33,8 @@ def _group(group: dict) -> str:
     headings = ["Name", *(f"{one.get('dataset')}: mean Dice, 95 % interval" for one, _ in scored)]
     table = markup.raw_table(headings, rows, title)
     board = f'<div class="board whole">{table}</div>'
-    return f"<h2>{escape(title)}</h2>{told}{board}{_claims(title, sets)}"
+    claims = claims_table([claim for one in sets for claim in _claims(one)], f"{title}: claims")
+    return f"<h2>{escape(title)}</h2>{told}{board}{claims}"
 
 
 def _place(group: dict, name: str) -> int:
@@ -49,22 +51,6 @@ def _score(score: object) -> str:
     return leaderboard.interval_cell({"dice": score}) if isinstance(score, dict) else ""
 
 
-def _found(claim: dict) -> str:
-    folds = claim.get("folds")
-    return str(claim.get("text") or "") + (f"; so in {folds} folds" if folds else "")
-
-
-def _claims(title: str, sets: list[dict]) -> str:
-    rows = [
-        [
-            escape(str(claim.get("claim", ""))),
-            escape(str(one.get("dataset", ""))),
-            f'<span class="verdict">{escape(str(claim.get("verdict", "not tested")))}</span>',
-            escape(_found(claim)),
-        ]
-        for one in sets
-        for claim in one.get("claims") or []
-        if isinstance(claim, dict)
-    ]
-    headings = ["Claim", "Data set", "Verdict", "What was found"]
-    return markup.raw_table(headings, rows, f"{title}: claims", words=True) if rows else ""
+def _claims(one: dict) -> list[dict]:
+    claims = [claim for claim in one.get("claims") or [] if isinstance(claim, dict)]
+    return [{**claim, "dataset": one.get("dataset")} for claim in claims]

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import gradio as gr
 
 from brainseg.ui import leaderboard, markup
+from brainseg.ui.claim_tables import claims_table, differences_table
 from brainseg.ui.compare_actions import message_of
 from brainseg.ui.compare_tab import CompareParts
 from brainseg.ui.events import PRIVATE
@@ -73,7 +74,8 @@ def render(study: Path, checkpoints: Path) -> str:
     if claims:
         note = escape(str((board or {}).get("claims_note") or ""))
         told = "Claims on the models of the leaderboard."
-        parts.append(f"<h2>Claims, tested</h2><p>{told} {note}</p>{_claims(claims)}")
+        parts.append(f"<h2>Claims, tested</h2><p>{told} {note}</p>")
+        parts += [claims_table(claims, "Claims, tested"), differences_table(claims)]
     if figures:
         parts.append('<h2>Figures</h2><div class="plots">')
         parts += [_figure(study, item) for item in figures if isinstance(item, dict)]
@@ -107,49 +109,6 @@ def _card(one: dict) -> str:
         )
     told = f"<p>{text['sentence']}</p>"
     return f"<article><h3>{text['title']}</h3>{figure}{verdict}{told}{link}</article>"
-
-
-def _claims(claims: list) -> str:
-    claims = [claim for claim in claims if isinstance(claim, dict)]
-    rows = [
-        [
-            escape(str(claim.get("claim", ""))),
-            f'<span class="verdict">{escape(str(claim.get("verdict", "not tested")))}</span>',
-            escape(str(claim.get("text") or "")),
-        ]
-        for claim in claims
-    ]
-    headings = ["Claim", "Verdict", "What was found"]
-    return markup.raw_table(headings, rows, "Claims, tested", words=True) + _differences(claims)
-
-
-def _differences(claims: list[dict]) -> str:
-    """Every difference that the claims rest on, to unfold."""
-    found = {
-        frozenset((str(claim.get("better")), str(gap.get("other")))): (claim, gap)
-        for claim in reversed(claims)  # of two claims on one difference, the first
-        for gap in reversed(claim.get("comparisons") or [])
-        if isinstance(gap, dict)
-    }
-    rows = [
-        [
-            f"{claim.get('better')} minus {gap.get('other')}",
-            _signed(gap, "difference"),
-            f"{_signed(gap, 'low')} to {_signed(gap, 'high')}",
-            f"{p:.2g}" if (p := leaderboard.number(gap, "p_holm")) is not None else "",
-        ]
-        for claim, gap in reversed(found.values())
-    ]
-    if not rows:
-        return ""
-    headings = ["Difference in Dice", "Mean", "95 % interval", "p (Holm)"]
-    table = markup.table(headings, rows, "Every difference", words=True)
-    return f"<details><summary>Every difference that was tested</summary>{table}</details>"
-
-
-def _signed(row: dict, key: str) -> str:
-    value = leaderboard.number(row, key)
-    return "?" if value is None else f"{value:+.3f}"
 
 
 def _figure(study: Path, item: dict) -> str:
