@@ -6,11 +6,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from brainseg.commands import bench, export, hub, predict, quantise, study
+from brainseg.commands import bench, evaluate, export, hub, predict, quantise, study
 
 # What the help says of a command, what adds its flags, what runs it and returns the exit status.
 COMMANDS = {
-    "evaluate": ("score checkpoints per patient", study.evaluate_flags, study.evaluate),
+    "evaluate": ("score checkpoints per patient", evaluate.flags, evaluate.run),
     "report": ("write the study's pages from its figures", study.report_flags, study.report),
     "leak": ("compare runs made with train.py --leak", study.leak_flags, study.leak),
     "choices": ("compare runs of one checkpoint on validation", study.choices_flags, study.choices),

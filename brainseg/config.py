@@ -368,14 +368,15 @@ def from_json(values: dict) -> Config:
     names it."""
     known = {field.name for field in dataclasses.fields(Config)}
     values = BEFORE | {key: value for key, value in values.items() if key not in DROPPED}
-    if (fold := values.pop("fold", None)) is not None:
-        values["left_out"] = (fold, (fold + 1) % FOLDS)
+    fold = values.pop("fold", None)
     if unknown := sorted(set(values) - known):
         raise ConfigError(
             f"Unknown configuration key {unknown[0]!r}: known are {', '.join(sorted(known))}."
         )
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     try:
+        if fold is not None:
+            values["left_out"] = (fold, (fold + 1) % FOLDS)
         return Config(**values)
     except ConfigError:
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ def writing(path: Path) -> Iterator[None]:
     except (OSError, SafetensorError) as error:
         raise WriteError(
             f"{path} could not be written ({error}): free some space or check the rights. What was "
-            "there before is unharmed; a run goes on with --resume."
+            "there before is unharmed."
         ) from error
 
 
@@ -63,6 +64,15 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object, *, indent: int = 1) -> None:
     """Write a JSON file in one piece or not at all. Raises WriteError."""
     write_text(path, json.dumps(value, indent=indent))
+
+
+def finite(value: object) -> object:
+    """The same value with None for each NaN in it, which JSON does not have."""
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def read_table(path: Path) -> DataFrame:

@@ -65,11 +65,12 @@ class Checkpoint:
 
     @property
     def validation_dice(self) -> float | None:
-        """Mean Dice on the validation patients; None if the folder does not tell."""
+        """Mean Dice on the validation patients, in [0, 1]; None if the folder does not tell."""
         try:
-            return float(self.metrics["validation"]["mean_dice"])
+            dice = float(self.metrics["validation"]["mean_dice"])
         except (CheckpointError, OSError, ValueError, KeyError, TypeError):
             return None
+        return dice if 0 <= dice <= 1 else None  # nor is NaN one
 
     @property
     def origin(self) -> dict | None:

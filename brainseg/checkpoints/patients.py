@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from brainseg.checkpoints.folder import Checkpoint, read_checkpoint, replace_settings
+from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.checkpoints.settings import CheckpointError, Settings
 from brainseg.data import patients_named
 from brainseg.data.case import UNLABELLED, CaseRef
-from brainseg.data.splits import fold_of, slice_roles
+from brainseg.data.splits import fold_of
 from brainseg.data.unlabelled import patients_of
 from brainseg.models.specs import SINGLES
 from brainseg.scans.guard import Finding
@@ -106,43 +105,13 @@ def unseen(
     if silent := [label for label, own in checkpoints.items() if not tells_patients(own)]:
         raise CheckpointError(
             f"{', '.join(silent)} can't tell on whom: trained before that was recorded, or begun "
-            "with weights that don't tell. Leave it out of --checkpoints, train it again, or add "
-            "the hashes (brainseg.checkpoints.patients.add_patient_hashes)."
+            "with weights that don't tell. Leave it out of --checkpoints, or train it again."
         )
     return [
         ref
         for ref in refs
         if not any(standing(own, dataset, ref.patient_id) for own in checkpoints.values())
     ]
-
-
-def add_patient_hashes(
-    checkpoint: Checkpoint, refs: Mapping[str, Sequence[CaseRef]], start: Path | None = None
-) -> Checkpoint:
-    """Write into a checkpoint's settings whom it has seen, from the data that it was trained on.
-
-    refs: by data set, as ``load_datasets`` gives them. start: the checkpoint it began with, if any.
-    Raises CheckpointError where as many patients as it tells of don't come out, and for runs with a
-    leak.
-    """
-    settings, run = checkpoint.settings, checkpoint.settings.run
-    owners = [
-        f"{dataset}/{patient}"
-        for dataset, own in refs.items()
-        for patient in sorted({ref.patient_id for ref in own})[: run.limit_patients]
-    ]
-    patients = np.array([owner.partition("/")[2] for owner in owners])
-    roles = slice_roles(patients, run.left_out)
-    counts = {role: len(rows) for role, rows in roles.items()}
-    if run.leak or counts != settings.patients:
-        raise CheckpointError(
-            f"{checkpoint.folder} was trained on other patients than these: it tells of "
-            f"{settings.patients}, and here are {counts}. Give the data it was trained on."
-        )
-    hashes = role_hashes(owners, roles, watch=run.watch)
-    hashes |= seen_at_start(start) if start else {}
-    replace_settings(checkpoint, replace(settings, patient_hashes=hashes))
-    return read_checkpoint(checkpoint.folder)
 
 
 def role_hashes(

@@ -22,7 +22,7 @@ LARGEST_MEAN_CHANGE = 0.002  # of the mean Dice over patients
 LARGEST_CHANGE = 0.01  # of any patient's Dice
 VALIDATION, TRAINING = ROLES = ("validation", "training")
 RESTS = ("bf16", "f32")
-_MAX_BYTES = 4 * 2**20
+MAX_BYTES = 4 * 2**20
 _MAX_ENTRIES = 10_000  # of a list: far above any network here
 
 
@@ -150,8 +150,8 @@ def _read(checkpoint: Checkpoint) -> tuple[Ranges, Proof]:
     if not path.is_file():
         raise RangesError(f"{checkpoint.name} has no int8 ranges: {_MAKE}.")
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"it has over {_MAX_BYTES} bytes")
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has over {MAX_BYTES} bytes")
         told = json.loads(path.read_text(encoding="utf-8"))
         _need(isinstance(told, dict) and told.get("format") == FORMAT, "format")
         proof, ranges = _proof(told["proof"]), _ranges(told)

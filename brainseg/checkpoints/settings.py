@@ -27,7 +27,7 @@ _PLAIN, _HIDDEN = "brainseg", "_brainseg"  # smp hands keys it does not know on 
 PARTS = (_PLAIN, _HIDDEN)  # unless hidden
 _REQUIRED = ("format", "name", "model", "encoder", "preprocessing", "threshold", "run")
 # Bounds far above any real checkpoint, against folders made to exhaust whoever opens them.
-_MAX_CONFIG_BYTES = 2**20
+MAX_CONFIG_BYTES = 2**20
 _MAX_BASES = 16
 _MAX_CLASSES = 16
 HASHED_ROLES = ("train", "unlabelled", "watched", "start", "maps")
@@ -174,14 +174,18 @@ def settings_of(config: Config) -> Settings:
 
 def read_settings(path: Path) -> Settings:
     """The settings in a ``config.json``. Raises CheckpointError for anything not ours."""
-    if path.stat().st_size > _MAX_CONFIG_BYTES:
+    if path.stat().st_size > MAX_CONFIG_BYTES:
         raise CheckpointError(
-            f"{path} has {path.stat().st_size} bytes: expected at most {_MAX_CONFIG_BYTES}."
+            f"{path} has {path.stat().st_size} bytes: expected at most {MAX_CONFIG_BYTES}."
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         values = dict(our_part(config))
         missing = [key for key in _REQUIRED if key not in values]
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} can't be read ({error.strerror}): expected a file that you may read."
+        ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is not a brainseg configuration ({type(error).__name__}): expected JSON with "

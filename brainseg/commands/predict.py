@@ -95,11 +95,9 @@ def run(args: argparse.Namespace) -> int:
                 predictor.tune()
         out = _unused(args.out / source.name, given)
         said = [finding.text for finding in findings]
-        comparison = predict_to_folder(
-            scan, truth, predictors, out, flips=args.flips, findings=said
-        )
+        report = predict_to_folder(scan, truth, predictors, out, flips=args.flips, findings=said)
         listed = [f"  note: {_again(text, told)}" for text in said]
-        print("\n".join([f"{source}:", *listed, *describe(comparison)]))
+        print("\n".join([f"{source}:", *listed, *describe(report)]))
     return 1 if failed else 0
 
 

@@ -27,7 +27,7 @@ def predict_to_folder(
     *,
     flips: bool = False,
     findings: Sequence[str] = (),
-) -> Comparison:
+) -> dict:
     """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``; of
     volumes all masks and the truth in one file too, ``all.seg.nrrd``, for 3D Slicer. The classes of
     a result that has some are in ``<name>-classes`` with the mask's suffix, and of volumes as named
@@ -35,6 +35,7 @@ def predict_to_folder(
 
     ``findings``: sentences on the scan, by the guard and its reader, to go with the scores. Masks
     are in the scan's own format and geometry; the overlay shows the slice with most tumour.
+    Returns what is in ``scores.json``.
     """
     results = {result.name: result for result in predict_all(scan, predictors, flips=flips)}
     comparison = Comparison(scan, truth, results)
@@ -53,19 +54,19 @@ def predict_to_folder(
     with replacing(out / "overlay.png") as aside:
         _, data = cv2.imencode(".png", _sheet(comparison)[..., ::-1])
         aside.write_bytes(data.tobytes())
-    write_json(out / "scores.json", {**comparison.to_json(), "findings": list(findings)}, indent=2)
-    return comparison
+    report = {**comparison.to_json(), "findings": list(findings)}
+    write_json(out / "scores.json", report, indent=2)
+    return report
 
 
-def describe(comparison: Comparison) -> list[str]:
-    """One line per model for the terminal."""
-    entries = comparison.to_json()["models"]
+def describe(report: dict) -> list[str]:
+    """One line per model for the terminal; ``report`` as of ``predict_to_folder``."""
     lines = []
-    for name, entry in entries.items():
+    for name, entry in report["models"].items():
         size = f"{entry['area_px']} px"
         if entry["volume_ml"] is not None:
             size += f", {entry['volume_ml']:.1f} ml"
-        if comparison.truth is not None:
+        if report["truth"]:
             score = entry["dice"]
             told = "no tumour marked, none in truth" if score is None else f"Dice {score:.3f}"
         elif entry["agreement"] is not None:

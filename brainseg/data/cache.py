@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from brainseg.data.case import Case, CaseRef, DataError, leave_out
+from brainseg.files import sha256
 from brainseg.scans import preprocessing
 from brainseg.scans.notes import told_together
 
@@ -89,18 +90,13 @@ def _key(refs: Sequence[CaseRef], size: int, classes: Sequence[str]) -> str:
     for ref in refs:
         digest.update(f"\n{ref.patient_id} {ref.name} {ref.version}".encode())
         for file in ref.files:
-            digest.update(_digest(file))
+            digest.update(bytes.fromhex(sha256(file)))
     if classes:
         digest.update(f"\nclasses {_CLASSES_FORMAT} {json.dumps(list(classes))}".encode())
         known = {file for ref in refs for file in ref.files}
         for file in sorted({file for ref in refs for file in ref.coded_by} - known):
-            digest.update(_digest(file))
+            digest.update(bytes.fromhex(sha256(file)))
     return digest.hexdigest()[:16]
-
-
-def _digest(file: Path) -> bytes:
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def _build(refs: Sequence[CaseRef], size: int, folder: Path, classes: Sequence[str]) -> None:

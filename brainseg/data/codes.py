@@ -85,12 +85,9 @@ class Release:
     def coding(self) -> Coding | None:
         """None where the release can't be told. Which was told or why not is noted."""
         meaning, reason = told_by(self.collection, self._values())
-        which = f"Masks such as {self.files[0]} ({len(self.files)} in all)"
-        if meaning is None:
-            note(f"{which} {reason}: what their values mean is not known. To say so, {_OTHERWISE}")
-            return None
-        coding = of_release(meaning)
-        note(f"{which} {reason}: their values are read as {coding}. If that is wrong, {_OTHERWISE}")
+        coding = None if meaning is None else of_release(meaning)
+        text = reading_text(f"{self.files[0]} ({len(self.files)} in all)", reason, coding)
+        note(f"{text} {'If that is wrong' if coding else 'To say so'}, {_OTHERWISE}")
         return coding
 
     @property
@@ -120,6 +117,13 @@ class Release:
 def of_release(meaning: dict[int, str]) -> Coding:
     """The coding that ``told_by`` tells the meaning of."""
     return Coding(CLASSES, meaning, "the coding of its release of BraTS")
+
+
+def reading_text(which: str, reason: str, coding: Coding | None) -> str:
+    """How the values of masks are read. which: a mask of these; reason: what ``told_by`` tells."""
+    if coding is None:
+        return f"Masks such as {which} {reason}: what their values mean is not known."
+    return f"Masks such as {which} {reason}: their values are read as {coding}."
 
 
 def told_by(collection: str, values: Sequence[frozenset[int]]) -> tuple[dict[int, str] | None, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,9 @@ import numpy as np
 from brainseg.files import replacing
 from brainseg.inference.backends import graphs
 from brainseg.inference.backends.names import GRAPHS, REFERENCE
-from brainseg.inference.backends.opening import open_backend
+from brainseg.inference.backends.opening import missing_packages, open_backend
 from brainseg.inference.predictor import Predictor
 
-_NEEDED = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}
 # Largest difference of probabilities in float32. Kernels sum in different orders: differences of
 # 1e-5 are common, and networks of many layers may amplify them.
 TOLERANCE = 1e-3
@@ -32,8 +30,7 @@ def export(predictor: Predictor, kind: str, path: Path) -> str:
     ``.bin`` beside it. Returns what was found, in words. Raises ExportError if a package is missing
     or the graph differs; then nothing is written.
     """
-    missing = [package for package in _NEEDED[kind] if not find_spec(package)]
-    if missing:
+    if missing := missing_packages(kind):
         raise ExportError(f"--format {kind} needs packages: pip install {' '.join(missing)}")
     if path.suffix != GRAPHS[kind]:
         raise ExportError(f"{path} can't be an {kind} graph: expected a name in {GRAPHS[kind]}.")

@@ -10,21 +10,21 @@ import numpy as np
 from brainseg.inference.results import Result
 
 
-def fuse(results: Sequence[Result], weights: Sequence[float | None]) -> Iterator[Result]:
+def fuse(results: Sequence[Result], weights: Sequence[float] | None) -> Iterator[Result]:
     """All fusions of these models' results but ``fusion_all``, in the order of ``FUSIONS``.
 
-    weights: their models' Dice on validation patients; without all of them nothing is weighted.
+    weights: their models' Dice on validation patients; without them nothing is weighted.
     """
     for fused in _fuse(results, weights):
         yield with_classes(fused, results)
 
 
-def _fuse(results: Sequence[Result], weights: Sequence[float | None]) -> Iterator[Result]:
+def _fuse(results: Sequence[Result], weights: Sequence[float] | None) -> Iterator[Result]:
     masks = [result.mask for result in results]
     maps = [result.probabilities for result in results]
     thresholds = [result.threshold for result in results]
     yield _mean_result("fusion_mean", results)
-    if all(weights):
+    if weights is not None:
         threshold = float(np.average(thresholds, weights=weights))
         yield Result("fusion_weighted", "fusion", mean(maps, weights), threshold)
     yield Result("fusion_vote", "fusion", vote(masks), 0.5)

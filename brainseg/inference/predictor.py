@@ -18,10 +18,10 @@ import numpy as np
 from brainseg.checkpoints.folder import Checkpoint, load_module
 from brainseg.checkpoints.ranges import RangesError
 from brainseg.checkpoints.settings import CheckpointError
+from brainseg.inference import fused_models
 from brainseg.inference.backends import fastest, opening
 from brainseg.inference.backends.names import INT8, REFERENCE, Run
-from brainseg.inference.fusion import fuse, mean_result
-from brainseg.inference.results import FUSIONS, Result
+from brainseg.inference.results import Result
 from brainseg.inference.turns import MOST_SLICES, Batcher
 from brainseg.scans.preprocessing import Prepared, normalise, prepare, restore
 from brainseg.scans.scan import Scan
@@ -243,7 +243,7 @@ def predict_all(
         results[result.name] = result
         yield result
     if fusions:
-        yield from _fusions(predictors, results)
+        yield from fused_models.fusions(predictors, results)
 
 
 def wrap_predictions(wrapper: Callable[[Callable], Callable]) -> None:
@@ -298,54 +298,6 @@ def _run_networks(
 
 
 _gate = _run_networks
-
-
-def expected_results(predictors: dict[str, Predictor]) -> list[tuple[str, str]]:
-    """Name and kind of each result that ``predict_all`` gives for these, in its order."""
-    kinds = [(label, predictor.kind) for label, predictor in predictors.items()]
-    kinds.sort(key=lambda item: item[1] != "model")
-    fused, singles = fusion_members(predictors)
-    if len(fused) < 2:
-        return kinds
-    missing = set()
-    if not all(predictors[label].validation_dice for label in fused):
-        missing.add("fusion_weighted")
-    if not set(fused) < set(singles):
-        missing.add("fusion_all")
-    return [*kinds, *((name, "fusion") for name in FUSIONS if name not in missing)]
-
-
-def _fusions(predictors: dict[str, Predictor], results: dict[str, Result]) -> Iterator[Result]:
-    fused, singles = fusion_members(predictors)
-    if len(fused) < 2:
-        return
-    weights = [predictors[label].validation_dice for label in fused]
-    yield from fuse([results[label] for label in fused], weights)
-    if set(fused) < set(singles):
-        yield mean_result("fusion_all", [results[label] for label in singles])
-
-
-def fusion_members(predictors: dict[str, Predictor]) -> tuple[list[str], list[str]]:
-    """Labels of the models that are fused, and of every single model that may be. With several
-    stacks whose bases are all there, they are those of the one with the best validation Dice.
-
-    Models that tell classes apart are not, where there are others to fuse: with one beside them,
-    fusions stay what they are.
-    """
-    singles = [label for label, predictor in predictors.items() if predictor.kind == "model"]
-    plain = [label for label in singles if not predictors[label].classes]
-    singles = plain if len(plain) > 1 else singles
-    labels = {p.checkpoint.folder.resolve(): label for label, p in predictors.items()}
-    read = [
-        (np.nan_to_num(predictor.validation_dice or 0.0), bases)
-        for predictor in predictors.values()
-        if (bases := [labels.get(b.checkpoint.folder.resolve()) for b in predictor.bases])
-        and all(bases)
-    ]
-    if not read:
-        return singles, singles
-    _, bases = max(read, key=lambda one: one[0])  # the first of equal ones
-    return bases, singles
 
 
 @functools.cache

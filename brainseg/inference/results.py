@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from brainseg.data import regions_of
-from brainseg.metrics import overlap
+from brainseg.files import finite
+from brainseg.metrics import agreement, overlap
 from brainseg.metrics.classes import kind, votes
 from brainseg.scans.scan import Scan
 
@@ -70,43 +71,34 @@ class Comparison:
         """Dice, IoU, precision and recall against the truth, over the whole scan; None without."""
         if self.truth is None:
             return None
-        counts = overlap.count(self.results[name].mask, self.truth)
-        return {
-            "dice": overlap.dice(counts),
-            "iou": overlap.iou(counts),
-            "precision": overlap.precision(counts),
-            "recall": overlap.recall(counts),
-        }
+        return overlap.scores(overlap.count(self.results[name].mask, self.truth))
 
-    def agreement(self, name: str) -> float:
-        """Mean Dice of this mask with the other *models'* masks (fusions left out, because they
-        are made of them): how much they agree, not how right they are. NaN if it stands alone or
-        all masks are empty."""
-        own = self.results[name].mask
-        others = [
-            overlap.dice(overlap.count(own, other.mask))
-            for other in self.results.values()
-            if other.name != name and other.kind != "fusion"
-        ]
-        defined = [value for value in others if not np.isnan(value)]
-        return float(np.mean(defined)) if defined else float("nan")
+    def agreements(self) -> dict[str, float]:
+        """By name the mean Dice of a mask with the other *models'* masks (fusions left out, because
+        they are made of them): how much they agree, not how right they are. NaN for one that stands
+        alone, or where all masks are empty."""
+        table = agreement.pairwise_dice([result.mask for result in self.results.values()])
+        models = [i for i, own in enumerate(self.results.values()) if own.kind != "fusion"]
+        return {
+            name: agreement.mean_agreement(table, i, models) for i, name in enumerate(self.results)
+        }
 
     def to_json(self) -> dict:
         """One entry per model: mask area or volume, threshold, scores, and what ``class_figures``
         says. NaN becomes None."""
-        entries = {}
+        entries, agreements = {}, self.agreements()
         for name, result in self.results.items():
-            volume = overlap.volume_ml(result.mask, self.scan.spacing_mm)
+            mask = result.mask
             entry = {
                 "kind": result.kind,
                 "threshold": result.threshold,
-                "area_px": int(result.mask.sum()),
-                "volume_ml": volume,
-                "agreement": self.agreement(name),
+                "area_px": int(mask.sum()),
+                "volume_ml": overlap.volume_ml(mask, self.scan.spacing_mm),
+                "agreement": agreements[name],
                 **(self.scores(name) or {}),
                 **_class_figures_of(result, self.scan),
             }
-            entries[name] = without_nan(entry)
+            entries[name] = finite(entry)
         return {
             "source": self.scan.source,
             "slices": len(self.scan.pixels),
@@ -144,15 +136,3 @@ def _class_figures_of(result: Result, scan: Scan) -> dict:
         return {}
     pixels = votes(result.labels, len(result.classes)).sum(0)
     return class_figures(result.classes, pixels, scan.spacing_mm)
-
-
-def without_nan(entry: dict) -> dict:
-    """The same with None for NaN, also further inside: JSON has no NaN."""
-    return {
-        key: without_nan(v) if isinstance(v, dict) else None if _is_nan(v) else v
-        for key, v in entry.items()
-    }
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and np.isnan(value)

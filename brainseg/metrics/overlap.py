@@ -53,6 +53,16 @@ def recall(counts: Counts) -> float:
     return _ratio(counts.tp, counts.tp + counts.fn)
 
 
+def scores(counts: Counts) -> dict[str, float]:
+    """``dice``, ``iou``, ``precision`` and ``recall``."""
+    return {
+        "dice": dice(counts),
+        "iou": iou(counts),
+        "precision": precision(counts),
+        "recall": recall(counts),
+    }
+
+
 def volume_error(counts: Counts) -> float:
     """(predicted - true) / true volume: 0 is right, -1 nothing marked; NaN without tumour."""
     return _ratio(counts.fp - counts.fn, counts.tp + counts.fn)

@@ -14,15 +14,13 @@ import numpy as np
 
 from brainseg.scans.geometry import restore_grid
 from brainseg.scans.masks import whole_file
-from brainseg.scans.rendering import TRUTH_COLOUR
+from brainseg.scans.rendering import CLASS_COLOURS, TRUTH_COLOUR
 from brainseg.scans.scan import Scan, ScanError
 
 SUFFIX = ".seg.nrrd"
 TRUTH = "truth"
 _MOST_LABELS = 255
-# Of Okabe and Ito, without the truth's.
-_COLOURS = ((213, 94, 0), (0, 158, 115), (230, 159, 0), (204, 121, 167), (240, 228, 66),
-            (0, 114, 178))  # fmt: skip
+_COLOURS = CLASS_COLOURS[::-1]  # the colour of masks elsewhere comes first
 _MASS = (  # what Slicer calls each segment: a mass, by SNOMED CT
     "TerminologyEntry:Segmentation category and type - 3D Slicer General Anatomy list"
     "~SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^"

@@ -6,7 +6,6 @@ patients have no part in it.
 
 from __future__ import annotations
 
-import math
 from itertools import groupby
 from pathlib import Path
 
@@ -45,8 +44,7 @@ def settings_text(settings: dict) -> str:
 def _is_a_candidate(checkpoint: Checkpoint) -> bool:
     run = checkpoint.settings.run
     whole = run.watch and not run.leak and not checkpoint.settings.interrupted
-    dice = checkpoint.validation_dice
-    return whole and dice is not None and math.isfinite(dice)
+    return whole and checkpoint.validation_dice is not None
 
 
 def _of_one_kind(checkpoint: Checkpoint) -> tuple:

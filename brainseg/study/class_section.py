@@ -8,7 +8,7 @@ from brainseg.files import markdown_table
 from brainseg.metrics.classes import confusion, macro_recall
 from brainseg.metrics.statistics import summarise, summarise_groups
 from brainseg.study.findings import Study
-from brainseg.study.score import interval_text
+from brainseg.study.score import about_text, interval_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -36,15 +36,12 @@ def classes_section(study: Study) -> list[str]:
     for one in found:
         for dataset, table in one.per_class.groupby("dataset", sort=False):
             kinds = one.kinds if one.kinds.empty else one.kinds[one.kinds["dataset"] == dataset]
-            parts += [_whose(one, dataset), _dice_table(table, with_mean=not kinds.empty)]
+            parts += [
+                about_text({**one.about, "dataset": dataset}),
+                _dice_table(table, with_mean=not kinds.empty),
+            ]
             parts += _kinds(kinds, list(table["class"].unique()))
     return parts
-
-
-def _whose(study: Study, dataset: str) -> str:
-    about = study.about
-    told = f"On `{dataset}`, {about['selection']}, {about['patients']} patients."
-    return " ".join(filter(None, (told, about["note"])))
 
 
 def _dice_table(table: DataFrame, *, with_mean: bool) -> str:

@@ -6,14 +6,14 @@ from brainseg.files import markdown_table
 from brainseg.inference.results import FUSIONS
 from brainseg.study.family import family, order_text
 from brainseg.study.findings import Study
-from brainseg.study.score import interval_text
+from brainseg.study.score import about_text, interval_text
 
 
 def family_sections(study: Study) -> list[str]:
     parts = []
     for group in family(study):
         parts += [f"## {group['title']}", *filter(None, [group["told"]])]
-        parts += [_about(one) for one in group["sets"]]
+        parts += [about_text(one) for one in group["sets"]]
         parts += [_scores_table(group)]
         parts += [text for text in (order_text(group), _folds_table(group)) if text]
         parts += _claims_table(group)
@@ -36,11 +36,6 @@ def readme_family(study: Study) -> str:
         if name == "fusion_mean" or name not in FUSIONS
     ]
     return markdown_table((None, *headings), rows)
-
-
-def _about(one: dict) -> str:
-    told = f"On `{one['dataset']}`: {one['selection']}, {one['patients']} patients."
-    return " ".join(filter(None, (told, one["note"])))
 
 
 def _scores_table(group: dict) -> str:

@@ -22,6 +22,9 @@ COLUMNS = (
     "checkpoint", "method", "labelled", "left_out", "seed", "with_masks", "without_masks", "size",
     "steps", "batch", "batch_without_masks", "validation_dice", "patient", "dice",
 )  # fmt: skip
+_WHOLE = (
+    "seed", "with_masks", "without_masks", "size", "steps", "batch", "batch_without_masks",
+)  # fmt: skip
 RUN = ["checkpoint", "method", "labelled", "left_out", "seed"]  # what makes a run another one
 SUPERVISED = "supervised"
 ALL = "all"
@@ -76,6 +79,7 @@ def joined(earlier: DataFrame, rows: Sequence[dict]) -> DataFrame:
                     "the table's earlier rows included: expected one. Give another --out, or "
                     "delete the table to begin anew."
                 )
+    table = table.astype(dict.fromkeys(_WHOLE, int))  # else long ones would be written rounded
     return table.sort_values(RUN, kind="stable", ignore_index=True)
 
 

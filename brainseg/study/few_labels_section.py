@@ -6,7 +6,7 @@ from brainseg.files import markdown_table
 from brainseg.models.consistency import SEMI
 from brainseg.study.few_labels import curve, verdict
 from brainseg.study.findings import Study
-from brainseg.study.score import interval_text
+from brainseg.study.score import gap_text, interval_text
 
 
 def few_labels_section(study: Study) -> list[str]:
@@ -19,8 +19,6 @@ def few_labels_section(study: Study) -> list[str]:
         None, "patients with masks", "method", "runs", "validation Dice", "mean Dice",
         "95 % interval", "minus supervised", "p (Holm)", "of each pair of runs",
     )  # fmt: skip
-    there = {entry["file"]: entry for entry in study.figures}
-    picture = there["few-labels.png"]
     return [
         "## Few masks",
         "What do the masks of a few patients buy, and what do scans without any add? Of "
@@ -36,7 +34,7 @@ def few_labels_section(study: Study) -> list[str]:
         markdown_table(headings, [_row(point) for point in points]),
         "A patient's Dice is the mean over runs that tested them. Intervals are over patients, and "
         "do not tell how much hangs on whose masks were drawn: the last column does, a little.",
-        f"![{picture['alt']}]({study.folder.name}/{picture['file']})",
+        *study.pictures("few-labels"),
     ]
 
 
@@ -55,7 +53,7 @@ def _row(point: dict) -> list:
     ]
     if gap is None:
         return [*cells, None, None, None]
-    told = f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+    told = gap_text(gap)
     each = ", ".join(f"{one:+.3f}" for one in gap["each"])
     return [*cells, f"**{told}**" if gap["pays"] else told, f"{gap['p_holm']:.2g}", each]
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from brainseg.files import replacing
-from brainseg.study.claims import differences
+from brainseg.study.claims import LEVEL, differences
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -52,7 +52,7 @@ def difference_figure(claims: Sequence[dict]) -> Figure:
     ]
     figure, axes = _rows([label for label, _ in bars], 0.62)
     for row, (_, comparison) in enumerate(bars):
-        firm = comparison["p_holm"] < 0.05
+        firm = comparison["p_holm"] < LEVEL
         axes.plot([comparison["low"], comparison["high"]], [row, row], color="black", lw=2)
         axes.plot(comparison["difference"], row, "D", ms=9, mec="black",
                   color=COLOURS[0] if firm else "white")  # fmt: skip

@@ -144,6 +144,13 @@ class Study:
         of ``held-out/``."""
         return self._all_within("held-out")
 
+    def pictures(self, *stems: str) -> list[str]:
+        """Those figures of these names that there are, as Markdown for the page beside the
+        folder."""
+        there = {entry["file"]: entry for entry in self.figures}
+        found = [there[f"{stem}.png"] for stem in stems if f"{stem}.png" in there]
+        return [f"![{entry['alt']}]({self.folder.name}/{entry['file']})" for entry in found]
+
     def beside(self, name: str) -> Study | None:
         """Another study of the same patients, in a folder of this one; None without scores.
 

@@ -15,8 +15,9 @@ from brainseg.config import Config
 from brainseg.data import notes_of
 from brainseg.data.case import CaseRef, DataError
 from brainseg.data.splits import FOLDS
+from brainseg.inference.fused_models import fusion_members
 from brainseg.inference.loading import open_together
-from brainseg.inference.predictor import Predictor, fusion_members
+from brainseg.inference.predictor import Predictor
 from brainseg.inference.results import FUSIONS
 from brainseg.models.specs import SINGLES
 from brainseg.scans.notes import note as tell

@@ -73,12 +73,6 @@ def readme_table(study: Study) -> str:
     return markdown_table(headings, rows)
 
 
-def _figures(study: Study, *stems: str) -> list[str]:
-    there = {entry["file"]: entry for entry in study.figures}
-    found = [there[f"{stem}.png"] for stem in stems if f"{stem}.png" in there]
-    return [f"![{entry['alt']}]({study.folder.name}/{entry['file']})" for entry in found]
-
-
 def _leaderboard_section(study: Study) -> list[str]:
     headings = (
         None, *DICE_HEADINGS, "IoU", "HD95", "surface Dice", "precision", "recall",
@@ -104,7 +98,7 @@ def _leaderboard_section(study: Study) -> list[str]:
         "IoU to volume error are means over patients. HD95 and surface Dice (tolerance 2 px) are "
         "two-dimensional, over slices in which both masks have something. The last columns tell "
         "the rank and the share of best places when the patients are drawn anew 10,000 times.",
-        *_figures(study, "dice"),
+        *study.pictures("dice"),
     ]
 
 
@@ -118,7 +112,7 @@ def _claims_section(study: Study) -> list[str]:
         markdown_table(headings, rows),
         *([told] if told else []),
         *_differences_table(study),
-        *_figures(study, "differences"),
+        *study.pictures("differences"),
     ]
 
 
@@ -184,7 +178,7 @@ def _calibration_section(study: Study) -> list[str]:
         "pixels that were given at least 5 % as trained, because the countless others would decide "
         "alone.",
         markdown_table((None, "loss", "temperature", "ECE as trained", "ECE scaled"), rows),
-        *_figures(study, "reliability"),
+        *study.pictures("reliability"),
     ]
 
 
@@ -194,12 +188,13 @@ def _size_section(study: Study) -> list[str]:
     labels = [f"{low:,.0f} to {high:,.0f} px" for low, high in pairwise(edges)]
     rows = []
     for name, dice in study.dice.items():
-        means = [f"{np.nanmean(dice[thirds == i]):.3f}" for i in range(3) if (thirds == i).any()]
+        means = [f"{np.nanmean(dice[thirds == i]):.3f}" if (thirds == i).any() else None
+                 for i in range(3)]  # fmt: skip
         rows.append([f"`{name}`", *means])
     return [
         "## Dice against the size of the tumour",
         markdown_table(("mean Dice", *labels), rows),
-        *_figures(study, "size"),
+        *study.pictures("size"),
     ]
 
 
@@ -218,7 +213,7 @@ def _cost_section(study: Study) -> list[str]:
         "## What it costs",
         markdown_table((None, "parameters", "GFLOP per slice", "ms per slice"), rows),
         "A stack's figures include the bases it reads.",
-        *_figures(study, "gflop", "latency"),
+        *study.pictures("gflop", "latency"),
     ]
 
 
@@ -250,7 +245,7 @@ def _leak_section(study: Study) -> list[str]:
 
 
 def _phantom_section(study: Study) -> list[str]:
-    found = _figures(study, "phantoms")
+    found = study.pictures("phantoms")
     if study.phantoms:
         found.insert(0, _phantom_table(study.phantoms))
     return ["## On phantoms", *found] if found else []

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from brainseg.files import write_text
+from brainseg.files import finite, write_text
 from brainseg.study.conclusions import conclusions
 from brainseg.study.family import family
 from brainseg.study.family_section import readme_family
 from brainseg.study.few_labels import curve
 from brainseg.study.findings import Study
 from brainseg.study.pages import page, readme_table
-from brainseg.study.score import finite
 
 MARKS = (
     "<!-- study table, by python -m brainseg report -->",

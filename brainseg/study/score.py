@@ -17,7 +17,7 @@ from brainseg.checkpoints.settings import Settings
 from brainseg.data import notes_of
 from brainseg.data.case import Case, CaseRef, DataError, leave_out
 from brainseg.data.splits import fold_of
-from brainseg.files import markdown_table, write_json, write_table, write_text
+from brainseg.files import finite, markdown_table, write_json, write_table, write_text
 from brainseg.inference.loading import open_checkpoint
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Result
@@ -122,12 +122,15 @@ def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]
     seen = [
         label
         for label, predictor in predictors.items()
-        if _has_seen(predictor.checkpoint.settings, dataset, patients)
+        if any(
+            _has_seen(one.checkpoint.settings, dataset, patients)
+            for one in (predictor, *predictor.bases)
+        )
     ]
     if seen:
         notes.append(
-            f"Not a fair test of {', '.join(seen)}: some of these patients were trained or "
-            "validated on."
+            f"Not a fair test of {', '.join(seen)}: they, or models they read, were trained or "
+            "validated on some of these patients."
         )
     return " ".join(notes)
 
@@ -215,6 +218,17 @@ def interval_text(score: dict) -> str:
     return f"{score['low']:.3f} to {score['high']:.3f}"
 
 
+def about_text(about: dict) -> str:
+    """Of a description, as ``write_results`` takes it, what was scored, and its note."""
+    told = f"On `{about['dataset']}`: {about['selection']}, {about['patients']} patients."
+    return " ".join(filter(None, (told, about["note"])))
+
+
+def gap_text(gap: dict) -> str:
+    """Of a difference with an interval ``"+0.031 [+0.003, +0.059]"``."""
+    return f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+
+
 def hd95_text(scores: dict) -> str:
     """The mean HD95 of a summary with its unit, or a dash."""
     found = {unit: scores[f"hd95_{unit}"]["mean"] for unit in ("px", "mm")}
@@ -284,12 +298,3 @@ def _row(name: str, predictor: Predictor | None, patient: str, tally: _Tally) ->
 def _mean(values) -> float:
     values = list(values)
     return float(np.mean(values)) if values else float("nan")
-
-
-def finite(value):
-    """The same value with None for each NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and np.isnan(value) else value

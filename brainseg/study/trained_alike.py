@@ -8,7 +8,7 @@ from brainseg.files import markdown_table
 from brainseg.metrics.statistics import paired_difference
 from brainseg.models.losses import LOSSES
 from brainseg.study.findings import EQUAL, Study
-from brainseg.study.score import DICE_HEADINGS, dice_cells, dice_text
+from brainseg.study.score import DICE_HEADINGS, dice_cells, dice_text, gap_text
 from brainseg.study.training_text import begun_text, training_text
 
 PAIRS = (("unet-hybrid", "unet-bce"), ("deeplabv3plus-bce", "unet_resnet34-bce"))
@@ -128,5 +128,4 @@ def _cell(equal: Study, names: dict[str, str], loss: str) -> str:
 
 def _difference(dice: np.ndarray, other: np.ndarray) -> str:
     """``"+0.031 [+0.003, +0.059]"`` of two models' Dice, one per patient in the same order."""
-    gap = paired_difference(dice, other)
-    return f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+    return gap_text(paired_difference(dice, other))

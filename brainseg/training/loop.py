@@ -161,7 +161,8 @@ def train(
             raise
         raise TrainingError(
             f"The memory does not suffice for batches of {config.batch_size} slices at "
-            f"{config.size} px: lower --batch-size or --size. Finished epochs are kept in {folder}."
+            f"{config.size} px: free some and go on by --resume, or lower --batch-size or --size "
+            f"and begin anew by --overwrite. Finished epochs are kept in {folder}."
         ) from error
     except KeyboardInterrupt:
         done = None
@@ -317,8 +318,8 @@ def _check_finite(losses: list[torch.Tensor], epoch: int, lr: float, folder: Pat
         step = int(bad[0])
         raise TrainingError(
             f"The loss became {losses[step].item()} in epoch {epoch + 1}, step {step + 1}, at "
-            f"learning rate {lr:.2g}: lower --lr. The last good epoch is kept in {folder}; "
-            "--resume continues from there."
+            f"learning rate {lr:.2g}: lower --lr, and begin anew by --overwrite or in another "
+            f"--runs. Finished epochs are kept in {folder}."
         )
 
 

@@ -132,11 +132,10 @@ def with_classes(inputs: Inputs, truth: str | None, checkpoints: str | Path) -> 
     name, classes = Path(truth).name, None
     try:
         meaning, reason = codes.told_by(codes.collection_in(name), [values_in(truth)])
-        told = f"Masks such as {name} {reason}: what their values mean is not known."
-        if meaning:
-            coding = codes.of_release(meaning)
+        coding = codes.of_release(meaning) if meaning else None
+        if coding:
             classes = coding.read(Path(truth), inputs.scan, inputs.truth)
-            told = f"Masks such as {name} {reason}: their values are read as {coding}."
+        told = codes.reading_text(name, reason, coding)
     except (ScanError, DataError) as error:
         told = str(error)
     if classes is None:

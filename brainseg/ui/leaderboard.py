@@ -6,6 +6,7 @@ are left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -80,9 +81,9 @@ def interval_cell(row: dict) -> str:
 
 
 def number(row: dict, key: str) -> float | None:
-    """A figure of a row of any file of the study, None where there is none."""
+    """A figure of a row of any file of the study, None where there is none, as NaN is none."""
     value = row.get(key)
-    return value if isinstance(value, int | float) else None
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _values(row: dict, columns: Sequence[tuple[str, Callable[[dict], str]]]) -> list[str]:

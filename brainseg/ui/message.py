@@ -14,7 +14,7 @@ import numpy as np
 
 from brainseg.scans import rendering
 from brainseg.ui import words
-from brainseg.ui.planes import across, decode, encode
+from brainseg.ui.planes import across, decode, encode, size_of
 from brainseg.ui.view import View, report
 
 MAX_SIDE = 768
@@ -213,7 +213,7 @@ def _planes(view: View, index: int, sequence: int) -> dict:
 
 def _url(file: bytes, how: int = cv2.INTER_AREA) -> str:
     # The pictures travel inside the message: none of a visitor's scan is written to a served file.
-    height, width = (int.from_bytes(file[a : a + 4], "big") for a in (20, 16))
+    height, width = size_of(file)
     if max(height, width) > MAX_SIDE:
         scale = MAX_SIDE / max(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -70,6 +70,13 @@ def decode(file: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_GRAYSCALE)
 
 
+def size_of(file: bytes) -> tuple[int, int]:
+    """Height and width of a PNG file, read without decoding it. ValueError for another file."""
+    if not file.startswith(b"\x89PNG\r\n\x1a\n") or len(file) < 24:
+        raise ValueError("expected a PNG file")
+    return int.from_bytes(file[20:24], "big"), int.from_bytes(file[16:20], "big")
+
+
 def across(files: list[bytes], row: int) -> np.ndarray:
     """One row of every slice, from the first slice on: uint8 (slices, width)."""
     return np.stack([decode(file)[row] for file in files])

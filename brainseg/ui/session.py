@@ -7,7 +7,6 @@ nobody. Importing this must not import torch: the first page shall not wait for 
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from brainseg.checkpoints.folder import (
     CONFIG,
@@ -28,8 +26,9 @@ from brainseg.checkpoints.folder import (
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import DataError
 from brainseg.inference.comparing import compare_stream
+from brainseg.inference.fused_models import expected_results, fusion_members
 from brainseg.inference.loading import load_usable
-from brainseg.inference.predictor import Predictor, expected_results, fusion_members
+from brainseg.inference.predictor import Predictor
 from brainseg.inference.results import Comparison
 from brainseg.metrics.agreement import mean_agreement
 from brainseg.scans.masks import mask_suffix, write_mask
@@ -37,6 +36,7 @@ from brainseg.scans.scan import ScanError
 from brainseg.study import estimate
 from brainseg.ui import message, receipt, view, words
 from brainseg.ui.inputs import EXAMPLES, Inputs, read_example, read_files, with_seen
+from brainseg.ui.planes import decode, size_of
 from brainseg.ui.view import View
 
 log = logging.getLogger(__name__)
@@ -266,11 +266,13 @@ def draw_truth(found: View, index: int, picture: str | None) -> View:
         if len(picture) > MAX_DRAWING:
             raise ValueError
         file = base64.b64decode(picture.removeprefix("data:image/png;base64,"), validate=True)
-        plane = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if plane is None or max(plane.shape) > message.MAX_SIDE:
+        if max(size_of(file)) > message.MAX_SIDE:  # before it takes the memory of all its pixels
+            raise ValueError
+        plane = decode(file)
+        if plane is None:
             raise ValueError
         return view.draw_truth(found, index, plane > 127)
-    except (ValueError, binascii.Error, cv2.error) as error:
+    except (ValueError, cv2.error) as error:
         raise ScanError("The drawing could not be read. Please draw it again.") from error
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.inference.predictor import expected_results, predict_all
+from brainseg.inference.fused_models import expected_results
+from brainseg.inference.predictor import predict_all
 from brainseg.metrics import overlap
 from brainseg.scans import corruptions, rendering
 from brainseg.scans.scan import Scan, ScanError

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from brainseg.inference.results import Result, class_figures, without_nan
+from brainseg.files import finite
+from brainseg.inference.results import Result, class_figures
 from brainseg.metrics import agreement, overlap
 from brainseg.metrics.classes import renumbered
 from brainseg.scans import heads, rendering
@@ -314,7 +315,7 @@ def report(view: View, level: int | None = None) -> dict:
             figures |= _scores(entry, entry.level if level is None else level)
         if entry.classes and level is None:  # of other levels nobody counted
             figures |= class_figures(entry.classes, entry.class_pixels, view.scan.spacing_mm)
-        entries[name] = without_nan(figures)
+        entries[name] = finite(figures)
     found = {
         "source": view.scan.source,
         "slices": view.shape[0],
@@ -362,13 +363,7 @@ def _scored(view: View, entry: Entry) -> Entry:
 def _scores(entry: Entry, level: int) -> dict[str, float]:
     tp = int(entry.true_counts[level + 1 :].sum())
     marked, true = int(entry.seen_counts[level + 1 :].sum()), int(entry.true_counts.sum())
-    counts = overlap.Counts(tp, marked - tp, true - tp)
-    return {
-        "dice": overlap.dice(counts),
-        "iou": overlap.iou(counts),
-        "precision": overlap.precision(counts),
-        "recall": overlap.recall(counts),
-    }
+    return overlap.scores(overlap.Counts(tp, marked - tp, true - tp))
 
 
 def _cut(view: View, votes: np.ndarray) -> int:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from brainseg.checkpoints.folder import find_checkpoints, read_checkpoint, replace_settings
+from brainseg.checkpoints.folder import find_checkpoints, replace_settings
 from brainseg.checkpoints.patients import (
     BY_MAPS,
     TRAINED,
     VALIDATED,
-    add_patient_hashes,
     find_seen,
     hashes_of,
     patient_hash,
@@ -24,7 +23,7 @@ from brainseg.checkpoints.patients import (
 )
 from brainseg.checkpoints.settings import CheckpointError, settings_from_json, settings_of
 from brainseg.config import Config
-from brainseg.data import load_datasets, patients_named
+from brainseg.data import patients_named
 from brainseg.data.case import CaseRef
 from brainseg.data.splits import fold_of
 
@@ -113,25 +112,6 @@ def test_weights_that_began_with_others_tell_only_if_those_do(save_random, tmp_p
     assert tells_patients(fitted) and not tells_patients(later)
     later = replace(later, patient_hashes={**later.patient_hashes, **begun})
     assert tells_patients(later) and standing(later, "lgg", ANN) == TRAINED
-
-
-def test_they_can_be_added_to_a_checkpoint_that_has_none(save_random, tmp_path):
-    checkpoint = save_random(tmp_path, "unet")
-    data = load_datasets("phantom")
-    roles = {0: "test", 1: "val"}
-    ids = sorted({ref.patient_id for ref in data["phantom"]})
-    by_role = {role: [p for p in ids if roles.get(fold_of(p), "train") == role]
-               for role in ("train", "val", "test")}  # fmt: skip
-    with pytest.raises(CheckpointError, match="other patients"):
-        add_patient_hashes(checkpoint, data)
-    counts = {role: len(own) for role, own in by_role.items()}
-    replace_settings(checkpoint, replace(checkpoint.settings, patients=counts))
-    before = read_checkpoint(checkpoint.folder)
-    after = add_patient_hashes(before, data)
-    assert after.settings == replace(before.settings, patient_hashes=after.settings.patient_hashes)
-    assert after.sha256() == before.sha256() and tells_patients(after.settings)
-    for role, said in (("train", TRAINED), ("val", VALIDATED), ("test", "")):
-        assert {standing(after.settings, "phantom", p) for p in by_role[role]} == {said}
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_classes_of_a_volume(predict, tmp_path):
     volume(tmp_path / "a.nii.gz", noise(3, 4, 5), "RAS", (10.0, 10.0, 10.0))
     scan = read_scan(tmp_path / "a.nii.gz")
     labels = noise(*scan.pixels.shape[:3], high=3)
-    comparison = predict(scan, labels)
+    report = predict(scan, labels)
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == [
         "a_unet-ce-classes.nii.gz", "a_unet-ce-classes.seg.nrrd", "a_unet-ce.nii.gz",
@@ -55,7 +55,7 @@ def test_classes_of_a_volume(predict, tmp_path):
     assert entry["tumour_kind"] == KINDS[np.argmax(counts)]
     assert entry["tumour_kind_share"] == pytest.approx(max(counts) / sum(counts))
     assert "classes" not in models["fusion_vote"] and "tumour_kind" not in models["fusion_vote"]
-    told = describe(comparison)
+    told = describe(report)
     assert f"kind: {KINDS[np.argmax(counts)]}, {max(counts) / sum(counts):.0%} of" in told[0]
     assert "kind" not in told[1]
 
@@ -63,10 +63,10 @@ def test_classes_of_a_volume(predict, tmp_path):
 def test_classes_of_a_picture(predict, tmp_path):
     Image.fromarray(noise(20, 16)).save(tmp_path / "a.png")
     labels = np.zeros((1, 20, 16), np.uint8)
-    comparison = predict(read_scan(tmp_path / "a.png"), labels)
+    report = predict(read_scan(tmp_path / "a.png"), labels)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "a_unet-ce-classes.png", "a_unet-ce.png", "fusion_vote.png", "overlay.png", "scores.json",
     }  # fmt: skip
     with Image.open(tmp_path / "out" / "a_unet-ce-classes.png") as picture:
         assert picture.mode == "P" and not np.asarray(picture).any()
-    assert "kind: can't tell" in describe(comparison)[0]
+    assert "kind: can't tell" in describe(report)[0]

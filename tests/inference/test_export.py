@@ -7,6 +7,7 @@ import pytest
 
 from brainseg.__main__ import main
 from brainseg.inference import export as exporting
+from brainseg.inference.backends import opening
 from brainseg.inference.export import ExportError, export
 from brainseg.inference.loading import load
 from brainseg.scans.preprocessing import CLIP, normalise, prepare
@@ -68,9 +69,11 @@ def test_wrong_names_and_missing_packages_are_said(random_checkpoints, tmp_path,
     predictor = load("unet-bce", random_checkpoints, "pytorch")
     with pytest.raises(ExportError, match=r"it\.pt.*\.onnx"):
         export(predictor, "onnx", tmp_path / "it.pt")
-    monkeypatch.setattr(exporting, "find_spec", lambda name: None)
+    monkeypatch.setattr(opening, "find_spec", lambda name: None)
     with pytest.raises(ExportError, match="pip install openvino"):
         export(predictor, "openvino", tmp_path / "it.xml")
+    with pytest.raises(ValueError, match="onnxruntime needs packages: pip install onnx"):
+        opening.open_backend("onnxruntime", predictor.checkpoint)
 
 
 def test_the_command_tells_an_unknown_checkpoint(random_checkpoints, capsys):

@@ -10,7 +10,7 @@ import pytest
 
 from brainseg.__main__ import main
 from brainseg.checkpoints.settings import settings_of
-from brainseg.commands import study as command
+from brainseg.commands import evaluate as command
 from brainseg.config import Config
 from brainseg.data import phantom
 from brainseg.data.case import Case, CaseRef

@@ -150,6 +150,13 @@ def test_rows_of_other_runs_stay_and_those_of_the_same_are_replaced(tmp_path):
         joined(pd.DataFrame(), [*MADE_UP[0], *rows("8", "supervised", WITHOUT, batch=8)])
 
 
+def test_long_seeds_stay_what_they_are(tmp_path):
+    path, seeds = tmp_path / "few-labels.csv", (20240615, 20240616)
+    for seed in (*seeds, seeds[0]):  # scored again, it takes its own place
+        write_table(path, joined(read_table(path), rows("4", "supervised", WITHOUT, seed)), COLUMNS)
+    assert read_table(path)["seed"].tolist() == [float(seed) for seed in seeds for _ in PATIENTS]
+
+
 def test_nothing_is_lost_on_the_way_through_the_file(tmp_path):
     made = table(*MADE_UP)
     write_table(tmp_path / "t.csv", made, COLUMNS)

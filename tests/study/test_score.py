@@ -354,11 +354,15 @@ def test_trained_on_both_is_no_fair_test_of_either(predictors, dataset):
     # "a" is of fold 4, held out here, and "b" of fold 0, which such a run validates on.
     held_out, known = (ref(patient, patient, mask("10")) for patient in "ab")
     settings = settings_of(Config(model="unet", dataset="lgg+figshare", left_out=(4, 0)))
-    both = {"both": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
+    model = SimpleNamespace(checkpoint=SimpleNamespace(settings=settings), bases=())
+    both = {"both": model}
     assert "Not a fair test of both" in evaluation.note(both, dataset, [held_out, known])
     assert "Not a fair test" not in evaluation.note(both, dataset, [held_out])
     assert "Not a fair test" not in evaluation.note(both, "brats", [held_out, known])
     assert ("approximation" in evaluation.note(both, dataset, [known])) == (dataset == "figshare")
+    alone = settings_of(Config(model="unetpp", dataset="phantom", left_out=(4, 0)))
+    stack = SimpleNamespace(checkpoint=SimpleNamespace(settings=alone), bases=(model,))
+    assert "Not a fair test of stack" in evaluation.note({"stack": stack}, dataset, [known])
 
 
 def test_figshare_pictures_carry_their_warning(random_checkpoints, tmp_path):

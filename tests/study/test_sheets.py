@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 import pytest
 
-from brainseg.commands.study import _tell
+from brainseg.commands.evaluate import _tell
 from brainseg.data.case import CaseRef, DataError
 from brainseg.inference.results import Result
 from brainseg.study import sheets

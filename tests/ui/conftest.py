@@ -172,6 +172,28 @@ def _is_inside(url: str, home: str) -> bool:
 
 
 @pytest.fixture
+def small_phantoms(monkeypatch):
+    """The page's examples small; the kinds that were made."""
+    from brainseg.data import phantom
+    from brainseg.ui import inputs, session
+
+    made = []
+
+    def small(kind):
+        made.append(kind)
+        return phantom.make_case(1, kind, size=64, slices=4)
+
+    def forget():
+        inputs._example.cache_clear()
+        session._finished.clear()
+
+    monkeypatch.setattr(inputs, "make_example", small)
+    forget()
+    yield made
+    forget()
+
+
+@pytest.fixture
 def scan_png(tmp_path) -> Path:
     """A grey picture, 60 by 80 pixels, of a bright disc in a darker, grained one."""
     rows, columns = np.mgrid[:60, :80]

@@ -24,6 +24,10 @@ def test_until_then_the_models_own_scores_are_shown(tmp_path):
     (folder / "metrics.json").write_text(json.dumps({"test": {"fold": 0, "dice": dice}}))
     html = study_tab.render(tmp_path / "none", tmp_path)
     assert "0.850 (0.800 to 0.900)" in html and 'data-choose="unet-bce"' in html
+    one = {**dice, "low": float("nan"), "high": float("nan"), "patients": 1}
+    (folder / "metrics.json").write_text(json.dumps({"test": {"fold": 0, "dice": one}}))
+    html = study_tab.render(tmp_path / "none", tmp_path)
+    assert "0.850" in html and "nan" not in html
 
 
 def test_the_leaderboard_is_sorted_and_columns_without_figures_are_left_out(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from huggingface_hub import get_token
 from huggingface_hub.errors import (
@@ -19,6 +21,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import logging as client_logging
 
 from brainseg.checkpoints.settings import CheckpointError, is_plain_name
+from brainseg.files import sha256
 
 
 class HubError(CheckpointError):
@@ -57,6 +60,15 @@ def parse_repo(text: str) -> str:
     if str(reference := parse_reference(text)) != reference.repo:
         raise HubError(f"{text!r} is no repository: expected user/repo.")
     return reference.repo
+
+
+def checksum_of(content: Path | bytes, digits: int) -> str:
+    """As the Hub tells it, by its number of hexadecimal digits: 64 are the sha256 of large files,
+    40 git's sha1 of small ones."""
+    if digits == 64:
+        return sha256(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
+    content = content.read_bytes() if isinstance(content, Path) else content
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def require_token() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.utils import RepositoryNotFoundError
 
-from brainseg.checkpoints.hub.client import HubError, require_token
+from brainseg.checkpoints.hub.client import HubError, checksum_of, require_token
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,4 @@ def commit_files(
 def _is_there(remote: Remote, path: str, content: Path | bytes) -> bool:
     if (checksum := remote.files.get(path)) is None:
         return False
-    content = content if isinstance(content, bytes) else content.read_bytes()
-    if len(checksum) == 64:
-        return hashlib.sha256(content).hexdigest() == checksum
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == checksum
+    return checksum_of(content, len(checksum)) == checksum

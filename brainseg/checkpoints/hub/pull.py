@@ -6,7 +6,6 @@ after the download: the client itself does not notice a damaged body of the righ
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -24,6 +23,7 @@ from huggingface_hub import (
 )
 from huggingface_hub.errors import CacheNotFound, RemoteEntryNotFoundError
 
+from brainseg.checkpoints import ranges
 from brainseg.checkpoints.folder import (
     CARD,
     CONFIG,
@@ -42,17 +42,26 @@ from brainseg.checkpoints.folder import (
 from brainseg.checkpoints.hub.client import (
     HubError,
     Reference,
+    checksum_of,
     is_not_found,
     parse_reference,
     talking_about,
 )
-from brainseg.checkpoints.settings import CheckpointError, Settings, is_plain_name, read_settings
+from brainseg.checkpoints.settings import (
+    MAX_CONFIG_BYTES,
+    CheckpointError,
+    Settings,
+    is_plain_name,
+    read_settings,
+)
 from brainseg.files import WriteError, sha256, write_json, write_text
 
 log = logging.getLogger(__name__)
 
 FILES = (CONFIG, WEIGHTS, METRICS, RANGES)
-_MAX_BYTES = {WEIGHTS: 4 * 2**30, CONFIG: 2**20, METRICS: 2**20, RANGES: 2**22}
+_MAX_BYTES = {
+    WEIGHTS: 4 * 2**30, CONFIG: MAX_CONFIG_BYTES, METRICS: 2**20, RANGES: ranges.MAX_BYTES,
+}  # fmt: skip
 _TIMEOUT = 10  # seconds
 
 
@@ -236,11 +245,10 @@ def _blob_name(cached: Path) -> str | None:
 
 
 def _checked(path: Path, checksum: str | None) -> Path:
-    """Raises HubError, and removes the file from the cache, if it has another checksum: the sha256
-    of large files, git's sha1 of small ones."""
+    """Raises HubError, and removes the file from the cache, if it has another checksum."""
     if checksum is None:
         return path
-    found = _git_sha1(path) if len(checksum) == 40 else sha256(path)
+    found = checksum_of(path, len(checksum))
     if found != checksum:
         blob = path.parent / os.readlink(path) if path.is_symlink() else path
         for file in (path, blob):
@@ -250,11 +258,6 @@ def _checked(path: Path, checksum: str | None) -> Path:
             f"expected {checksum[:12]}...) and was removed: try again."
         )
     return path
-
-
-def _git_sha1(path: Path) -> str:
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def _cached_paths(wanted: Reference) -> list[str]:

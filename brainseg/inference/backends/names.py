@@ -24,3 +24,4 @@ NAMES = (
 INT8 = NAMES[-1]  # only of checkpoints that have proven it, see ``checkpoints/ranges.py``
 REFERENCE = NAMES[0]  # eager float32: what every other backend has to agree with
 GRAPHS = {"onnx": ".onnx", "openvino": ".xml"}  # kinds of exported graphs, and how files end
+PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}  # that these need

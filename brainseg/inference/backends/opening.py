@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from brainseg.checkpoints.folder import Checkpoint
 from brainseg.checkpoints.ranges import RangesError, has_proven
-from brainseg.inference.backends.names import INT8, NAMES, REFERENCE, Run
+from brainseg.inference.backends.names import INT8, NAMES, PACKAGES, REFERENCE, Run
 from brainseg.machine import processor_has_int8
 
 
@@ -16,18 +16,23 @@ def available() -> list[str]:
     from brainseg.inference.backends import pytorch
 
     names = list(pytorch.available())
-    if find_spec("onnxruntime") and find_spec("onnx"):
+    if not missing_packages("onnx"):
         names.append("onnxruntime")
-    if find_spec("openvino"):
+    if not missing_packages("openvino"):
         from brainseg.inference.backends import openvino
 
         names += openvino.available()
     return names
 
 
+def missing_packages(kind: str) -> list[str]:
+    """What is not installed of what graphs of this kind, one of ``GRAPHS``, need."""
+    return [package for package in PACKAGES[kind] if not find_spec(package)]
+
+
 def has_int8() -> bool:
     """Whether this machine computes in int8."""
-    return bool(find_spec("openvino")) and processor_has_int8()
+    return not missing_packages("openvino") and processor_has_int8()
 
 
 def available_to(checkpoint: Checkpoint) -> list[str]:
@@ -45,17 +50,20 @@ def open_backend(name: str, checkpoint: Checkpoint) -> Run:
     """Make a checkpoint ready to run on a backend; exports its graph where one is needed.
 
     Raises CheckpointError for damaged weights, RangesError where int8 can't run it, ValueError for
-    an unknown name, and whatever a backend raises that fails.
+    an unknown name or one whose packages are missing, and whatever a backend raises that fails.
     """
     if name not in NAMES:
         raise ValueError(f"Unknown backend {name!r}: expected auto, {', '.join(NAMES)}.")
+    kind = "openvino" if name.startswith("openvino") else "onnx" if name == "onnxruntime" else None
+    if kind and (missing := missing_packages(kind)):
+        raise ValueError(f"Backend {name} needs packages: pip install {' '.join(missing)}")
     if name == INT8 and not processor_has_int8():
         raise RangesError("This processor has no instructions for int8, so that sums may overflow.")
-    if name.startswith("openvino"):
+    if kind == "openvino":
         from brainseg.inference.backends import openvino
 
         return openvino.open_graph(checkpoint, name)
-    if name == "onnxruntime":
+    if kind == "onnx":
         from brainseg.inference.backends import onnxruntime
 
         return onnxruntime.open_graph(checkpoint)
