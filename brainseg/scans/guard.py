@@ -171,8 +171,8 @@ _ONE_SEQUENCE = Finding(
 _SKULL_REMOVED = Finding(
     "skull removed",
     False,
-    "There is no skull round this brain: it seems to have been removed. The models were trained "
-    "on whole heads.",
+    "There is no skull round this brain: it seems to have been removed. Most models were trained "
+    "on whole heads alone.",
 )
 _FAINT_FLAIR = Finding(
     "faint FLAIR",
@@ -196,8 +196,8 @@ def _thick(distance_mm: float) -> Finding:
     return Finding(
         "thick slices",
         False,
-        f"The slices lie {distance_mm:.3g} mm apart, further than in LGG, on which the shipped "
-        f"models were trained (some {_THICK_MM:g} mm at most, by its numbers of slices): each "
+        f"The slices lie {distance_mm:.3g} mm apart, further than in LGG, on which most models "
+        f"were trained (some {_THICK_MM:g} mm at most, by its numbers of slices): each "
         "blurs more of the head into one picture, and small tumours may lie between two.",
     )
 

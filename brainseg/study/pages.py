@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -26,13 +27,17 @@ from brainseg.study.training_text import epochs_text, start_text
 
 def page(study: Study) -> str:
     """``study.md``: the tables, the figures, and the discussion that a person wrote."""
-    sections = (
-        _head, family_sections, classes_section, few_labels_section, _leaderboard_head,
-        _leaderboard_section, _claims_section, losses_section, seeds_section, longer_section,
-        _fusion_section, _calibration_section, _size_section, _cost_section, _leak_section,
-        _phantom_section, _choices_section, _training_section,
+    first = (_head, family_sections, classes_section, few_labels_section, _leaderboard_head)
+    below = (
+        _discussion, _leaderboard_section, _claims_section, losses_section, seeds_section,
+        longer_section, _fusion_section, _calibration_section, _size_section, _cost_section,
+        _leak_section, _phantom_section, _choices_section, _training_section,
     )  # fmt: skip
-    return "\n\n".join(part for section in sections for part in section(study)) + "\n"
+    parts = [part for section in first for part in section(study)]
+    parts += [
+        re.sub("^## ", "### ", part, flags=re.M) for section in below for part in section(study)
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _head(study: Study) -> list[str]:
@@ -50,13 +55,17 @@ def _head(study: Study) -> list[str]:
 def _leaderboard_head(study: Study) -> list[str]:
     """What the leaderboard and all after it are of."""
     about = study.about
-    parts = [
+    return [
         "## The six compared first",
-        f"All that follows is of data set `{about['dataset']}`, {about['selection']}, "
-        f"{about['patients']} patients whom no model, threshold or weight has seen; p-values are "
-        "of paired Wilcoxon tests, corrected together by Holm's method.",
+        "All scores that follow, but where others are named, are of data set "
+        f"`{about['dataset']}`, {about['selection']}, {about['patients']} patients whom no model, "
+        "threshold or weight has seen; p-values are of paired Wilcoxon tests, corrected together by "
+        "Holm's method.",
     ]
-    return [*parts, study.discussion] if study.discussion else parts
+
+
+def _discussion(study: Study) -> list[str]:
+    return [study.discussion] if study.discussion else []
 
 
 def readme_table(study: Study) -> str:
@@ -212,7 +221,8 @@ def _cost_section(study: Study) -> list[str]:
     return [
         "## What it costs",
         markdown_table((None, "parameters", "GFLOP per slice", "ms per slice"), rows),
-        "A stack's figures include the bases it reads.",
+        "A stack's figures include the bases it reads. Milliseconds are those of the fastest "
+        "backend on the machine of [performance.md](performance.md).",
         *study.pictures("gflop", "latency"),
     ]
 

@@ -154,7 +154,8 @@ def summary(rows: DataFrame | Sequence[dict]) -> dict:
         return {}
     return {
         name: {
-            **{key: summarise(own[key].to_numpy()) for key in SCORES},
+            # By patient, since what a bootstrap draws depends on the order of its values.
+            **{key: summarise(own.sort_values("patient")[key].to_numpy()) for key in SCORES},
             **{key: int(own[key].sum()) for key in SUMS},
         }
         for name, own in pd.DataFrame(rows).groupby("checkpoint", sort=False)

@@ -198,7 +198,7 @@ def test_longer_trainings_stand_beside_those_begun_and_trained_alike(study):
     write_report(study, study.parents[1] / "README.md")
     page = study.with_suffix(".md").read_text().split("## Trained for longer")[1]
     begun = "33 epochs, the last 3 begun anew from `unet-bce`"
-    rows = [line for line in page.split("\n## ")[0].splitlines() if line.startswith("| `")]
+    rows = [line for line in page.split("\n### ")[0].splitlines() if line.startswith("| `")]
     assert rows == [  # the one begun otherwise has no difference, the short one no row
         "| `unet-hybrid` | 33 epochs | 0.750 | 0.900 | 0.900 to 0.900 |  |",
         f"| `unet-bce` | {begun} | 0.750 | 0.700 | 0.700 to 0.700 |  |",
@@ -383,7 +383,7 @@ def test_a_run_that_watched_nobody_has_an_empty_cell(study):
     page = study.with_suffix(".md").read_text()
     checkpoints = page.split("## The checkpoints")[1]
     assert re.search(r"^\| `unet-bce` .*\| 0\.40 \|  \|$", checkpoints, re.MULTILINE)
-    longer_rows = page.split("## Trained for longer")[1].split("\n## ")[0]
+    longer_rows = page.split("## Trained for longer")[1].split("\n### ")[0]
     assert longer_rows.count("| 3 epochs |  | 0.800 |") == 2
 
 
