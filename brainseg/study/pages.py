@@ -59,8 +59,8 @@ def _leaderboard_head(study: Study) -> list[str]:
         "## The six compared first",
         "All scores that follow, but where others are named, are of data set "
         f"`{about['dataset']}`, {about['selection']}, {about['patients']} patients whom no model, "
-        "threshold or weight has seen; p-values are of paired Wilcoxon tests, corrected together by "
-        "Holm's method.",
+        "threshold or weight has seen; p-values are of paired Wilcoxon tests, corrected together "
+        "by Holm's method.",
     ]
 
 
