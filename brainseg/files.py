@@ -36,9 +36,17 @@ def replacing(path: Path) -> Iterator[Path]:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield aside
+            write_through(aside)
             os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_through(path: Path) -> None:
+    """Wait until a file is on the disk: without that its new name may be there sooner, and outlive
+    a power cut without it."""
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
 
 
 @contextmanager

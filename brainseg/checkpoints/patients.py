@@ -14,6 +14,7 @@ nothing is said of them.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -36,7 +37,8 @@ BY_MAPS = "fitted on maps of models trained on this patient"
 
 def patient_hash(dataset: str, patient_id: str) -> str:
     """The first 16 hexadecimal digits of the sha256 of ``brainseg:<data set>:<patient id>``."""
-    return hashlib.sha256(f"brainseg:{dataset}:{patient_id}".encode()).hexdigest()[:16]
+    spelt = unicodedata.normalize("NFC", patient_id)
+    return hashlib.sha256(f"brainseg:{dataset}:{spelt}".encode()).hexdigest()[:16]
 
 
 def hashes_of(owners: Iterable[str]) -> tuple[str, ...]:

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from brainseg.data.case import Case, CaseRef, DataError, leave_out
-from brainseg.files import sha256
+from brainseg.data.case import Case, CaseRef, DataError, check_channels, leave_out
+from brainseg.files import sha256, write_through
 from brainseg.scans import preprocessing
-from brainseg.scans.notes import told_together
+from brainseg.scans.notes import noting, told_together
 
 _FORMAT = "3"  # raise it when what is stored here changes
 _CLASSES_FORMAT = "1"  # the same for their classes alone
@@ -70,8 +70,8 @@ def prepared_set(
 
     The key covers the files' content and the preprocessing, so a changed file or version builds
     anew. A build is written aside and renamed at the end: a killed one leaves nothing broken.
-    Cases that can't be read are left out, which is noted by name at every opening; DataError if
-    none can.
+    Cases that can't be read are left out, which is noted by name at every opening, until they can;
+    DataError if none can.
 
     classes: names, as ``classes_of`` has them, to prepare these beside the masks, in a set of its
         own; cases of which they are not known are left out too.
@@ -80,7 +80,7 @@ def prepared_set(
         raise DataError("The data set has no cases.")
     cache = cache or default_cache()
     folder = cache / f"{len(refs)}cases-{size}px-{_key(refs, size, classes)}"
-    if not (folder / "index.json").is_file():
+    if not _is_current(refs, folder, size, classes):
         _build(refs, size, folder, classes)
     return _open(refs, folder, size, classes)
 
@@ -99,6 +99,35 @@ def _key(refs: Sequence[CaseRef], size: int, classes: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
+def _is_current(refs: Sequence[CaseRef], folder: Path, size: int, classes: Sequence[str]) -> bool:
+    """Whether a set is there, whole, and can none of the cases be read that it left out."""
+    try:
+        index = json.loads((folder / "index.json").read_text())
+        is_whole = (folder / "images.u8").stat().st_size == len(index["patients"]) * size * size * 3
+    except (FileNotFoundError, ValueError):
+        return False
+    with noting():
+        left_out = [refs[int(position)] for position in index.get("left_out", ())]
+        return is_whole and not any(_can_be_read(ref, classes) for ref in left_out)
+
+
+def _can_be_read(ref: CaseRef, classes: Sequence[str]) -> bool:
+    try:
+        _read(ref, classes)
+    except DataError:
+        return False
+    return True
+
+
+def _read(ref: CaseRef, classes: Sequence[str]) -> Case:
+    """A case fit to be prepared. Raises DataError."""
+    case = ref.read()
+    check_channels(Path(case.scan.source or ref.name), case.scan)
+    if classes and case.mask is not None:
+        _check(case, ref, classes)
+    return case
+
+
 def _build(refs: Sequence[CaseRef], size: int, folder: Path, classes: Sequence[str]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob("building-*"):  # by a build that was killed, or still goes on
@@ -106,15 +135,21 @@ def _build(refs: Sequence[CaseRef], size: int, folder: Path, classes: Sequence[s
             if time.time() - left.stat().st_mtime > _ABANDONED_S:
                 shutil.rmtree(left)
     aside = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
+    old = aside.with_name(f"{aside.name}-old")
     try:
         _write(refs, size, aside, classes)
+        for file in aside.iterdir():
+            write_through(file)
+        with suppress(FileNotFoundError):  # one that is not current
+            folder.rename(old)
         try:
             aside.rename(folder)
         except OSError:  # another process finished the same build first
             if not (folder / "index.json").is_file():
                 raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        for left in (aside, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @told_together()
@@ -131,9 +166,7 @@ def _write(refs: Sequence[CaseRef], size: int, folder: Path, classes: Sequence[s
         bar = tqdm(refs, desc="preparing", unit="case", leave=False, disable=None)
         for position, ref in enumerate(bar):
             try:
-                case = ref.read()
-                if classes and case.mask is not None:
-                    _check(case, ref, classes)
+                case = _read(ref, classes)
             except DataError as error:
                 faults[position] = str(error)
                 continue

@@ -31,6 +31,15 @@ def naming(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from error
 
 
+def check_channels(path: Path, scan: Scan) -> None:
+    """Raise DataError where these are not one, for all sequences, or three, T1, FLAIR and T1c."""
+    if (channels := scan.pixels.shape[-1]) not in (1, 3):
+        raise DataError(
+            f"{path} has {channels} channels: expected one, or three, T1, FLAIR and T1c in this "
+            "order."
+        )
+
+
 class _WhenAsked:
     """A field that may be given as a function, which is called when the field is first asked for:
     who needs no classes shall neither wait for them nor hear what is wrong with them."""

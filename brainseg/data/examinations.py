@@ -89,10 +89,10 @@ def beginnings(name: str) -> list[str]:
     if not _is_unique(name):
         return []
     ends = [found.start() for found in re.finditer("[-_.]", name)]
-    return list(dict.fromkeys(_known_patient(name[:end]) for end in (*ends, len(name))))
+    return list(dict.fromkeys(known_patient(name[:end]) for end in (*ends, len(name))))
 
 
-def _known_patient(name: str) -> str:
+def known_patient(name: str) -> str:
     """A folder's name of a published set without its time point."""
     for pattern, patient_of in _TIME_POINTS:
         if found := pattern.fullmatch(name):
@@ -113,7 +113,7 @@ def _place(root: Path, folder: Path) -> _Place:
         while at > 1 and (parts[at].lower() in _CONTENT or _SESSION.fullmatch(parts[at])):
             at -= 1
         sessions = [part for part in parts[at + 1 :] if part.lower() not in _CONTENT]
-        patient = _known_patient(parts[at])
+        patient = known_patient(parts[at])
         if not any(pattern.fullmatch(parts[at]) for pattern, _ in _TIME_POINTS):
             found = _TIME_POINT.fullmatch(patient)
             patient = found[1] if found else patient
@@ -175,7 +175,8 @@ def _tell_namesakes(namesakes: dict[str, set[tuple]]) -> None:
         more = f" and {len(namesakes) - 1} more names" if len(namesakes) > 1 else ""
         note(
             f"{patient}{more}: folders in several places are called so. They are taken as "
-            f"different patients, {listed}. If they are one, put them into one folder of the "
+            f"different patients, {listed}, by these ids, which a model trained before there were "
+            "several places does not know. If they are one, put them into one folder of the "
             "patient's name."
         )
 

@@ -15,6 +15,7 @@ from pathlib import Path, PureWindowsPath
 from brainseg.data.case import Case, CaseRef, DataError, naming, usable
 from brainseg.data.codes import Coding
 from brainseg.data.tables import matched, read_table, tell_matched, values_of
+from brainseg.scans.channels import channel_names
 from brainseg.scans.listing import inmost, is_clutter, scan_files, stem_of, unpack_hint
 from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import listed, note
@@ -53,6 +54,7 @@ def load(path: Path) -> list[CaseRef]:
         mask = masks[mask_of[stem]]
         read = partial(_read, patient, image, mask, coding)
         version = "" if image.suffix.lower() in _WITHOUT_GEOMETRY else VOLUME_VERSION
+        version = " ".join(filter(None, (version, *channel_names(image))))  # of a dataset.json
         return CaseRef(patient, stem, (image, mask), read, version)
 
     return usable(images, reference, str)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from brainseg.data.case import Case, CaseRef, DataError, naming, usable
 from brainseg.data.codes import CLASSES, Coding, brats_names
+from brainseg.data.examinations import known_patient
 from brainseg.scans.channels import channel_names, roles_of_channels
 from brainseg.scans.listing import stem_of, volume_entries
 from brainseg.scans.masks import read_mask
@@ -102,12 +103,14 @@ def _reference(
     images: Path, label: Path, roles: list[str], dataset: str, coding: Coding | None
 ) -> CaseRef:
     case = stem_of(label)
+    patient = known_patient(case)
+    version = f"{VOLUME_VERSION} {' '.join(roles)}"  # what dataset.json says, is in no other file
     coded_by = (images.parent / "dataset.json",) if coding else ()
     suffix = label.name.removeprefix(case)
     whole = images / label.name
     if whole.is_file():
-        read = partial(_read_whole, case, dataset, whole, label, roles, coding)
-        return CaseRef(case, case, (whole, label), read, VOLUME_VERSION, coded_by)
+        read = partial(_read_whole, patient, dataset, whole, label, roles, coding)
+        return CaseRef(patient, case, (whole, label), read, version, coded_by)
     files = {
         role: images / f"{case}_{number:04}{suffix}"
         for number, role in enumerate(roles)
@@ -116,28 +119,28 @@ def _reference(
     for file in files.values():
         if not file.is_file():
             raise DataError(f"{label} has no image: expected {whole}, or {file} and the like.")
-    read = partial(_read_files, case, dataset, files, label, coding)
-    return CaseRef(case, case, (*files.values(), label), read, VOLUME_VERSION, coded_by)
+    read = partial(_read_files, patient, dataset, files, label, coding)
+    return CaseRef(patient, case, (*files.values(), label), read, version, coded_by)
 
 
 def _read_whole(
-    case: str, dataset: str, image: Path, label: Path, roles: list[str], coding: Coding | None
+    patient: str, dataset: str, image: Path, label: Path, roles: list[str], coding: Coding | None
 ) -> Case:
     with naming(image):
         scan = read_scan(image, channels=roles)
-    return _with_mask(case, dataset, scan, label, coding)
+    return _with_mask(patient, dataset, scan, label, coding)
 
 
 def _read_files(
-    case: str, dataset: str, files: dict[str, Path], label: Path, coding: Coding | None
+    patient: str, dataset: str, files: dict[str, Path], label: Path, coding: Coding | None
 ) -> Case:
     with naming(label):
         scan = read_sequences(**files)
-    return _with_mask(case, dataset, scan, label, coding)
+    return _with_mask(patient, dataset, scan, label, coding)
 
 
-def _with_mask(case: str, dataset: str, scan: Scan, label: Path, coding: Coding | None) -> Case:
+def _with_mask(patient: str, dataset: str, scan: Scan, label: Path, coding: Coding | None) -> Case:
     with naming(label):
         mask = read_mask(label, scan)
     classes = partial(coding.read, label, scan, mask) if coding else None
-    return Case(case, dataset, scan, mask, classes)
+    return Case(patient, dataset, scan, mask, classes)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.data.case import Case, CaseRef, DataError, naming
+from brainseg.data.case import Case, CaseRef, DataError, check_channels, naming
 from brainseg.scans.masks import read_mask
 from brainseg.scans.reading import read_stored
 from brainseg.scans.scan import Scan
@@ -29,8 +29,8 @@ def read_slices(patient_id: str, dataset: str, pairs: tuple[tuple[Path, Path], .
     """Stack (image, mask) picture pairs, in the order given, into one case.
 
     Where grey slices lie among coloured ones, these get three equal channels. Raises DataError
-    naming the file when a file can't be read, a mask is of another size or not binary, or the
-    slices differ in size.
+    naming the file when a file can't be read, has other than one or three channels, a mask is of
+    another size or not binary, or the slices differ in size or depth.
     """
     images, masks = [], []
     for image_path, mask_path in pairs:
@@ -38,6 +38,12 @@ def read_slices(patient_id: str, dataset: str, pairs: tuple[tuple[Path, Path], .
             scan = read_stored(image_path)  # the order of channels is the data set's
         with naming(mask_path):
             mask = read_mask(mask_path, scan)
+        check_channels(image_path, scan)
+        if images and scan.pixels.dtype != images[0].dtype:
+            raise DataError(
+                f"{image_path} holds {scan.pixels.dtype}, but the patient's first slice "
+                f"{images[0].dtype}: all slices of one patient must be of one depth."
+            )
         if images and scan.pixels.shape[1:3] != images[0].shape[1:3]:
             raise DataError(
                 f"{image_path} is {scan.pixels.shape[1:3]} (height, width), but the patient's "

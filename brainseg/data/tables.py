@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -141,6 +142,6 @@ def _alike(names: Iterable[str]) -> dict[str, list[str]]:
     """Names by what a spreadsheet or a hurried hand would have left of them."""
     found: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        key = " ".join(name.casefold().split())
+        key = " ".join(unicodedata.normalize("NFC", name).casefold().split())
         found[(key.lstrip("0") or "0") if key.isdecimal() else key].append(name)
     return found

@@ -105,10 +105,14 @@ def _read_stack(name: str, files: tuple[Path, ...]) -> Case:
     for file in files:
         with naming(file):
             slices.append(read_scan(file).pixels)
-        if slices[-1].shape[1:] != slices[0].shape[1:]:
+        found, first = ((own.shape[1:], own.dtype) for own in (slices[-1], slices[0]))
+        if found != first:
+            (*size, channels), depth = found
+            (*first_size, first_channels), first_depth = first
             raise DataError(
-                f"{file} is {slices[-1].shape[1:3]} (height, width), but {files[0]} is "
-                f"{slices[0].shape[1:3]}: all slices of one folder must agree."
+                f"{file} is {tuple(size)} (height, width), {channels} channels of {depth}, but "
+                f"{files[0]} is {tuple(first_size)}, {first_channels} of {first_depth}: all slices "
+                "of one folder must agree."
             )
     scan = Scan(np.concatenate(slices), None, None, str(files[0].parent))
     return Case(name, UNLABELLED, scan, None)

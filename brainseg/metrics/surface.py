@@ -1,8 +1,9 @@
 """Distances between the outlines of a mask and the truth, by MONAI's metrics.
 
-With spacing they are three-dimensional, in millimetres. Without it they are two-dimensional, in
-pixels, one per slice in which both masks have something; the slices in which only one has are
-counted beside them, because no distance can be given there.
+With spacing they are three-dimensional, in millimetres; of a single slice, which has an outline but
+no surface, two-dimensional. Without it they are two-dimensional, in pixels, one per slice in which
+both masks have something; the slices in which only one has are counted beside them, because no
+distance can be given there.
 """
 
 from __future__ import annotations
@@ -39,8 +40,12 @@ def surface(
     from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 
     pair = [np.asarray(mask, bool) for mask in (prediction, truth)]
+    spacing = spacing_mm
     if spacing_mm is not None:
-        pair = [mask[None] for mask in pair]
+        if len(pair[0]) == 1:
+            spacing = spacing_mm[1:]
+        else:
+            pair = [mask[None] for mask in pair]
     has = [mask.reshape(len(mask), -1).any(1) for mask in pair]
     both = has[0] & has[1]
     one_sided = int((has[0] ^ has[1]).sum())
@@ -48,7 +53,7 @@ def surface(
     if not both.any():
         return Surface((), (), one_sided, unit)
     tensors = [torch.from_numpy(np.ascontiguousarray(mask[both, None])) for mask in pair]
-    common = {"include_background": True, "spacing": spacing_mm}
+    common = {"include_background": True, "spacing": spacing}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of MONAI to itself
         hd95 = compute_hausdorff_distance(*tensors, percentile=95, **common)

@@ -41,10 +41,10 @@ def leak_meter(runs: Path) -> dict:
 
 def _row(checkpoint: Checkpoint) -> dict:
     metrics = checkpoint.metrics
-    if "test" not in metrics:
+    if "dice" not in metrics.get("test", {}):
         raise CheckpointError(
-            f"{checkpoint.folder} was not scored on the test patients: run the same train.py "
-            "command again, without --no-test."
+            f"{checkpoint.folder} was not scored on test patients: run the same train.py command "
+            "again, without --no-test, with patients in the fold that is left out."
         )
     validation, test = metrics["validation"], metrics["test"]["dice"]
     first = checkpoint.settings.run.datasets[0]  # of several data sets the one under "test"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from torch.optim.swa_utils import AveragedModel
 
 from brainseg.config import Config, ConfigError
@@ -43,6 +44,8 @@ def make_accelerator(
         log_with=tracker,
         project_dir="." if tracker else None,
         dynamo_backend=compiler,
+        # While the first process prepares data or scores, others wait for longer than the default.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=1))],
     )
     if tracker and not accelerator.log_with:
         raise ConfigError(f"--track {tracker} needs it: pip install {tracker}")

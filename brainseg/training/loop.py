@@ -180,6 +180,11 @@ def _check_batches(run: _Run) -> None:
             f"One epoch has fewer slices than one batch of {config.batch_size}: lower --batch-size "
             "or give more patients."
         )
+    if processes > 1 and config.batch_size < 2 * processes:
+        raise TrainingError(
+            f"A batch of {config.batch_size} slices leaves {processes} processes less than two "
+            f"each: raise --batch-size to {2 * processes} or more, or take fewer processes."
+        )
     if config.semi and processes > config.unlabelled_slices:
         raise TrainingError(
             f"A batch has {config.unlabelled_slices} slices without a mask, and there are "

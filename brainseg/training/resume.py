@@ -44,14 +44,16 @@ def save_weights(path: Path, model) -> None:
 
 
 def save_state(path: Path, config: Config, progress: Progress, learner) -> None:
-    """Write what ``load_state`` reads. ``learner`` has ``bare``, ``average`` and ``optimizer``."""
+    """Write what ``load_state`` reads. ``learner``: a ``Learner``."""
     tensors = {f"model/{k}": v.contiguous() for k, v in learner.bare.state_dict().items()}
     tensors |= {f"average/{k}": v.contiguous() for k, v in learner.average.state_dict().items()}
     for index, slots in learner.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{k}": v.contiguous() for k, v in slots.items()}
+    scaler = learner.accelerator.scaler  # of fp16 alone
     metadata = {
         "config": json.dumps(config.to_json()),
         "progress": json.dumps(vars(progress)),
+        "scaler": json.dumps(scaler.state_dict() if scaler else {}),
     }
     with replacing(path) as aside:
         save_file(tensors, aside, metadata=metadata)
@@ -78,7 +80,10 @@ def load_state(path: Path, config: Config, learner) -> Progress:
         raise ConfigError(f"{path} belongs to another configuration: start with --overwrite.")
     tensors = load_file(path)
     with safe_open(path, "pt") as file:
-        progress = Progress(**json.loads(file.metadata()["progress"]))
+        metadata = file.metadata()
+    progress = Progress(**json.loads(metadata["progress"]))
+    if scaler := json.loads(metadata.get("scaler", "{}")):
+        learner.accelerator.scaler.load_state_dict(scaler)
     for prefix, module in (("model/", learner.bare), ("average/", learner.average)):
         module.load_state_dict(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -18,11 +18,11 @@ from brainseg.checkpoints.card import model_card
 from brainseg.checkpoints.card_scores import scored_parts
 from brainseg.checkpoints.folder import CARD, CONFIG, METRICS, Checkpoint, read_checkpoint
 from brainseg.checkpoints.patients import seen_at_start, seen_by_maps
-from brainseg.checkpoints.settings import Base, settings_of
+from brainseg.checkpoints.settings import Base, CheckpointError, settings_of
 from brainseg.config import Config, ConfigError
 from brainseg.data import Paths, load_datasets, notes_of
 from brainseg.data.cache import PreparedSet, prepared_set
-from brainseg.data.case import CaseRef
+from brainseg.data.case import CaseRef, DataError
 from brainseg.files import markdown_table, write_json, write_text
 from brainseg.models.specs import SINGLES
 from brainseg.scans.notes import note
@@ -33,7 +33,7 @@ from brainseg.training.planning import Planned, finished
 from brainseg.training.provenance import provenance
 from brainseg.training.resume import BEST, STATE, read_state_config
 from brainseg.training.stacking import base_maps
-from brainseg.training.start import starting_weights, unlabelled_scans
+from brainseg.training.start import check_unseen, starting_weights, unlabelled_scans
 from brainseg.training.thresholds import settle, siblings
 
 
@@ -124,9 +124,13 @@ def run_all(
             print(f"\n{kept}.", file=sys.stderr)
             raise KeyboardInterrupt from None
         except (ValueError, TrainingError, OSError) as error:
+            if place.accelerator.num_processes > 1:  # others of them may wait for this one
+                raise
             failed.append(config)
             print(f"error: {config.name}: {error}", file=sys.stderr)
         except Exception:  # a fault of ours: told in full, and the other runs still go on
+            if place.accelerator.num_processes > 1:
+                raise
             failed.append(config)
             traceback.print_exc()
     conclude([planned.config for planned in needed], place)
@@ -156,6 +160,9 @@ def run(planned: Planned, place: Workplace) -> Checkpoint:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
+            for name in (STATE, BEST):  # what a killed process was writing
+                for left in folder.glob(f".{name}.*"):
+                    left.unlink(missing_ok=True)
             return _train_and_score(planned, folder, place)
     except Timeout as error:
         raise ConfigError(
@@ -196,6 +203,7 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
         maps = base_maps(config, bases, helpers, prepared, accelerator)
     if config.init_from:
         initial, start = starting_weights(config, place.initial)
+        check_unseen(config, place.initial, prepared.owners)
         seen |= seen_at_start(place.initial)
         settings = replace(settings, started_from=start)
     settings = replace(settings, patient_hashes=seen)
@@ -254,15 +262,26 @@ def conclude(configs: Iterable[Config], place: Workplace) -> None:
         settle(configs, place.runs)
     accelerator.wait_for_everyone()
     for config in siblings(configs) if place.score else ():
-        found = finished(config, config.run_folder(place.runs))
-        is_due = found is not None and "test" not in found.metrics
+        found = _due(config, place.runs)
         accelerator.wait_for_everyone()  # all have looked before one of them writes
-        if is_due:
+        if found is not None:
             accelerator.print(f"{found.folder} is finished: scoring it.")
             refs, _ = place.dataset(config)
             if accelerator.is_main_process:
-                describe(found, refs, score=True)
+                try:
+                    describe(found, refs, score=True)
+                except (CheckpointError, DataError) as error:  # the others are still scored
+                    note(f"{found.folder} was not scored: {error}")
             accelerator.wait_for_everyone()
+
+
+def _due(config: Config, runs: Path) -> Checkpoint | None:
+    """A finished run without its test scores."""
+    try:
+        found = finished(config, config.run_folder(runs))
+    except CheckpointError:  # of which ``settle`` has told
+        return None
+    return found if found is not None and "test" not in found.metrics else None
 
 
 def describe(checkpoint: Checkpoint, refs: dict[str, list[CaseRef]], *, score: bool) -> None:

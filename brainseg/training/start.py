@@ -3,15 +3,18 @@ starts from (``--init-from``), what they know, and scans without a mask (``--unl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from brainseg.checkpoints.folder import WEIGHTS, read_checkpoint
+from brainseg.checkpoints.patients import hashes_of
 from brainseg.checkpoints.settings import Start
 from brainseg.config import Config, ConfigError
 from brainseg.data.case import CaseRef
+from brainseg.data.splits import fold_of
 from brainseg.data.unlabelled import digest_of, load_unlabelled
 from brainseg.files import sha256
+from brainseg.models.specs import SINGLES
 
 
 def weights_file(path: Path) -> Path:
@@ -54,6 +57,26 @@ def start_of(config: Config, path: Path) -> Start | None:
             "left out): start from weights of another data set, or that left out the same folds."
         )
     return Start(start.name, run.dataset, start.settings.total_epochs)
+
+
+def check_unseen(config: Config, path: Path, owners: Iterable[str]) -> None:
+    """Raise ConfigError where the weights in a checkpoint folder know patients that must stay
+    unseen, by the hashes it holds: whatever it began with, and whatever its patients were for.
+
+    owners: of each slice that the run has, as ``role_hashes`` takes them.
+    """
+    hashes = read_checkpoint(path).settings.patient_hashes if path.is_dir() else {}
+    learned = ("train", "unlabelled", *(() if config.stack_maps == SINGLES else ("maps",)))
+    for number, fold in enumerate(config.left_out):
+        # Whom others watched may be watched again, but not tested on.
+        roles = learned if number else (*learned, "start", "watched")
+        known = {one for role in roles for one in hashes.get(role, ())}
+        own = {str(one) for one in owners if fold_of(str(one).partition("/")[2]) == fold}
+        if seen := known.intersection(hashes_of(own)):
+            raise ConfigError(
+                f"{path}, or what it began with, knows {len(seen)} patients that {config.name} "
+                f"must not see (fold {fold} is left out): start from weights that do not know them."
+            )
 
 
 def unlabelled_scans(config: Config, folders: Sequence[Path] | None) -> list[CaseRef]:

@@ -25,9 +25,11 @@ from brainseg.checkpoints.folder import (
     read_checkpoint,
     replace_settings,
 )
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.config import Config
 from brainseg.data.splits import FOLDS
 from brainseg.files import write_json, write_text
+from brainseg.scans.notes import note
 from brainseg.training.planning import finished
 from brainseg.training.validation import COUNTS, Choice, best_threshold, read_counts
 
@@ -38,7 +40,12 @@ def settle(configs: Iterable[Config], runs: Path) -> list[Checkpoint]:
 
     Their test scores, which another threshold changes, are taken out of ``metrics.json``.
     """
-    found = (_settle(config, runs) for config in siblings(configs))
+    found = []
+    for config in siblings(configs):
+        try:
+            found.append(_settle(config, runs))
+        except CheckpointError as error:  # the others still get theirs
+            note(f"{config.name} without fold {config.test_fold}: no threshold was chosen. {error}")
     return [checkpoint for checkpoint in found if checkpoint]
 
 
@@ -85,7 +92,9 @@ def _write(
     """Put a choice into a checkpoint's files; None if it is the one there already."""
     metrics = checkpoint.metrics
     chosen = {"folds": folds, "unseen": is_unseen, **choice.to_json()}
-    is_other = checkpoint.settings.threshold != choice.threshold
+    # Two commands at once may leave scores beside a threshold that is another by now.
+    scored_at = (metrics.get("validation") or {}).get("threshold", choice.threshold)
+    is_other = {checkpoint.settings.threshold, scored_at} != {choice.threshold}
     if metrics.get("validation") == chosen and not is_other:
         return None
     metrics = {k: v for k, v in metrics.items() if not (is_other and k.startswith("test"))}

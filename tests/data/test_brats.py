@@ -295,6 +295,30 @@ def test_nnunet_has_a_file_for_each_channel(tmp_path, caplog):
         load_dataset("brats", tmp_path)
 
 
+def test_time_points_in_nnunet_s_layout_are_of_one_patient(tmp_path):
+    for case in ("BraTS-GLI-00009-000", "BraTS-GLI-00009-001", "BraTS-GLI-00011-000"):
+        save(tmp_path / "imagesTr" / f"{case}_0000.nii.gz", VALUES["flair"])
+        save(tmp_path / "labelsTr" / f"{case}.nii.gz", 1, values=label())
+    describe_channels(tmp_path, ["FLAIR"])
+    refs = load_dataset("brats", tmp_path)
+    one, two = "BraTS-GLI-00009", "BraTS-GLI-00011"
+    assert [ref.patient_id for ref in refs] == [one, one, two]
+    assert [ref.read().patient_id for ref in refs] == [one, one, two]
+    assert [ref.name for ref in refs][:2] == [f"{one}-000", f"{one}-001"]
+
+
+def test_channels_named_otherwise_are_prepared_anew(tmp_path):
+    for number, kind in enumerate(("flair", "t1")):
+        save(tmp_path / "imagesTr" / f"a_{number:04}.nii.gz", VALUES[kind])
+    save(tmp_path / "labelsTr" / "a.nii.gz", 1, values=label())
+    versions = set()
+    for names in (["FLAIR", "T1"], ["T1", "FLAIR"]):
+        describe_channels(tmp_path, names)
+        (ref,) = load_dataset("brats", tmp_path)
+        versions.add(ref.version)
+    assert len(versions) == 2
+
+
 def test_nnunet_with_suffixes_in_capitals(tmp_path):
     for folder, name in (("imagesTr", "case_1_0000"), ("labelsTr", "case_1")):
         save(tmp_path / folder / f"{name}.nii.gz", VALUES["flair"])

@@ -151,13 +151,41 @@ def unreadable_file(name):
 
 def test_a_case_that_cant_be_read_is_left_out_and_told_at_every_opening(tmp_path):
     refs = [small("a"), unreadable_file("b"), small("c", slices=3)]
-    for opened in (refs, unreadable(refs)):  # built, then as it is kept
+    a, b, c = refs
+    for opened in (refs, [*unreadable([a]), b, *unreadable([c])]):  # built, then as it is kept
         with noting() as notes:
             found = prepared_set(opened, 32, tmp_path)
         assert found.patients.tolist() == ["a"] * 2 + ["c"] * 3 and found.left_out == (1,)
         assert len(found.images) == len(found.statistics) == len(found.tumour) == 5
         assert notes == ["1 of 3 cases are left out. b.png is damaged."]
     same(found, prepared_set([refs[0], refs[2]], 32, tmp_path / "elsewhere"))
+
+
+def test_a_case_that_can_be_read_by_now_is_taken_in(tmp_path):
+    refs = [small("a"), unreadable_file("b")]
+    before = prepared_set(refs, 32, tmp_path)
+    found = prepared_set([refs[0], replace(refs[1], read=small("b").read)], 32, tmp_path)
+    assert found.patients.tolist() == ["a", "a", "b", "b"] and found.left_out == ()
+    assert entries(tmp_path) == [found.folder.name] == [before.folder.name]
+    assert before.images.any() and len(before.images) == 2  # who has it open keeps it
+
+
+def test_a_set_cut_short_by_a_power_cut_is_built_anew(tmp_path):
+    refs = [small("a"), small("b")]
+    before = prepared_set(refs, 32, tmp_path)
+    whole = before.images.copy()
+    os.truncate(before.folder / "images.u8", 100)
+    np.testing.assert_array_equal(prepared_set(refs, 32, tmp_path).images, whole)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_slices_of_other_channels_than_one_or_three_are_refused(tmp_path, channels):
+    scan = Scan(np.zeros((2, 10, 8, channels), np.uint8), source="odd.npy")
+    odd = Case("odd", "made up", scan, np.zeros((2, 10, 8), bool))
+    with noting() as notes:
+        found = prepared_set([small("a"), CaseRef("odd", "odd", (), lambda: odd)], 32, tmp_path)
+    assert found.patients.tolist() == ["a", "a"]
+    assert f"odd.npy has {channels} channels: expected one, or three" in notes[0]
 
 
 def test_what_reading_assumes_of_many_cases_is_told_once(tmp_path):

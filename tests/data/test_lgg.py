@@ -97,6 +97,14 @@ def test_slices_of_two_sizes_name_the_odd_one(tmp_path):
         ref.read()
 
 
+def test_slices_of_two_depths_and_stacks_name_the_odd_one(tmp_path):
+    write(tmp_path, PATIENT, 1, np.full((6, 8), 9, np.uint8), np.zeros((6, 8), bool))
+    write(tmp_path, PATIENT, 2, np.full((6, 8), 900, np.uint16), np.zeros((6, 8), bool))
+    (ref,) = load_dataset("lgg", tmp_path)
+    with pytest.raises(DataError, match=f"{PATIENT}_2.tif holds uint16.* of one depth"):
+        ref.read()
+
+
 def load(folder):
     with noting() as notes:
         refs = load_dataset("lgg", folder)

@@ -6,7 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from brainseg.checkpoints.patients import patient_hash
 from brainseg.data.splits import FOLDS, block_of, fold_of, slice_roles
+from brainseg.data.tables import matched
 
 # Digest from `printf %s ID | sha256sum`, and the sum of its digits modulo 5.
 KNOWN = {
@@ -20,6 +22,13 @@ KNOWN = {
     ),
 }
 PATIENTS = [f"patient {number}" for number in range(300)]
+
+
+def test_letters_with_accents_count_alike_however_they_are_spelt():
+    one, other = "Müller", "Mu\u0308ller"
+    assert one != other and fold_of(one) == fold_of(other)
+    assert patient_hash("folder", one) == patient_hash("folder", other)
+    assert matched([one], [other]) == {one: other}
 
 
 def split(patients, *left_out):

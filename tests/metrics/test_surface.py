@@ -52,6 +52,15 @@ def test_with_spacing_it_is_three_dimensional_and_in_millimetres():
     assert surface(prediction, truth, (2.5, 1.0, 2.0)).hd95 == pytest.approx((6,))
 
 
+def test_a_single_slice_has_an_outline_and_no_surface():
+    one, other = square(10, 4, 9), square(10, 12, 9)  # eight pixels apart
+    found = surface(one, other, (5.0, 1.0, 2.0))
+    assert found.unit == "mm" and found.hd95 == pytest.approx((16,))
+    flat = surface(one, other, None)
+    assert found.hd95[0] == 2 * flat.hd95[0]
+    assert surface(one, other, (5.0, 1.0, 1.0)).dice == flat.dice
+
+
 def test_nothing_to_measure():
     empty = np.zeros((2, 8, 8), bool)
     for spacing in (None, (1.0, 1.0, 1.0)):

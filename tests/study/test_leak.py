@@ -34,7 +34,11 @@ def test_the_meter_sets_each_mistake_beside_its_honest_twin(tmp_path, capsys):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert leaking["believed"] == metrics["validation"]["mean_dice"]
     assert leaking["true"] == metrics["test"]["dice"]["mean"]
+    metrics["test"] = {"fold": 0}  # as where nobody is in it
+    (folder / "metrics.json").write_text(json.dumps(metrics))
     capsys.readouterr()
+    assert main(["leak", "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 1
+    assert "was not scored on test patients" in capsys.readouterr().err
 
 
 def test_without_a_leaking_run_the_meter_says_what_to_do(tmp_path, capsys):

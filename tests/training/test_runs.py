@@ -16,7 +16,12 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 import train
-from brainseg.checkpoints.folder import find_checkpoints, load_module, read_checkpoint
+from brainseg.checkpoints.folder import (
+    find_checkpoints,
+    load_module,
+    read_checkpoint,
+    replace_settings,
+)
 from brainseg.checkpoints.settings import Start
 from brainseg.config import Config, ConfigError
 from brainseg.data import DATASETS, phantom
@@ -347,6 +352,14 @@ def test_init_from_remembers_the_start_and_refuses_one_that_knows_too_much(tmp_p
     known = read_checkpoint(start).settings.patient_hashes
     assert set(done.settings.patient_hashes["start"]) == {*known["train"], *known["watched"]}
     assert f"unet-bce after {first} epochs" in (folder / "README.md").read_text()
+
+    # What it began with was trained on patients of fold 2, though it left them out itself.
+    hashes = {**done.settings.patient_hashes, "train": (), "watched": ()}
+    run = replace(done.settings.run, left_out=(2, 3))
+    replace_settings(done, replace(done.settings, run=run, patient_hashes=hashes))
+    assert main(tmp_path, "--model", "unet", "--loss", "dice", "--left-out", "2", "3",
+                "--init-from", str(folder)) == 1  # fmt: skip
+    assert "or what it began with, knows" in capsys.readouterr().err
 
     # It was trained on patients of fold 2.
     assert main(tmp_path, *flags, "--left-out", "1", "2") == 1

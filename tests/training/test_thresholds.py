@@ -105,6 +105,29 @@ def test_some_pairs_serve_while_neither_all_of_them_nor_the_other_four_are_there
     assert "validation" not in read_checkpoint(folders["without1-seed0"]).metrics
 
 
+def test_one_that_cant_be_read_does_not_keep_the_others_from_theirs(tmp_path, capsys):
+    assert main(tmp_path, "--left-out", "all") == 0
+    folders = runs_of(tmp_path)
+    before = read_checkpoint(folders["without1-seed0"]).settings.threshold
+    (folders["without2-seed0"] / "config.json").write_text("{")
+    capsys.readouterr()
+    assert main(tmp_path, "--left-out", "1", "--overwrite") == 0
+    assert read_checkpoint(folders["without1-seed0"]).settings.threshold is not None
+    assert before and "test" in read_checkpoint(folders["without1-seed0"]).metrics
+
+
+def test_scores_beside_a_threshold_that_is_another_by_now_go(tmp_path):
+    assert main(tmp_path, "--left-out", "all") == 0
+    folder = runs_of(tmp_path)["without2-seed0"]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["validation"]["threshold"] /= 2  # as another command leaves it that was slower
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    settle([read_checkpoint(folder).settings.run], tmp_path / "runs")
+    found = read_checkpoint(folder)
+    assert found.metrics["validation"]["threshold"] == found.settings.threshold
+    assert "test" not in found.metrics
+
+
 def test_another_threshold_takes_the_test_scores_with_it(tmp_path):
     assert main(tmp_path, "--left-out", "all") == 0
     folder = runs_of(tmp_path)["without2-seed0"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,7 +55,7 @@ from brainseg.checkpoints.settings import (
     is_plain_name,
     read_settings,
 )
-from brainseg.files import WriteError, sha256, write_json, write_text
+from brainseg.files import WriteError, replacing, sha256, write_json, write_text
 
 log = logging.getLogger(__name__)
 
@@ -130,8 +131,11 @@ def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoi
                 "--out puts the new one elsewhere."
             )
     for name, checkpoint in found.items():
-        copy_checkpoint(checkpoint, out / name)
-        write_text(out / name / CARD, cards[name])
+        if overwrite or not (out / name / CONFIG).is_file():
+            copy_checkpoint(checkpoint, out / name)
+            write_text(out / name / CARD, cards[name])
+        else:
+            _refresh(checkpoint, out / name, wanted.repo)
     return [read_checkpoint(out / name) for name in found]
 
 
@@ -280,6 +284,19 @@ def _is_another(checkpoint: Checkpoint, folder: Path) -> bool:
         not (folder / file).is_file() or sha256(folder / file) != sha256(checkpoint.folder / file)
         for file in (CONFIG, WEIGHTS)
     )
+
+
+def _refresh(checkpoint: Checkpoint, folder: Path, repo: str) -> None:
+    """Bring what was told of the same weights up to date: what is missing, and what is still as it
+    was pulled. What somebody has changed or added stays."""
+    pulled = (read_origin(folder) or {}).get("sha256", {})
+    for file in (METRICS, RANGES, ORIGIN):
+        there, here = checkpoint.folder / file, folder / file
+        is_changed = here.is_file() and file != ORIGIN and sha256(here) != pulled.get(file)
+        if there.is_file() and not is_changed:
+            with replacing(here) as aside:
+                shutil.copyfile(there, aside)
+    write_text(folder / CARD, _card(read_checkpoint(folder), repo))
 
 
 def _card(checkpoint: Checkpoint, repo: str) -> str:

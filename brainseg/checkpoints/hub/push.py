@@ -54,7 +54,8 @@ def push(checkpoints: Sequence[Checkpoint], repo: str, *, private: bool = False)
         described = _described_there(remote, chosen)
         described |= {n: (c.settings, c.metrics) for n, c in chosen.items()}
         files[CARD] = repository_card(repo, [described[n] for n in sorted(described)]).encode()
-        stale = [f"{name}/{file}" for name in chosen for file in _WORDS]
+        stale = [f"{name}/{file}" for name, own in chosen.items() for file in _WORDS
+                 if not (file == HISTORY and own.origin)]  # which pulling leaves there  # fmt: skip
         return commit_files(remote, files, stale, lambda changed: _message(changed, remote))
 
 

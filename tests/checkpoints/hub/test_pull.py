@@ -22,6 +22,7 @@ from brainseg.files import WriteError
 from tests.checkpoints.hub.hub_server import sha256
 
 REPO = "ada/brainseg"
+METRICS = '{"validation": {"fold": 1, "patients": 2, "mean_dice": 0.5, "threshold": 0.5}}'
 RESNET, DEEPLAB = "unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce"
 
 
@@ -181,6 +182,21 @@ def test_another_checkpoint_is_replaced_only_when_told(remote, trained, tmp_path
     assert checkpoint.settings.model == "unet"
 
 
+def test_what_was_added_to_a_pulled_checkpoint_stays(remote, tmp_path):
+    (checkpoint,) = pull(f"{REPO}/unet-bce", tmp_path)
+    folder = checkpoint.folder
+    (folder / "history.csv").write_text("epoch\n1\n")
+    worse, better = (METRICS.replace("0.5", dice, 1) for dice in ("0.25", "0.75"))
+    remote.commit({"unet-bce/metrics.json": worse.encode()})
+    assert pull(f"{REPO}/unet-bce", tmp_path)[0].validation_dice == 0.25  # as it was pulled before
+    (folder / "metrics.json").write_text(better)
+    (again,) = pull(f"{REPO}/unet-bce", tmp_path)
+    assert again.validation_dice == 0.75 and (folder / "history.csv").is_file()
+    assert again.origin["revision"] == remote.head
+    (fresh,) = pull(f"{REPO}/unet-bce", tmp_path, overwrite=True)
+    assert fresh.validation_dice == 0.25 and not (folder / "history.csv").exists()
+
+
 def test_what_replaces_a_pulled_checkpoint_has_no_origin(remote, trained, tmp_path):
     from brainseg.checkpoints.folder import copy_checkpoint
 
@@ -196,6 +212,9 @@ def test_a_pulled_checkpoint_can_be_pushed_on(remote, published, tmp_path):
     theirs = published.repos["model", "bob/mine"].files
     assert theirs["unet-bce/config.json"] == remote.files["unet-bce/config.json"]
     assert "unet-bce/origin.json" not in theirs
+    remote.commit({"unet-bce/history.csv": b"epoch\n1\n"})
+    push(pull(f"{REPO}/unet-bce", tmp_path), REPO)  # which pulling leaves there
+    assert remote.files["unet-bce/history.csv"] == b"epoch\n1\n"
 
 
 def test_the_command(remote, tmp_path, capsys):
