@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 MANY_SLICES = 32  # a scan of so many runs alone, because of its memory
 
 _one_volume = threading.Semaphore(1)
+
+
+def volumes_in_turn(scan: Scan) -> AbstractContextManager:
+    """Where a scan is predicted: one of many slices waits for the last such one."""
+    return _one_volume if len(scan.pixels) >= MANY_SLICES else nullcontext()
 
 
 def compare(
@@ -69,7 +74,7 @@ def compare_stream(
             "expected equal."
         )
     results: dict[str, Result] = {}
-    with _one_volume if len(scan.pixels) >= MANY_SLICES else nullcontext():
+    with volumes_in_turn(scan):
         for result in predict_all(scan, predictors, flips=flips, progress=progress):
             results[result.name] = result
             yield Comparison(scan, truth, dict(results), tuple(skipped))

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from brainseg.scans.preprocessing import to_bytes
+
 LEVELS = 8  # severities from 0 to 1 in this many steps
 
 
@@ -90,14 +92,18 @@ def series(
     """
     if name not in CORRUPTIONS:
         raise ValueError(f"Unknown corruption {name!r}: expected one of {', '.join(CORRUPTIONS)}.")
-    low, high = float(image.min()), float(image.max())
-    scaled = (image.astype(np.float32) - low) / max(high - low, 1e-6)
+    # Each channel as models read it: their ranges may be worlds apart.
+    scaled = to_bytes(image[None])[0, ..., : image.shape[-1]].astype(np.float32) / 255
     pictures = [CORRUPTIONS[name](scaled, severity) for severity in severities()]
-    masks = None
-    if mask is not None:
-        turned = name == "rotation"
-        masks = np.stack([_turned_mask(mask, s) if turned else mask for s in severities()])
+    masks = None if mask is None else moved(mask, name)
     return (np.stack(pictures) * 255 + 0.5).astype(np.uint8), masks
+
+
+def moved(mask: np.ndarray, name: str) -> np.ndarray:
+    """A mask, bool (height, width), where every severity of a corruption moves the head: bool
+    (LEVELS + 1, height, width)."""
+    turned = name == "rotation"
+    return np.stack([_turned_mask(mask, s) if turned else mask for s in severities()])
 
 
 def first_fall(scores: list[float], share: float = 0.9) -> float | None:

@@ -83,7 +83,7 @@ def failed(error: Exception) -> dict:
 
 def left() -> dict:
     """As at the beginning: the visitor went back to where nothing was compared."""
-    return {**_NOTHING, "status": markup.notice(session.INVITATION), "stopped": None}
+    return {**_NOTHING, "status": markup.notice(session.INVITATION)}
 
 
 def cancelled(found: View | None, wanted: str, study: Path) -> dict:
@@ -115,7 +115,10 @@ def draw_truth(found: View | None, data: dict, wanted: str, study: Path) -> dict
             **_figures(found),
         }
     except Exception as error:
-        return {"status": markup.notice(session.explain(error))}
+        shown = {"status": markup.notice(session.explain(error))}
+        if found is not None:  # the viewer waits for an answer to send the next stroke
+            shown["viewer"] = message_of(found, found.start, wanted, study)
+        return shown
 
 
 def write_files(found: View | None, data: dict) -> tuple[list[str], str]:
@@ -165,6 +168,7 @@ _NOTHING = {
     "figures": False,
     "cancel": False,
     "anyway": False,
+    "stopped": None,  # a whole scan
 }
 
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
 
 from brainseg.ui import compare_actions as actions
 from brainseg.ui import markup, session
-from brainseg.ui.events import BROWSE, PRIVATE, RUN, by_part, follow, wire_begin, wire_cancel
+from brainseg.ui.events import (
+    BROWSE,
+    PRIVATE,
+    RUN,
+    by_part,
+    follow,
+    unless_replaced,
+    wire_begin,
+    wire_cancel,
+)
 from brainseg.ui.inputs import EXAMPLES
-from brainseg.ui.view import View
 from brainseg.ui.viewer import make_viewer
 
 _THUMBNAILS = Path(__file__).with_name("examples")
@@ -189,29 +198,32 @@ def wire_viewer(parts: CompareParts, study: Path) -> None:
     def show_coronal(event: gr.EventData, found) -> dict | None:
         return actions.coronal(found, event._data) if found else gr.skip()
 
-    def drawn(event: gr.EventData, found, wanted) -> dict:
-        return by_part(parts, actions.draw_truth(found, event._data, wanted, study))
+    def drawn(event: gr.EventData, found, wanted, turn) -> dict:
+        draw = partial(actions.draw_truth, found, event._data, wanted, study)
+        return unless_replaced(parts, turn, draw)
+
+    def download(event: gr.EventData, found, turn) -> dict:
+        def write() -> dict:
+            paths, told = actions.write_files(found, event._data)
+            files = gr.File(value=paths or None, visible=bool(paths))
+            return {"files": files, "status": told}
+
+        return unless_replaced(parts, turn, write)
 
     marked = [parts.state, parts.chosen]
     scored = [parts.state, parts.viewer, parts.status, parts.table]
     parts.viewer.slice(show_slice, marked, parts.viewer, **BROWSE)
     parts.viewer.coronal(show_coronal, parts.state, parts.viewer, **BROWSE)
-    parts.viewer.drawn(drawn, marked, scored, **BROWSE)
+    parts.viewer.drawn(drawn, [*marked, parts.turn], scored, **BROWSE)
     parts.viewer.download(
         download,
-        parts.state,
+        [parts.state, parts.turn],
         [parts.files, parts.status],
         show_progress="minimal",
         show_progress_on=parts.status,
         concurrency_limit=2,
         **PRIVATE,
     )
-
-
-def download(event: gr.EventData, found: View | None) -> tuple[gr.File, str]:
-    """The files of a comparison, and a sentence on them."""
-    paths, told = actions.write_files(found, event._data)
-    return gr.File(value=paths or None, visible=bool(paths)), told
 
 
 def gallery() -> str:

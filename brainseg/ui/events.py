@@ -44,6 +44,14 @@ def follow(
         yield by_part(parts, shown)
 
 
+def unless_replaced(parts: object, turn: dict, act: Callable[[], dict]) -> dict:
+    """What an action shows of a visitor's comparison, nothing if they have begun another run
+    meanwhile, whose page it must not touch."""
+    run = turn.get("run")
+    shown = act()
+    return by_part(parts, shown if turn.get("run") is run else {"status": gr.skip()})
+
+
 def wire_begin(parts: object, starts: Sequence[Callable], emptied: Sequence[str]) -> None:
     """In the browser, at once: the last run leaves the page, and who still waits in the queue can
     leave it. ``emptied``: parts by name, without the viewer."""

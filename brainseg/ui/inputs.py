@@ -84,6 +84,10 @@ def read_files(paths: Mapping[str, str | None]) -> Inputs:
             "An order of channels goes with one scan that holds them all: remove the order, or "
             "the separate sequences."
         )
+    if gone := [Path(path).name for path in given.values() if not Path(path).exists()]:
+        raise ScanError(
+            f"{gone[0]} is no longer kept here: uploads are deleted within the hour. Give it again."
+        )
     with noting() as notes:
         scan = read_sequences(**sequences) if sequences else read_scan(given["scan"], channels)
         voxels = int(np.prod(scan.pixels.shape[:3]))

@@ -52,6 +52,7 @@ def whole(view: View, index: int, *, radius: int = 2, **extra) -> dict:
         "truth": view.truth is not None,
         "truthName": view.truth_name,
         "drawn": sorted(view.drawn),
+        "corrected": view.corrected,
         "sliceNames": list(view.slice_names),
         "cards": _cards(view),
         "classNames": list(view.class_names) if view.true_classes else [],
@@ -139,7 +140,7 @@ def _cards(view: View) -> list[dict]:
                     "tumourKind": figures[name].get("tumour_kind"),
                     "tumourShare": figures[name].get("tumour_kind_share"),
                     "isKind": "tumour_kind" in figures[name],
-                    "wrongClass": entry.wrong_class,
+                    "wrongClass": entry.wrong_class if view.true_classes else None,
                 }
             if entry.true_counts is not None:
                 card |= {

@@ -68,7 +68,7 @@ def make(
         "checkpoints": list(checkpoints),
         "threshold_for_all": threshold,
         "result": report,
-        "repeat": _repeat(inputs, anyway),
+        "repeat": _by_hand(_repeat(inputs, anyway), report),
     }
 
 
@@ -177,6 +177,16 @@ def _repeat(inputs: Mapping[str, dict], anyway: bool) -> dict:
     }
 
 
+def _by_hand(repeat: dict, report: dict) -> dict:
+    """How to repeat it, where a truth was drawn or corrected, which no file of the inputs has."""
+    if not (report.get("drawn_slices") or report.get("corrected_slices")):
+        return repeat
+    told = "The truth was changed by hand: to repeat the scores, give masks/truth of the downloads."
+    if report.get("drawn_slices"):
+        told += " It is empty in the slices on which nothing was drawn, which are not scored here."
+    return {**repeat, "note": f"{repeat['note']} {told}"}
+
+
 def _what(item: dict) -> str:
     return item["file"] + (f" ({item['channels']})" if item.get("channels") else "")
 
@@ -191,6 +201,9 @@ def _scope(result: dict) -> str:
     drawn = result.get("drawn_slices")
     if drawn:
         return f"Scores are of slices {', '.join(map(str, drawn))}, whose truth was drawn by hand."
+    if corrected := result.get("corrected_slices"):
+        where = ", ".join(map(str, corrected))
+        return f"Figures are of the whole scan; its truth was corrected by hand in slices {where}."
     return "Figures are of the whole scan."
 
 

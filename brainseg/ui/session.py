@@ -25,7 +25,7 @@ from brainseg.checkpoints.folder import (
 )
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.data.case import DataError
-from brainseg.inference.comparing import compare_stream
+from brainseg.inference.comparing import compare_stream, volumes_in_turn
 from brainseg.inference.fused_models import expected_results, fusion_members
 from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import Predictor
@@ -34,7 +34,7 @@ from brainseg.metrics.agreement import mean_agreement
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.scan import ScanError
 from brainseg.study import estimate
-from brainseg.ui import message, receipt, view, words
+from brainseg.ui import drawing, message, receipt, view, words
 from brainseg.ui.inputs import EXAMPLES, Inputs, read_example, read_files, with_seen
 from brainseg.ui.planes import decode, size_of
 from brainseg.ui.view import View
@@ -196,7 +196,8 @@ def predict_files(
         raise CheckpointError(
             f"There is no model {model!r}: expected one of {', '.join(predictors)}."
         )
-    result = predictors[model].predict(inputs.scan)
+    with volumes_in_turn(inputs.scan):
+        result = predictors[model].predict(inputs.scan)
     stem = Path(inputs.scan.source).name.split(".")[0] or "scan"
     name = f"{stem}-{file_stem(model)}{mask_suffix(inputs.scan)}"
     path = write_mask(result.mask, inputs.scan, folder / name)
@@ -261,7 +262,7 @@ def draw_truth(found: View, index: int, picture: str | None) -> View:
         slice back. Raises ScanError for another.
     """
     if picture is None:
-        return view.forget_drawing(found, index)
+        return drawing.forget_drawing(found, index)
     try:
         if len(picture) > MAX_DRAWING:
             raise ValueError
@@ -271,7 +272,7 @@ def draw_truth(found: View, index: int, picture: str | None) -> View:
         plane = decode(file)
         if plane is None:
             raise ValueError
-        return view.draw_truth(found, index, plane > 127)
+        return drawing.draw_truth(found, index, plane > 127)
     except (ValueError, cv2.error) as error:
         raise ScanError("The drawing could not be read. Please draw it again.") from error
 

@@ -61,7 +61,9 @@ def run(chosen: Subject, corruption: str, checkpoints: str | Path) -> Iterator[S
     scan = Scan(pixels, chosen.spacing_mm, source=f"{corruption} on {chosen.name}")
     order = [(name, kind) for name, kind in expected_results(predictors) if name != _STAPLE]
     names = tuple(f"{severity:.0%}" for severity in corruptions.severities())
-    found = view.begin(scan, truth, order, skipped=tuple(skipped), slice_names=names)
+    found = view.begin(
+        scan, truth, order, skipped=tuple(skipped), slice_names=names, corruption=corruption
+    )
     yield next_step(found, order)
     for result in predict_all(scan, predictors, slicewise=True):
         if result.name != _STAPLE:
@@ -76,7 +78,7 @@ def scores(found: View) -> dict[str, list[float]]:
     curves = {}
     for name, entry in found.entries.items():
         masks = entry.mask()
-        wanted = truth if truth is not None else [masks[0]] * len(masks)
+        wanted = truth if truth is not None else corruptions.moved(masks[0], found.corruption)
         pairs = zip(masks, wanted, strict=True)
         curves[name] = [overlap.dice(overlap.count(mask, real)) for mask, real in pairs]
     return curves

@@ -92,6 +92,8 @@ class View:
     true_classes: of a truth that tells classes apart one grey PNG file for each slice, 1 and so on
         in the order of class_names; else None.
     drawn: the slices whose truth the visitor drew; empty where a file gave it.
+    given_truth, given_classes: ``truth`` and ``true_classes`` as they came with the scan, before
+        the visitor corrected them; None without.
     head: top, left, bottom, right of the head in all slices, and of the truth.
     pairs: Dice of each entry with each other in the order of ``order``, when all are there; None
         before, as are apart, disputed and shares.
@@ -106,6 +108,7 @@ class View:
         compared only because the visitor insisted.
     not_run: names of those that did not run, because the visitor cancelled.
     slice_names: what the slices are called, where they are no slices of a volume.
+    corruption: which one the slices are under, on the Stress page.
     """
 
     scan: Scan
@@ -132,6 +135,9 @@ class View:
     is_stopped: bool = False
     not_run: tuple[str, ...] = ()
     slice_names: tuple[str, ...] = ()
+    corruption: str = ""
+    given_truth: np.ndarray | None = None
+    given_classes: list[bytes] | None = None
     id: str = field(default_factory=new_id)
 
     @property
@@ -147,6 +153,13 @@ class View:
     def truth_name(self) -> str:
         """The file that the truth is from; "" for one that is computed or drawn."""
         return self.inputs.get("truth", {}).get("file", "")
+
+    @property
+    def corrected(self) -> list[int]:
+        """The slices, from 0, in which the visitor changed a truth that came with the scan."""
+        if self.given_truth is None or self.truth is None or self.drawn:
+            return []
+        return np.flatnonzero((self.truth != self.given_truth).any(axis=(1, 2))).tolist()
 
     def truth_plane(self, index: int) -> np.ndarray | None:
         """The truth of one slice, bool (height, width), or None where it is not known."""
@@ -190,13 +203,17 @@ def begin(
     known = truth is not None and truth.any()
     shape = scan.pixels.shape
     true_classes = rest.pop("true_classes", None)
+    packed = None if truth is None else np.packbits(truth, axis=-1)
+    classes = None if true_classes is None else [encode(plane) for plane in true_classes]
     return View(
         scan=replace(scan, pixels=np.broadcast_to(scan.pixels.flat[0], shape)),
         sequences=sequences,
         head=_around(head, _box(truth.any(axis=0)) if known else None),
         order=sorted(order, key=lambda item: words.KIND_ORDER.index(item[1])),
-        truth=None if truth is None else np.packbits(truth, axis=-1),
-        true_classes=None if true_classes is None else [encode(plane) for plane in true_classes],
+        truth=packed,
+        true_classes=classes,
+        given_truth=packed,
+        given_classes=classes,
         start=rendering.largest_slice(truth) if known else shape[0] // 2,
         **rest,
     )
@@ -224,7 +241,7 @@ def add(view: View, result: Result) -> View:
     )  # fmt: skip
     if result.classes:
         entry = _with_classes(view, entry, result)
-    return replace(view, entries={**view.entries, result.name: _scored(view, entry)})
+    return replace(view, entries={**view.entries, result.name: scored(view, entry)})
 
 
 def finish(view: View) -> View:
@@ -252,48 +269,10 @@ def finish(view: View) -> View:
     )
 
 
-def draw_truth(view: View, index: int, plane: np.ndarray) -> View:
-    """The view with the truth of one slice drawn by hand: bool, any size of the same shape."""
-    slices, height, width = view.shape
-    if not 0 <= index < slices:
-        raise ValueError(f"There is no slice {index + 1}: the scan has {slices}.")
-    resized = cv2.resize(plane.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    if view.truth is None:
-        truth = np.zeros((slices, height, -(-width // 8)), np.uint8)
-    else:
-        truth = view.truth.copy()
-    truth[index] = np.packbits(resized > 0, axis=-1)
-    # A truth that came as a file stays the truth of all slices, corrected in one of them.
-    drawn = view.drawn | {index} if view.truth is None or view.drawn else frozenset()
-    # Nobody draws classes.
-    changed = replace(view, truth=truth, drawn=drawn, true_classes=None)
-    entries = {
-        name: replace(_scored(changed, entry), wrong_class=None)
-        for name, entry in view.entries.items()
-    }
-    return replace(changed, entries=entries)
-
-
-def forget_drawing(view: View, index: int) -> View:
-    """The view without the truth that the visitor drew on a slice, as if they never had."""
-    if index not in view.drawn:
-        return view
-    drawn = view.drawn - {index}
-    if drawn:
-        truth = view.truth.copy()
-        truth[index] = 0
-        changed = replace(view, truth=truth, drawn=drawn)
-        entries = {name: _scored(changed, entry) for name, entry in view.entries.items()}
-    else:
-        changed = replace(view, truth=None, drawn=frozenset())
-        unknown = {"true_counts": None, "seen_counts": None, "right_at": None}
-        entries = {name: replace(entry, **unknown) for name, entry in view.entries.items()}
-    return replace(changed, entries=entries)
-
-
 def report(view: View, level: int | None = None) -> dict:
     """The figures of a view as ``Comparison.to_json()`` gives them, at each model's own level or
-    at one for all; with ``drawn_slices``, from 1, where only those have a truth."""
+    at one for all; with ``drawn_slices``, from 1, where only those have a truth, and
+    ``corrected_slices`` where the visitor changed one that came with the scan."""
     names = [name for name, _ in view.order]
     models = [i for i, (_, kind) in enumerate(view.order) if kind != "fusion"]
     entries = {}
@@ -325,6 +304,8 @@ def report(view: View, level: int | None = None) -> dict:
     }
     if view.drawn:
         found["drawn_slices"] = [index + 1 for index in sorted(view.drawn)]
+    if view.corrected:
+        found["corrected_slices"] = [index + 1 for index in view.corrected]
     return found
 
 
@@ -345,7 +326,7 @@ def _with_classes(view: View, entry: Entry, result: Result) -> Entry:
     )
 
 
-def _scored(view: View, entry: Entry) -> Entry:
+def scored(view: View, entry: Entry) -> Entry:
     """The entry with its counts inside the truth."""
     if view.truth is None:
         return entry

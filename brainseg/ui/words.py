@@ -70,6 +70,8 @@ def summary(report: dict, mask: str = "") -> str:
         truth = f"scored by the true mask {mask}"
     if drawn := report.get("drawn_slices"):
         truth = f"truth drawn on slice {', '.join(map(str, drawn))}, scored there only"
+    if corrected := report.get("corrected_slices"):
+        truth += f", corrected by hand on slice {', '.join(map(str, corrected))}"
     left_out = "".join(f" Left out: {reason}" for reason in report["skipped"])
     return f"{report['source']}: {slices}, {truth}.{left_out}"
 

@@ -3,6 +3,7 @@ import pytest
 
 from brainseg.data.phantom import make_case
 from brainseg.scans import corruptions
+from brainseg.scans.preprocessing import to_bytes
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +31,23 @@ def test_the_truth_turns_with_the_head_and_stays_otherwise():
     pictures, masks = corruptions.series(image, mask, "rotation")
     assert pictures.shape == (corruptions.LEVELS + 1, 65, 65, 1) and pictures.dtype == np.uint8
     for picture, turned in zip(pictures, masks, strict=True):
-        bright = picture[..., 0] > 127
+        bright = picture[..., 0] > 100  # of 200
         overlap = 2 * (bright & turned).sum() / (bright.sum() + turned.sum())
         assert overlap > 0.95
     assert (masks[-1] != mask).any()
     _, masks = corruptions.series(image, mask, "noise")
     assert (masks == mask).all()
     assert corruptions.series(image, None, "noise")[1] is None
+
+
+def test_each_channel_keeps_its_own_range():
+    image = np.random.default_rng(0).integers(0, 200, (32, 32, 3)) * np.array([4, 1, 20])
+    image[0, 0] = 0
+    pictures, _ = corruptions.series(image.astype(np.int16), None, "noise")
+    expected = to_bytes(image.astype(np.int16)[None])[0]
+    assert (pictures[0] == expected).all() and pictures[0].max(axis=(0, 1)).min() > 250
+    grey = expected[..., :1]
+    assert (corruptions.series(grey, None, "noise")[0][0] == grey).all()
 
 
 def test_an_unknown_corruption_lists_the_known():

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from brainseg.checkpoints.folder import read_checkpoint, replace_settings
 from brainseg.scans.scan import ScanError
 from brainseg.ui import compare_actions, session, stress_actions
 from brainseg.ui.compare_tab import CompareParts
+from brainseg.ui.events import unless_replaced
+from brainseg.ui.inputs import read_files
 from brainseg.ui.stress_tab import StressParts
 
 
@@ -75,6 +78,23 @@ def test_a_comparison_that_is_no_longer_kept_is_said_to_be_so(random_checkpoints
     assert session.EXPIRED in compare_actions.draw_truth(None, {}, "", tmp_path)["status"]
     paths, told = compare_actions.write_files(None, {})
     assert paths == [] and session.EXPIRED in told
+
+
+def test_a_late_answer_does_not_touch_the_next_comparison():
+    turn, parts = {"run": 1}, SimpleNamespace(status="status", files="files")
+
+    def slow():
+        turn["run"] = 2  # the visitor has begun another
+        return {"status": "of the old one", "files": True}
+
+    assert "of the old one" not in unless_replaced(parts, turn, slow).values()
+    shown = unless_replaced(parts, turn, lambda: {"status": "now"})
+    assert shown == {"status": "now"}
+
+
+def test_an_upload_that_was_swept_is_said_to_be_so(tmp_path):
+    with pytest.raises(ScanError, match=r"scan\.png is no longer kept here.*Give it again"):
+        read_files({"scan": str(tmp_path / "scan.png")})
 
 
 def test_an_error_is_shown_by_parts_that_there_are():

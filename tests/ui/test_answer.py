@@ -7,6 +7,7 @@ from brainseg.inference.results import Result
 from brainseg.scans.scan import Scan
 from brainseg.ui import view
 from brainseg.ui.answer import answer
+from brainseg.ui.drawing import draw_truth
 
 SHAPE = (10, 10, 10)
 
@@ -163,5 +164,5 @@ def test_only_what_was_drawn_counts():
     made = view.begin(Scan(pixels, source="scan"), None, order)
     for result in (EXACT, FALSE):
         made = view.add(made, result)
-    drawn = view.draw_truth(view.finish(made), 4, shape)
+    drawn = draw_truth(view.finish(made), 4, shape)
     assert answer(drawn).startswith("The 2 models come about equally close to the truth")

@@ -271,6 +271,35 @@ def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
     assert state(page, "s.slice.truth.reduce((a, b) => a + b, 0)") > 20
 
 
+def test_strokes_made_at_once_are_all_scored(visit, scan_png):
+    page = visit()
+    give(page, scan_png)
+    compare(page)
+    page.click(f"{VIEWER} .open-extras")
+    page.check(f"{VIEWER} .draw", force=True)
+    canvas = page.locator(f"{VIEWER} .card canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for step in (-30, 0, 30):  # faster than they are answered
+        page.mouse.move(x - 40, y + step)
+        page.mouse.down()
+        page.mouse.move(x + 40, y + step)
+        page.mouse.up()
+    drawn = "s.slice.truth.reduce((a, b) => a + b, 0)"
+    page.wait_for_function(
+        f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
+        f"return s.message.cards[0].truthPixels === {drawn} && {drawn} > 60 }})()"
+    )
+    page.click(f"{VIEWER} .undo")
+    page.click(f"{VIEWER} .undo")
+    before = state(page, drawn)
+    page.wait_for_function(
+        f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
+        f"return s.message.cards[0].truthPixels === {before} }})()"
+    )
+
+
 def test_a_broken_file_is_a_sentence_and_the_page_goes_on(visit, scan_png, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(scan_png.read_bytes()[:60])

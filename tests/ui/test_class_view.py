@@ -17,6 +17,7 @@ from brainseg.inference.results import Comparison, Result
 from brainseg.scans.scan import Scan
 from brainseg.ui import message, session, view
 from brainseg.ui.downloads import write_files
+from brainseg.ui.drawing import draw_truth
 from brainseg.ui.inputs import read_files, with_classes
 
 SHAPE = (2, 4, 5)
@@ -68,7 +69,10 @@ def test_a_right_place_with_a_wrong_class_is_counted_apart():
     made = view_of(turned, truth=truth, true_classes=true_classes.astype(np.uint8))
     assert made.entries["m"].wrong_class == expected
     assert view_of(found, truth=truth).entries["m"].wrong_class is None
-    assert view.draw_truth(made, 0, truth[0]).entries["m"].wrong_class is None  # nobody draws any
+    drawn = draw_truth(made, 0, ~truth[0])  # nobody draws classes
+    (card,) = message.whole(drawn, 0)["cards"]
+    assert card["wrongClass"] is None and drawn.true_classes is None
+    assert draw_truth(drawn, 0, truth[0]).true_classes == made.true_classes  # as they came
     # Kinds are no regions, so neither is right or wrong where the truth tells the other.
     kinds = view_of(result(figshare.CLASSES), truth=truth, true_classes=true_classes)
     assert kinds.entries["m"].wrong_class is None

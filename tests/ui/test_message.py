@@ -7,6 +7,7 @@ import pytest
 from brainseg.inference.results import Result
 from brainseg.scans.scan import Scan
 from brainseg.ui import message, view
+from brainseg.ui.drawing import draw_truth
 
 
 def view_of(shape, found, truth=None):
@@ -67,7 +68,7 @@ def test_the_ruler_counts_where_the_truth_is_known():
     }
     drawing = np.zeros((4, 5), bool)
     drawing[1:3] = True
-    ruler = message.whole(view.draw_truth(made, 1, drawing), 0)["ruler"]
+    ruler = message.whole(draw_truth(made, 1, drawing), 0)["ruler"]
     assert ruler["truth"] == [None, 10, None] and ruler["right"] == {"m": [0, 5, 0]}
 
 

@@ -48,6 +48,18 @@ def test_it_says_how_to_repeat_the_comparison():
     assert 'make_example("small")' in slip["repeat"]["api"]
 
 
+def test_a_truth_changed_by_hand_is_said():
+    inputs = {"scan": {"file": "a.png", "sha256": "ab"}, "truth": {"file": "t.png", "sha256": "cd"}}
+    for changed, told in (
+        ({"corrected_slices": [2, 3]}, "its truth was corrected by hand in slices 2, 3"),
+        ({"drawn_slices": [2]}, "Scores are of slices 2, whose truth was drawn by hand"),
+    ):
+        slip = receipt.make(inputs, [CHECKPOINT], {**REPORT, **changed}, None)
+        assert told in receipt.to_html(slip)
+        assert "give masks/truth of the downloads" in slip["repeat"]["note"]
+    assert "by hand" not in made(inputs)["repeat"]["note"]
+
+
 def test_a_file_that_is_called_phantom_is_a_file():
     slip = made({"scan": {"file": "phantom scan.nii.gz", "sha256": "ab" * 32}})
     assert "predict 'phantom scan.nii.gz' --out" in slip["repeat"]["command"]

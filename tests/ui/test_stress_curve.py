@@ -1,11 +1,14 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from comparing import finished
 
+from brainseg.inference.results import Result
+from brainseg.scans import corruptions
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import ScanError
-from brainseg.ui import stress_curve
+from brainseg.ui import stress_curve, view
 
 
 def test_stress_runs_every_severity_and_names_what_breaks(random_checkpoints, small_phantoms):
@@ -28,6 +31,12 @@ def test_without_truth_stress_scores_against_the_clean_mask(random_checkpoints, 
     last = list(stress_curve.run(subject, "rotation", random_checkpoints))[-1].view
     for name, values in stress_curve.scores(last).items():
         assert values[0] == 1 or not last.entries[name].mask()[0].any()
+    # One that turns with the head loses nothing.
+    clean = np.zeros((64, 64), bool)
+    clean[20:40, 25:45] = True
+    turned = corruptions.moved(clean, "rotation").astype(np.float32)
+    steady = view.add(replace(last, entries={}), Result("steady", "model", turned, 0.5))
+    assert stress_curve.scores(steady)["steady"] == [1] * 9
 
 
 def test_the_scan_in_compare_can_be_stressed(random_checkpoints, scan_png, truth_png):

@@ -3,7 +3,8 @@ import pytest
 
 from brainseg.inference.results import Comparison, Result
 from brainseg.scans.scan import Scan
-from brainseg.ui import view
+from brainseg.ui import view, words
+from brainseg.ui.drawing import draw_truth, forget_drawing
 
 
 def scan_of(shape, spacing_mm=None):
@@ -71,14 +72,14 @@ def test_a_drawn_truth_counts_only_where_it_was_drawn():
     made = view_of(scan_of(shape), [Result("m", "model", marks, 0.5)])
     drawing = np.zeros((4, 5), bool)
     drawing[1:3] = True
-    drawn = view.draw_truth(made, 1, drawing)
+    drawn = draw_truth(made, 1, drawing)
     report = view.report(drawn)
     assert report["drawn_slices"] == [2] and report["truth"]
     assert report["models"]["m"]["dice"] == pytest.approx(2 * 5 / 20)  # slice 0 is not counted
     assert made.truth is None
     assert drawn.truth_plane(0) is None and (drawn.truth_plane(1) == drawing).all()
     with pytest.raises(ValueError, match="no slice 8"):
-        view.draw_truth(made, 7, drawing)
+        draw_truth(made, 7, drawing)
 
 
 def test_the_first_slice_is_where_the_truth_is_or_else_the_masks():
@@ -174,14 +175,31 @@ def test_a_drawing_taken_back_leaves_no_truth():
     made = view_of(scan_of(shape), results(shape))
     before = view.report(made)
     drawing = np.ones((4, 5), bool)
-    once = view.draw_truth(made, 1, drawing)
-    twice = view.draw_truth(once, 2, ~drawing)
-    assert view.report(view.forget_drawing(twice, 2)) == view.report(once)
-    assert view.report(view.forget_drawing(once, 1)) == before
-    assert view.forget_drawing(once, 0) is once
+    once = draw_truth(made, 1, drawing)
+    twice = draw_truth(once, 2, ~drawing)
+    assert view.report(forget_drawing(twice, 2)) == view.report(once)
+    assert view.report(forget_drawing(once, 1)) == before
+    assert forget_drawing(once, 0) is once
     with_file = view_of(scan_of(shape), results(shape), np.ones(shape, bool))
-    corrected = view.draw_truth(with_file, 1, drawing)
-    assert view.forget_drawing(corrected, 1) is corrected
+    corrected = draw_truth(with_file, 1, drawing)
+    assert forget_drawing(corrected, 1) is corrected
+
+
+def test_a_truth_that_came_with_the_scan_is_corrected_and_comes_back():
+    shape = (3, 4, 5)
+    truth = np.random.default_rng(3).random(shape) > 0.5
+    made = view_of(scan_of(shape), results(shape), truth)
+    changed = draw_truth(made, 1, ~truth[1])
+    assert changed.corrected == [1] and not changed.drawn
+    assert view.report(changed)["corrected_slices"] == [2]
+    whole = view.report(changed)["models"]["model-0"]
+    both = np.stack([truth[0], ~truth[1], truth[2]])
+    expected = Comparison(scan_of(shape), both, {r.name: r for r in results(shape)}).to_json()
+    assert whole == pytest.approx(expected["models"]["model-0"])
+    told = words.summary(view.report(changed), "t.nii")
+    assert told.endswith("scored by the true mask t.nii, corrected by hand on slice 2.")
+    back = draw_truth(changed, 1, truth[1])
+    assert view.report(back) == view.report(made) and "corrected_slices" not in view.report(back)
 
 
 def test_the_votes_are_kept_and_the_row_where_most_is_marked():

@@ -14,9 +14,10 @@ function isWrongClass(slice, card, i) {
     && classesOf(slice, card)[i] !== card.classes.indexOf(message.classNames[value - 1]) + 1;
 }
 
-// What a card says of classes: the kind, or how much there is of each region.
+// What a card says of classes: the kind, or how much there is of each region. Nothing where each
+// slice counts for itself, since the figures are of all of them.
 function classesInWords(card, c) {
-  if (!card.classes || options.level !== null) return "";
+  if (!card.classes || options.level !== null || message.scope === "slice") return "";
   if (card.isKind) {
     return card.tumourKind ? `${card.tumourKind} ${card.tumourShare.toFixed(2)}`
       : "Can't tell the kind: nothing is marked.";

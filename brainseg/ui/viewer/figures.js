@@ -81,7 +81,12 @@ const above = (histogram, level) => {
 };
 
 function counts(slice, card) {
-  if (message.scope === "slice") return sliceCounts(slice, card);
+  if (message.scope === "slice") {
+    // Of large slices smaller pictures come.
+    const scale = message.width * message.height / (slice.width * slice.height);
+    return Object.fromEntries(Object.entries(sliceCounts(slice, card))
+      .map(([key, pixels]) => [key, Math.round(pixels * scale)]));
+  }
   const level = levelOf(card);
   const marked = above(card.counts, level);
   if (!card.trueCounts) return { marked };
@@ -103,7 +108,7 @@ function verdict(card, c) {
   if (c.tp !== undefined && (message.scope !== "slice" || message.truth)) {
     const whole = 2 * c.tp + c.fp + c.fn;
     if (!whole) return ["Both empty", "none marked, none in truth: right, but Dice is not defined"];
-    if (!(c.tp + c.fn)) return ["False alarm", size(c.marked) + " marked, none in truth"];
+    if (!(c.tp + c.fn)) return ["False alarm", size(c.tp + c.fp) + " marked, none in truth"];
     const missed = c.marked ? size(c.marked) + " marked" : "no tumour marked";
     return ["Dice " + (2 * c.tp / whole).toFixed(2), missed];
   }

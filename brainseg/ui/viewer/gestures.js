@@ -3,6 +3,7 @@
 const NOTCH = 99; // pixels that a wheel's notch scrolls, at least
 
 function show(number) {
+  if (stroke) return; // it belongs to the slice on which it began
   const next = Math.max(0, Math.min(message.slices - 1, number));
   heading = Math.sign(next - index) || heading;
   index = next;
@@ -78,13 +79,13 @@ function listen(canvas, name = null) {
     pressed = fingers.size ? null : event;
     fingers.set(event.pointerId, event);
     canvas.setPointerCapture(event.pointerId);
-    if (isDrawing()) dab(canvas, event, true);
+    if (name && isDrawing()) dab(canvas, event, true);
   });
   canvas.addEventListener("pointermove", (event) => {
     const last = fingers.get(event.pointerId);
     if (!last) return;
     const box = canvas.getBoundingClientRect();
-    if (isDrawing()) dab(canvas, event, false);
+    if (name && isDrawing()) dab(canvas, event, false);
     else if (canvas.classList.contains("pair") && look.zoom === 1) moveSplit(canvas, event);
     else if (fingers.size === 1 && look.zoom > 1) {
       look.x -= (event.clientX - last.clientX) / box.width / look.zoom;
@@ -100,7 +101,7 @@ function listen(canvas, name = null) {
   for (const end of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(end, (event) => {
       fingers.delete(event.pointerId);
-      if (isDrawing()) send();
+      if (name && isDrawing()) send();
     });
   }
 }

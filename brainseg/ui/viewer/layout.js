@@ -24,6 +24,11 @@ const scoreOf = (card) => (message.truth ? card.dice ?? 2 : card.agreement ?? -1
 function sorted() {
   const all = [...message.cards];
   const by = find(".sort").value;
+  const places = [...root.querySelectorAll(".cards > *")];
+  if (isDrawing() && places.length === all.length) { // no card moves from under the brush
+    const place = (card) => places.indexOf(cards.get(card.name)?.item);
+    return all.sort((a, b) => place(a) - place(b));
+  }
   if (message.scope || message.running || by === "given") return all; // cards keep their places
   if (by === "name") return all.sort((a, b) => (a.name < b.name ? -1 : 1));
   return all.sort((a, b) => scoreOf(b) - scoreOf(a));
@@ -57,12 +62,18 @@ function place(list, wanted) {
 }
 
 // One card at a time may be large; the ruler then shows its errors.
-function enlarge(name) {
-  large = large === name ? null : name;
+function setLarge(name) {
+  large = name;
   for (const [other, { item, button }] of cards) {
     item.classList.toggle("large", other === large);
     button.setAttribute("aria-pressed", String(other === large));
   }
+}
+
+const shrink = () => setLarge(null);
+
+function enlarge(name) {
+  setLarge(large === name ? null : name);
   draw();
   if (large) cards.get(large).item.scrollIntoView({ block: "nearest" });
 }

@@ -35,7 +35,7 @@ function ruler() {
   if (!message.ruler || !canvas.clientWidth) return;
   const ratio = onScreen();
   const width = canvas.clientWidth;
-  const key = [message.id, message.drawn, width, ratio, large, options.colour].join();
+  const key = [message.id, told, width, ratio, large, options.colour].join();
   if (canvas.dataset.key === key) return;
   canvas.dataset.key = key;
   Object.assign(canvas, { width: width * ratio, height: RULER_HEIGHT * ratio });

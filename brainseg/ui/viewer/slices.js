@@ -99,6 +99,7 @@ function answered() {
 async function receive(value) {
   if (!value || !value.id) {
     message = null;
+    isEmptied = true;
     root.dataset.state = "empty";
     return;
   }
@@ -112,7 +113,9 @@ async function receive(value) {
       // What brings nothing new, because the page knows more than the server yet, waits a while.
       const isOfUse = (number) => value.sequence !== sequence || !isMissing(Number(number));
       if (message && Object.keys(value.planes).some(isOfUse)) answered();
-    } else if (!message) trigger("slice", { index, whole: true }); // the page was made anew
+    } else if (!message && !isEmptied) {
+      trigger("slice", { index, whole: true }); // the page was made anew
+    }
     return;
   }
   const isNew = !message || message.id !== value.id;
@@ -120,7 +123,9 @@ async function receive(value) {
   if (isNew || countReady(value) >= countReady(message)) {
     const running = value.running === undefined && !isNew ? message.running : value.running;
     message = { ...value, running };
+    told++;
   }
+  isEmptied = false;
   if (isNew) {
     slices = new Map();
     mine = new Set();
@@ -128,15 +133,19 @@ async function receive(value) {
     index = value.index;
     Object.assign(look, { zoom: 1, x: 0.5, y: 0.5 });
     setDrawing(false);
-    large = null;
+    unsent = new Set();
+    asked = null;
+    shrink();
     options.level = null; // chosen for another scan
     showLevel();
   } else if (value.jump && jumped !== value.id) index = value.index;
+  if (large && !message.cards.some((card) => card.name === large)) shrink();
   if (value.jump) jumped = value.id; // a page may be told the last step of a run twice
   if (coronal) coronal.isOld = true; // the truth may be another now
   if (!await take(value.planes, value.sequence)) return;
   if (wantedLook && !message.running) applyLook();
   answered();
+  scored(); // not sooner: until Gradio is through with an answer it would send the old stroke again
   if (cut < 0) cut = value.cut ?? -1; // there is none until all models have finished
   if (value.coronal) await takeCoronal(value.coronal);
   else drawCoronal();

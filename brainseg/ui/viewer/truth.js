@@ -1,10 +1,20 @@
 // A truth drawn by the visitor.
 
+const SCORED_MS = 60_000; // before a stroke that was not answered no longer holds up the next
+let unsent = new Set(); // slices drawn on since they were sent
+let isSending = false;
+let sent = 0;
+
 const isDrawing = () => find(".draw").checked;
 
 function setDrawing(value) {
   find(".draw").checked = value;
   find(".brush").hidden = !value;
+  if (value) {
+    find(".brush-words").textContent = message?.truth && !message.drawn.length
+      ? "Draw on any card: you correct the truth that came with the scan. Scores stay those of all of it."
+      : "Draw on any card. Scores then count the slices you drew on, and only those.";
+  }
   root.classList.toggle("drawing-truth", value);
 }
 
@@ -44,9 +54,27 @@ function redrawTruth(slice) {
 }
 
 function send() {
-  const slice = slices.get(index);
   stroke = null;
-  if (!slice || !mine.has(index)) return;
+  if (!mine.has(index)) return;
+  unsent.add(index);
+  sendNext();
+}
+
+// One at a time: what is triggered before the last was answered is dropped on the way.
+function sendNext() {
+  const [number] = unsent;
+  if (isSending || number === undefined) return;
+  unsent.delete(number);
+  const slice = slices.get(number);
+  if (!slice) return;
+  isSending = true;
+  sent = setTimeout(scored, SCORED_MS);
   const canvas = slice.truth && paint(slice, (i) => (slice.truth[i] ? [255, 255, 255] : [0, 0, 0]));
-  trigger("drawn", { index, picture: canvas ? canvas.toDataURL("image/png") : null });
+  trigger("drawn", { index: number, picture: canvas ? canvas.toDataURL("image/png") : null });
+}
+
+function scored() {
+  clearTimeout(sent);
+  isSending = false;
+  sendNext();
 }

@@ -48,7 +48,7 @@ on(".opacity", "input", (event) => {
 });
 on(".truth", "change", (event) => { options.truth = event.target.checked; draw(); });
 on(".more", "change", draw);
-on(".draw", "change", (event) => setDrawing(event.target.checked));
+on(".draw", "change", (event) => { setDrawing(event.target.checked); arrange(); draw(); });
 on(".clear", "click", () => {
   const slice = slices.get(index);
   if (!slice || !slice.truth) return;
@@ -78,6 +78,8 @@ for (const selector of [".split", ".left", ".right"]) on(selector, "input", draw
 for (const selector of [".votes", ".entropy", ".pair"]) listen(find(selector));
 root.addEventListener("keydown", (event) => {
   if (!message || /INPUT|SELECT|TEXTAREA/.test(event.target.tagName)) return;
+  // The browser's own, and those that scroll a table.
+  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest(".matrix")) return;
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (step) { show(index + step); event.preventDefault(); }
 });
