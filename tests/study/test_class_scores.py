@@ -162,7 +162,9 @@ def test_parts_of_one_tumour_have_regions_and_no_kinds(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("named")
 def test_evaluate_writes_them_beside_everything_else(tmp_path, monkeypatch):
     settings = settings_of(Config(model="unet", dataset="lgg"))
-    predictors = {"unet-ce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
+    predictors = {
+        "unet-ce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings), bases=())
+    }
     monkeypatch.setattr(command, "load_predictors", lambda *args, **options: predictors)
     args = ["evaluate", "--dataset", "phantom", "--all", "--out"]
     assert main([*args, str(tmp_path / "with")]) == 0
@@ -204,7 +206,7 @@ def test_classes_of_an_own_folder_are_those_that_it_names(tmp_path, monkeypatch)
     cv2.imwrite(str(data / "images" / "ann.png"), np.arange(1024, dtype=np.uint8).reshape(32, 32))
     (data / "classes.csv").write_text("value,name\n1,glioma\n2,meningioma\n")
     settings = settings_of(Config(model="unet", dataset="figshare"))
-    opened = {"unet-ce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
+    opened = {"unet-ce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings), bases=())}
 
     def found(scan, predictors, *, slicewise=False):
         planes = np.stack([np.zeros_like(truth), truth == 1])[:, None]  # each glioma, all else none

@@ -79,7 +79,7 @@ def predictors(monkeypatch):
     monkeypatch.setattr(evaluation, "predict_all", predict_all)
     config = Config(model="unet", dataset="made up", left_out=(3,), seed=7)
     settings = settings_of(config)
-    return {"model-bce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings))}
+    return {"model-bce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings), bases=())}
 
 
 def row_of(rows, name, patient):
