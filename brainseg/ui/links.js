@@ -74,8 +74,7 @@
     tabButton(wanted.tab)?.click();
     if (wanted.tab !== "compare" && !wanted.example) return;
     const isThere = wanted.example === example;
-    if (!isThere) delete look.slice;
-    Object.assign(look, wanted.look);
+    look = { ...wanted.look };
     example = wanted.example;
     if (isThere) tell();
     else if (example) exampleButton(example).click();
@@ -86,7 +85,7 @@
     if (value && value.run === run) return;
     run = value?.run;
     const kind = value?.example ?? null;
-    if (kind !== example) delete look.slice;
+    if (kind !== example) look = look.view ? { view: look.view } : {};
     example = kind;
     keep(!value);
   });

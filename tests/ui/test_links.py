@@ -214,3 +214,18 @@ def test_a_link_in_the_page_needs_no_reload(visit):
     page.click("#study a:text('Show me')")  # to what is there already
     page.wait_for_selector(f"{VIEWER} .card")
     assert said(page) == wanted and page.evaluate("window.isSame")
+
+
+def test_a_pair_that_nobody_chose_stays_with_its_comparison(visit):
+    page = visit(address="?example=small")
+    page.wait_for_selector(FINISHED)
+    page.locator(f"{VIEWER} .card canvas").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("location.search.includes('slice=')")
+    assert "left=" not in page.url
+    other = page.evaluate(f"[...document.querySelector('{VIEWER} .right').options].at(-1).value")
+    page.locator(f"{VIEWER} .right").select_option(other, force=True)
+    page.wait_for_function(f"location.search.includes('right={other}')")
+    page.evaluate("document.querySelector('#examples [data-choose=large]').click()")
+    page.wait_for_function("location.search.includes('example=large')")
+    assert "left=" not in page.url and "slice=" not in page.url

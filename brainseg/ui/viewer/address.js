@@ -2,6 +2,10 @@
 // ../links.js.
 
 let wantedLook = null; // from an address, until the comparison it is meant for is there
+let hasPair = false; // for the swipe, chosen by the visitor or an address
+for (const side of [".left", ".right"]) {
+  find(side).addEventListener("input", () => { hasPair = true; });
+}
 
 root.addEventListener("look", (event) => {
   wantedLook = event.detail;
@@ -12,7 +16,9 @@ function applyLook() {
   const { left, right, view, slice } = wantedLook || {};
   wantedLook = null;
   for (const [side, name] of [["left", left], ["right", right]]) {
-    if (message.cards.some((card) => card.name === name)) find(`.${side}`).value = name;
+    if (!message.cards.some((card) => card.name === name)) continue;
+    find(`.${side}`).value = name;
+    hasPair = true;
   }
   const mode = findAll("[data-mode]").find((input) => input.dataset.mode === view);
   if (mode && (message.truth || view !== "errors")) setMode(view);
@@ -20,8 +26,8 @@ function applyLook() {
   draw();
 }
 
-const looking = () => ({ left: find(".left").value, right: find(".right").value,
-  view: options.mode, slice: index + 1 });
+const pair = () => (hasPair ? { left: find(".left").value, right: find(".right").value } : {});
+const looking = () => ({ ...pair(), view: options.mode, slice: index + 1 });
 
 // Whatever the visitor did: what an address set is no news.
 let toldLook = "";

@@ -135,6 +135,7 @@ async function receive(value) {
     setDrawing(false);
     unsent = new Set();
     asked = null;
+    hasPair = false;
     shrink();
     options.level = null; // chosen for another scan
     showLevel();
