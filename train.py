@@ -282,7 +282,7 @@ def main(argv: list[str] | None = None) -> int:
             parse_repo(args.push_to_hub)
             require_token()
         failed = on_ray(args, needed) if args.ray else here(args, configs, needed)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -45,7 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_through(path: Path) -> None:
     """Wait until a file is on the disk: without that its new name may be there sooner, and outlive
     a power cut without it."""
-    with open(path, "rb") as stream:
+    with open(path, "r+b") as stream:  # Windows asks for the right to write
         os.fsync(stream.fileno())
 
 

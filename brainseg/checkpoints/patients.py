@@ -112,7 +112,11 @@ def unseen(
     return [
         ref
         for ref in refs
-        if not any(standing(own, dataset, ref.patient_id) for own in checkpoints.values())
+        if not any(
+            standing(own, dataset, known)
+            for own in checkpoints.values()
+            for known in {ref.patient_id, ref.name}  # time points were patients once
+        )
     ]
 
 

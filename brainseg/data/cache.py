@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from tqdm import tqdm
 
 from brainseg.data.case import Case, CaseRef, DataError, check_channels, leave_out
@@ -25,6 +26,7 @@ from brainseg.scans.notes import noting, told_together
 _FORMAT = "3"  # raise it when what is stored here changes
 _CLASSES_FORMAT = "1"  # the same for their classes alone
 _ABANDONED_S = 7 * 86400
+_TRIED_AGAIN = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,12 @@ class PreparedSet:
     tumour: np.ndarray
     left_out: tuple[int, ...] = ()
     classes: np.ndarray | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells sets of other content apart, such as one in which more can be read by now."""
+        some = f"-{len(self.patients)}slices" if self.left_out else ""
+        return self.folder.name + some
 
     @cached_property
     def owners(self) -> np.ndarray:
@@ -81,7 +89,14 @@ def prepared_set(
     cache = cache or default_cache()
     folder = cache / f"{len(refs)}cases-{size}px-{_key(refs, size, classes)}"
     if not _is_current(refs, folder, size, classes):
-        _build(refs, size, folder, classes)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.with_name(f".{folder.name}.lock")):  # several may begin at once
+                if not _is_current(refs, folder, size, classes):
+                    _build(refs, size, folder, classes)
+        except OSError:  # where others may only read, what is there serves
+            if not _is_whole(folder, size):
+                raise
     return _open(refs, folder, size, classes)
 
 
@@ -100,15 +115,23 @@ def _key(refs: Sequence[CaseRef], size: int, classes: Sequence[str]) -> str:
 
 
 def _is_current(refs: Sequence[CaseRef], folder: Path, size: int, classes: Sequence[str]) -> bool:
-    """Whether a set is there, whole, and can none of the cases be read that it left out."""
+    """Whether a set is there, whole, and none of the cases that it left out can be read; of many
+    the first few are tried."""
+    if not _is_whole(folder, size):
+        return False
+    left_out = json.loads((folder / "index.json").read_text()).get("left_out", {})
+    tried = [refs[int(position)] for position in left_out][:_TRIED_AGAIN]
+    with noting():
+        return not any(_can_be_read(ref, classes) for ref in tried)
+
+
+def _is_whole(folder: Path, size: int) -> bool:
+    """A power cut may leave less than was written."""
     try:
         index = json.loads((folder / "index.json").read_text())
-        is_whole = (folder / "images.u8").stat().st_size == len(index["patients"]) * size * size * 3
+        return (folder / "images.u8").stat().st_size == len(index["patients"]) * size * size * 3
     except (FileNotFoundError, ValueError):
         return False
-    with noting():
-        left_out = [refs[int(position)] for position in index.get("left_out", ())]
-        return is_whole and not any(_can_be_read(ref, classes) for ref in left_out)
 
 
 def _can_be_read(ref: CaseRef, classes: Sequence[str]) -> bool:

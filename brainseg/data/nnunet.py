@@ -91,6 +91,12 @@ def load_layout(images: Path, dataset: str, coding: Coding | None = None) -> lis
     labels = volume_entries(root / LABELS)
     if not labels:
         raise DataError(f"{root / LABELS} holds no NIfTI files: expected a label for each case.")
+    cases = [stem_of(label) for label in labels]
+    if several := [case for case in cases if known_patient(case) != case]:
+        note(
+            f"{root / LABELS}: {several[0]} ({len(several)} such) is read as a time point of "
+            f"patient {known_patient(several[0])}, whose id and fold all of theirs have."
+        )
     note(f"{root}: dataset.json names the channels {', '.join(names)}; they are read as such.")
 
     def reference(label: Path) -> CaseRef:

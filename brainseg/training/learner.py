@@ -18,7 +18,7 @@ from brainseg.training.convolutions import quicken
 from brainseg.training.teacher import Lesson
 
 
-class TrainingError(RuntimeError):
+class TrainingError(ValueError):
     """Training can't start or go on; the message says why and what to do."""
 
 

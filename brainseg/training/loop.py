@@ -134,7 +134,7 @@ def train(
     run = _Run(config, folder, data, learner, batches, roles, progress)
     if resume and (folder / STATE).is_file() and (folder / BEST).is_file():
         run.progress = load_state(folder / STATE, config, learner)
-        if accelerator.is_main_process and run.progress.data_key not in (None, data.folder.name):
+        if accelerator.is_main_process and run.progress.data_key not in (None, data.key):
             note(
                 f"The data set has changed since {folder} was begun: it goes on with the "
                 f"{len(set(data.owners))} patients that are there now. --overwrite starts it anew."
@@ -142,7 +142,7 @@ def train(
         accelerator.print(f"resuming after epoch {run.progress.epochs_done}")
     elif learner.bare.encoder_source:
         accelerator.print(f"encoder weights: {learner.bare.encoder_source}")
-    run.progress.data_key = data.folder.name
+    run.progress.data_key = data.key
     _check_batches(run)
     try:
         for epoch in range(run.progress.epochs_done, config.epochs):
@@ -293,7 +293,7 @@ def _finish(run: _Run, settings: Settings) -> Checkpoint:
     settings = replace(
         settings,
         encoder_source=run.progress.encoder_source,
-        data_key=run.data.folder.name,
+        data_key=run.data.key,
         patients=patients,
         patient_hashes={**settings.patient_hashes, **hashes},
         epochs_done=run.progress.epochs_done,

@@ -82,7 +82,8 @@ def load_state(path: Path, config: Config, learner) -> Progress:
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     progress = Progress(**json.loads(metadata["progress"]))
-    if scaler := json.loads(metadata.get("scaler", "{}")):
+    scaler = json.loads(metadata.get("scaler", "{}"))
+    if scaler and learner.accelerator.scaler:  # it may go on in another precision
         learner.accelerator.scaler.load_state_dict(scaler)
     for prefix, module in (("model/", learner.bare), ("average/", learner.average)):
         module.load_state_dict(

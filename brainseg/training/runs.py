@@ -27,7 +27,6 @@ from brainseg.files import markdown_table, write_json, write_text
 from brainseg.models.specs import SINGLES
 from brainseg.scans.notes import note
 from brainseg.study.score import score_test_fold
-from brainseg.training.learner import TrainingError
 from brainseg.training.loop import Interrupted, train
 from brainseg.training.planning import Planned, finished
 from brainseg.training.provenance import provenance
@@ -123,7 +122,7 @@ def run_all(
                 kept = f"the {which} is in {stop.checkpoint.folder}"
             print(f"\n{kept}.", file=sys.stderr)
             raise KeyboardInterrupt from None
-        except (ValueError, TrainingError, OSError) as error:
+        except (ValueError, OSError) as error:
             if place.accelerator.num_processes > 1:  # others of them may wait for this one
                 raise
             failed.append(config)
@@ -191,7 +190,7 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
             [read_checkpoint(read.run_folder(place.runs)) for read in reads]
             for reads in (planned.bases, planned.helpers)
         )
-        if any(c.settings.data_key not in (None, prepared.folder.name) for c in bases + helpers):
+        if any(c.settings.data_key not in (None, prepared.key) for c in bases + helpers):
             note(
                 f"{config.name} reads runs that were trained on other files of {config.dataset} "
                 "than are there now: train these anew with --overwrite if that was not meant."

@@ -49,8 +49,7 @@ def base_maps(
     """
     by_fold = [_experts(config, base, i, helpers) for i, base in enumerate(bases)]
     made_by = [[expert.sha256() for expert in experts.values()] for experts in by_fold]
-    which = f"{data.folder.name} {len(data.images)}"  # more, if cases can be read by now
-    told = f"{_FORMAT} {which} {accelerator.mixed_precision} {made_by}"
+    told = f"{_FORMAT} {data.key} {accelerator.mixed_precision} {made_by}"
     path = data.folder.parent / f"maps-{hashlib.sha256(told.encode()).hexdigest()[:16]}.npy"
     if accelerator.is_local_main_process:  # each machine may have a cache of its own
         with FileLock(path.with_suffix(".lock")):  # stacks that are trained at once share them

@@ -103,21 +103,24 @@ def cancelled(found: View | None, wanted: str, study: Path) -> dict:
 
 
 def draw_truth(found: View | None, data: dict, wanted: str, study: Path) -> dict:
-    """The comparison scored by a truth that the visitor drew."""
+    """The comparison scored by a truth that the visitor drew; nothing if it is another by now. An
+    answer has an id of its own: the viewer would not hear of one that is like the last."""
     try:
         if found is None:
             raise ScanError(session.EXPIRED)
+        if data["id"] != found.id:  # drawn before another comparison came
+            return {}
         index, picture = int(data["index"]), data["picture"]
         found = session.draw_truth(found, index, None if picture is None else str(picture))
         return {
             "state": found,
-            "viewer": message_of(found, index, wanted, study),
+            "viewer": message_of(found, index, wanted, study, answer_id=view.new_id()),
             **_figures(found),
         }
     except Exception as error:
         shown = {"status": markup.notice(session.explain(error))}
         if found is not None:  # the viewer waits for an answer to send the next stroke
-            shown["viewer"] = message_of(found, found.start, wanted, study)
+            shown["viewer"] = message_of(found, found.start, wanted, study, answer_id=view.new_id())
         return shown
 
 

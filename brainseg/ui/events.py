@@ -49,7 +49,8 @@ def unless_replaced(parts: object, turn: dict, act: Callable[[], dict]) -> dict:
     meanwhile, whose page it must not touch."""
     run = turn.get("run")
     shown = act()
-    return by_part(parts, shown if turn.get("run") is run else {"status": gr.skip()})
+    is_current = shown and turn.get("run") is run
+    return by_part(parts, shown if is_current else {"status": gr.skip()})
 
 
 def wire_begin(parts: object, starts: Sequence[Callable], emptied: Sequence[str]) -> None:

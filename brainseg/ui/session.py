@@ -103,7 +103,7 @@ def newest(
 def stop(turn: dict) -> View | None:
     """End the run that ``newest`` shows. What there is of it, with the models that have finished;
     None if none has, or if no run is on its way."""
-    turn["run"], found = None, turn.get("state")
+    turn["run"], found = object(), turn.get("state")
     turn["state"] = None
     if found is None or not found.entries:
         return None

@@ -44,9 +44,12 @@ def test_a_comparison_grows_and_is_scored_by_a_drawing(random_checkpoints, scan_
     assert "scan.png: 1 slice" in last["status"] and "fusion_vote" in last["table"]
     assert last["viewer"]["chosen"] == "unet-bce" and last["viewer"]["jump"] is True
     picture = last["viewer"]["planes"]["0"]["image"]
-    drawn = compare_actions.draw_truth(
-        last["state"], {"index": 0, "picture": picture}, "unet-bce", tmp_path
-    )
+    data = {"id": last["viewer"]["id"], "index": 0, "picture": picture}
+    drawn = compare_actions.draw_truth(last["state"], data, "unet-bce", tmp_path)
+    again = compare_actions.draw_truth(drawn["state"], data, "unet-bce", tmp_path)
+    assert again["viewer"] != drawn["viewer"]  # else the viewer would not hear of it
+    late = {**data, "id": "of another comparison"}
+    assert compare_actions.draw_truth(last["state"], late, "", tmp_path) == {}
     assert set(drawn) <= names(CompareParts) and "Dice" in drawn["table"]
     assert drawn["state"].truth is not None and last["state"].truth is None
 

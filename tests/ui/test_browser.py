@@ -281,23 +281,31 @@ def test_strokes_made_at_once_are_all_scored(visit, scan_png):
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    for step in (-30, 0, 30):  # faster than they are answered
+    drawn = "s.slice.truth.reduce((a, b) => a + b, 0)"
+
+    def stroke(step):
         page.mouse.move(x - 40, y + step)
         page.mouse.down()
         page.mouse.move(x + 40, y + step)
         page.mouse.up()
-    drawn = "s.slice.truth.reduce((a, b) => a + b, 0)"
-    page.wait_for_function(
-        f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
-        f"return s.message.cards[0].truthPixels === {drawn} && {drawn} > 60 }})()"
-    )
-    page.click(f"{VIEWER} .undo")
-    page.click(f"{VIEWER} .undo")
-    before = state(page, drawn)
-    page.wait_for_function(
-        f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
-        f"return s.message.cards[0].truthPixels === {before} }})()"
-    )
+
+    def wait_until_scored():
+        page.wait_for_function(
+            f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
+            f"return s.message.cards[0].truthPixels === {drawn} && {drawn} > 40 }})()",
+            timeout=20_000,
+        )
+
+    for step in (-30, 0, 30):  # faster than they are answered
+        stroke(step)
+    wait_until_scored()
+    stroke(30)  # changes nothing, and holds nothing up
+    page.wait_for_timeout(1000)
+    stroke(50)
+    wait_until_scored()
+    for _ in range(3):
+        page.click(f"{VIEWER} .undo")
+    wait_until_scored()
 
 
 def test_a_broken_file_is_a_sentence_and_the_page_goes_on(visit, scan_png, tmp_path):

@@ -6,6 +6,7 @@ after the download: the client itself does not notice a damaged body of the righ
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -292,11 +293,20 @@ def _refresh(checkpoint: Checkpoint, folder: Path, repo: str) -> None:
     pulled = (read_origin(folder) or {}).get("sha256", {})
     for file in (METRICS, RANGES, ORIGIN):
         there, here = checkpoint.folder / file, folder / file
-        is_changed = here.is_file() and file != ORIGIN and sha256(here) != pulled.get(file)
+        is_changed = file != ORIGIN and _can_be_used(here) and sha256(here) != pulled.get(file)
         if there.is_file() and not is_changed:
             with replacing(here) as aside:
                 shutil.copyfile(there, aside)
     write_text(folder / CARD, _card(read_checkpoint(folder), repo))
+
+
+def _can_be_used(path: Path) -> bool:
+    """A JSON file that is there and whole."""
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _card(checkpoint: Checkpoint, repo: str) -> str:

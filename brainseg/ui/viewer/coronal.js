@@ -3,7 +3,7 @@
 let coronal = null; // the plane as it came, decoded; like a slice, with its first row at the feet
 let cut = -1; // the row that the plane shall go through; -1 where there is none
 let cutting = 0; // while a plane is asked for
-let asked = null; // what was wanted of the plane that is there or to come
+let askedOf = null; // the model that the last plane was asked of, "" for all
 
 async function takeCoronal(value) {
   if (!value) return;
@@ -24,10 +24,10 @@ function askCoronal() {
   if (cut < 0 || cutting) return;
   const wanted = { row: cut, sequence, name: large || "" };
   // The answer may say less than what was asked for: of a model that has not run it is of all.
-  const known = { row: coronal?.row, sequence: coronal?.sequence, name: coronal?.name, ...asked };
+  const known = coronal && { ...coronal, name: askedOf ?? coronal.name };
   const isThere = coronal && !coronal.isOld;
   if (isThere && Object.keys(wanted).every((key) => wanted[key] === known[key])) return;
-  asked = wanted;
+  askedOf = wanted.name;
   trigger("coronal", wanted);
   cutting = setTimeout(() => { cutting = 0; askCoronal(); }, PATIENCE_MS);
 }

@@ -98,10 +98,9 @@ function listen(canvas, name = null) {
     }
     fingers.set(event.pointerId, event);
   });
-  for (const end of ["pointerup", "pointercancel"]) {
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
     canvas.addEventListener(end, (event) => {
-      fingers.delete(event.pointerId);
-      if (name && isDrawing()) send();
+      if (fingers.delete(event.pointerId) && name && isDrawing()) send();
     });
   }
 }

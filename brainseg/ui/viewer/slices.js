@@ -100,6 +100,8 @@ async function receive(value) {
   if (!value || !value.id) {
     message = null;
     isEmptied = true;
+    stroke = null;
+    unsent = new Set();
     root.dataset.state = "empty";
     return;
   }
@@ -134,7 +136,7 @@ async function receive(value) {
     Object.assign(look, { zoom: 1, x: 0.5, y: 0.5 });
     setDrawing(false);
     unsent = new Set();
-    asked = null;
+    askedOf = null;
     hasPair = false;
     shrink();
     options.level = null; // chosen for another scan

@@ -8,6 +8,7 @@ let sent = 0;
 const isDrawing = () => find(".draw").checked;
 
 function setDrawing(value) {
+  if (!value) stroke = null;
   find(".draw").checked = value;
   find(".brush").hidden = !value;
   if (value) {
@@ -63,14 +64,14 @@ function send() {
 // One at a time: what is triggered before the last was answered is dropped on the way.
 function sendNext() {
   const [number] = unsent;
-  if (isSending || number === undefined) return;
+  if (isSending || number === undefined || !message) return;
   unsent.delete(number);
   const slice = slices.get(number);
   if (!slice) return;
   isSending = true;
   sent = setTimeout(scored, SCORED_MS);
   const canvas = slice.truth && paint(slice, (i) => (slice.truth[i] ? [255, 255, 255] : [0, 0, 0]));
-  trigger("drawn", { index: number, picture: canvas ? canvas.toDataURL("image/png") : null });
+  trigger("drawn", { id: message.id, index: number, picture: canvas ? canvas.toDataURL("image/png") : null });
 }
 
 function scored() {
