@@ -11,7 +11,7 @@ from pathlib import Path
 from brainseg.data.examinations import NOT_ANATOMY
 from brainseg.scans.channels import channel_names, roles_of_channels
 from brainseg.scans.formats.sniffing import VOLUMES, sniff_or_damaged
-from brainseg.scans.listing import folders_in, scan_files, stem_of
+from brainseg.scans.listing import folders_in, is_mask_folder, scan_files, stem_of
 from brainseg.scans.notes import listed, note
 from brainseg.scans.reading import read_scan
 from brainseg.scans.roles import SEQUENCES, TITLES, USED, by_role, names_a_mask, patients, roles_in
@@ -20,9 +20,6 @@ from brainseg.scans.sequences import read_sequences
 
 _DEEPEST = 4  # folders within folders
 _MASK = re.compile(r"_mask(?!ed)")
-_MASKS = re.compile(
-    r"(labels?|masks?|segs?|segmentations?|annotations?)(Tr|Ts|Val)?", re.IGNORECASE
-)
 _CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net: CASE_0000.nii.gz
 
 
@@ -90,6 +87,11 @@ def _in_folder(folder: Path, as_volume: bool, above: tuple[str, ...]) -> list[So
             for inner in folders
             for source in _in_folder(inner, as_volume, (*above, inner.name))
         ]
+    if kinds and (passed := folders_in(folder)):
+        note(
+            f"{folder}: files lie beside folders, which are not read: {_names(passed)}. Give these "
+            "by name if they hold scans."
+        )
     if as_volume or "dicom" in kinds.values():
         return [Source(folder, name)] if kinds or not above else []
     volumes = [file for file, kind in kinds.items() if _is_volume(file, kind)]
@@ -226,7 +228,7 @@ def _folders(folder: Path) -> list[Path]:
     """Folders within one that may hold scans; those of masks, and beside the ``anat`` of BIDS those
     of other kinds of images, are left out, which is noted."""
     found = folders_in(folder)
-    masks = [inner for inner in found if _MASKS.fullmatch(inner.name)]
+    masks = [inner for inner in found if is_mask_folder(inner.name)]
     if masks:
         note(f"{folder}: folders left out as masks by their names: {_names(masks)}.")
     found = [inner for inner in found if inner not in masks]

@@ -7,12 +7,13 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from brainseg.scans.listing import is_clutter
-from brainseg.scans.notes import listed
+from brainseg.scans.listing import is_clutter, is_mask_folder
+from brainseg.scans.notes import listed, note
 from brainseg.scans.scan import MAX_PIXELS, ScanError, natural_key
 
 MAX_UNPACKED_BYTES = 8 * MAX_PIXELS
 """Largest total size of the files in a .zip."""
+_PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 
 
 @contextmanager
@@ -32,25 +33,48 @@ def unpacked(path: Path, name: str):
                 "are read. Put one scan into it only."
             )
         _check_kind({entry.filename for entry in entries}, name)
+        entries = [e for e in entries if not any(map(is_clutter, PurePosixPath(e.filename).parts))]
         arrays = [e.filename.removesuffix(".npy") for e in entries if e.filename.endswith(".npy")]
         if len(arrays) > 1:
             raise ScanError(
                 f"{name} is a .npz archive of {len(arrays)} arrays ({listed(arrays)}), expected "
                 "one. Save the scan's pixels alone, with numpy.save as .npy."
             )
+        entries = _of_one_folder(entries, name)
         left = MAX_UNPACKED_BYTES
         entries.sort(key=lambda entry: natural_key(entry.filename))
         for number, entry in enumerate(entries):
             inner = PurePosixPath(entry.filename)
-            if any(map(is_clutter, inner.parts)):
-                continue
             # Flat, plain names: nothing in the archive decides where its files go.
-            target = Path(folder) / re.sub(r"[^\w.-]", "_", inner.name)[-80:]
+            plain = re.sub(r"[^\w.-]", "_", inner.name)
+            plain = plain if len(plain) <= 80 else f"n{plain[-79:]}"  # what was cut may leave a dot
+            target = Path(folder) / plain
             if target.exists():
                 target = target.with_name(f"{number}-{target.name}")
             with archive.open(entry) as packed:
                 left -= _copy(packed, target, left, name)
         yield Path(folder)
+
+
+def _of_one_folder(entries: list[zipfile.ZipInfo], name: str) -> list[zipfile.ZipInfo]:
+    """The entries, without pictures in folders of masks. Raises ScanError where pictures lie in
+    several folders: those of one are the slices of one scan."""
+    homes: dict[PurePosixPath, list[zipfile.ZipInfo]] = {}
+    for entry in entries:
+        inner = PurePosixPath(entry.filename)
+        if inner.suffix.lower() in _PICTURES:
+            homes.setdefault(inner.parent, []).append(entry)
+    masks = [home for home in homes if is_mask_folder(home.name)]
+    if len(homes) < 2:
+        return entries
+    if len(homes) - len(masks) != 1:
+        raise ScanError(
+            f"{name} holds pictures in several folders ({listed(map(str, homes), 4)}), expected "
+            "the slices of one scan in one. Pack each scan for itself."
+        )
+    note(f"{name}: folders left out as masks by their names: {listed(map(str, masks), 4)}.")
+    left_out = {entry.filename for home in masks for entry in homes[home]}
+    return [entry for entry in entries if entry.filename not in left_out]
 
 
 def _check_kind(files: set[str], name: str) -> None:

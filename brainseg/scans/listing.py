@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from brainseg.scans.notes import listed, note
 from brainseg.scans.scan import natural_key
+
+_MASK_WORD = re.compile(
+    r"(labels?|masks?|segs?|segmentations?|annotations?|gt|truth|groundtruth)(Tr|Ts|Val)?",
+    re.IGNORECASE,
+)
 
 _VOLUME_SUFFIXES = (".nii", ".nii.gz")
 _ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
@@ -101,6 +107,11 @@ def walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
             if child.is_dir() and child not in inside:
                 (linked if child.is_symlink() else plain).append(child)
         yield folder, inside
+
+
+def is_mask_folder(name: str) -> bool:
+    """Whether a folder of this name holds masks: one of its words says so."""
+    return any(_MASK_WORD.fullmatch(word) for word in re.split(r"[-_. ]+", name))
 
 
 def stem_of(path: Path) -> str:

@@ -275,3 +275,13 @@ def test_words_of_a_study_leave_nothing_out(tmp_path):
     for folder in ("glioma", "no_tumor", "BrainTumor"):
         save(tmp_path / "set" / folder / "1.png")
     assert len(meant(tmp_path / "set")[0]) == 3
+
+
+def test_folders_beside_files_are_not_passed_over_in_silence(tmp_path):
+    for place in ("overview.png", "p1/a.png", "p2/b.png"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        save(tmp_path / place)
+    with noting() as notes:
+        (only,) = expand([tmp_path])
+    assert only.path.name == "overview.png"
+    assert "files lie beside folders, which are not read: p1, p2" in notes[0]

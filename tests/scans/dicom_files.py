@@ -31,6 +31,7 @@ TAGS = {
     "plane_position": (0x0020, 0x9113, "SQ"),
     "plane_orientation": (0x0020, 0x9116, "SQ"),
     "time_index": (0x0020, 0x9128, "UL"),
+    "location": (0x0020, 0x1041, "DS"),
     "dimension_index": (0x0020, 0x9157, "UL"),
     "samples": (0x0028, 0x0002, "US"),
     "photometric": (0x0028, 0x0004, "CS"),

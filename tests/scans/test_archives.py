@@ -4,10 +4,12 @@ import io
 import stat
 import zipfile
 
+import cv2
 import numpy as np
 import pytest
 
 from brainseg.scans import archives
+from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import ScanError
 from tests.scans.scan_files import dicom_series, noise, refused, volume
@@ -72,3 +74,28 @@ def test_bad_zips(tmp_path, monkeypatch):
     refused(big, "unpacks to more", "100,000")
     with pytest.raises(ScanError, match="than it declares"):
         archives._copy(io.BytesIO(bytes(20)), tmp_path / "out", 10, "a.zip")
+
+
+def test_pictures_of_several_folders_are_no_volume(tmp_path):
+    pictures = [cv2.imencode(".png", noise(20, 16))[1].tobytes() for _ in range(3)]
+    slices = {f"images/{i}.png": picture for i, picture in enumerate(pictures)}
+    masks = {f"train_masks/{i}.png": picture for i, picture in enumerate(pictures)}
+    with noting() as notes:
+        scan = read_scan(archive(tmp_path / "a.zip", {**slices, **masks}))
+    assert len(scan.pixels) == 3 and "left out as masks by their names: train_masks" in notes[0]
+    others = {f"p2/{i}.png": picture for i, picture in enumerate(pictures)}
+    refused(archive(tmp_path / "b.zip", {**slices, **others}), "several folders (images, p2)")
+
+
+def test_long_names_lose_no_slice(tmp_path):
+    uid = "1.2.840.113619.2.408." + "5" * 55
+    pictures = [cv2.imencode(".png", noise(20, 16))[1].tobytes() for _ in range(95, 111)]
+    files = {f"{uid}.{i}.png": picture for i, picture in enumerate(pictures, start=95)}
+    assert len(read_scan(archive(tmp_path / "a.zip", files)).pixels) == 16
+
+
+def test_what_a_mac_packs_beside_an_array_is_none(tmp_path):
+    out = io.BytesIO()
+    np.save(out, noise(3, 8, 9))
+    files = {"scan.npy": out.getvalue(), "__MACOSX/._scan.npy": b"x"}
+    assert read_scan(archive(tmp_path / "a.zip", files)).pixels.shape[:3] == (3, 8, 9)

@@ -10,7 +10,14 @@ from brainseg.scans.formats.dicom import files_below
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
-from tests.scans.dicom_files import CAPTURE, IMPLICIT, series, slice_file
+from tests.scans.dicom_files import (
+    CAPTURE,
+    IMPLICIT,
+    described,
+    dicom_file,
+    series,
+    slice_file,
+)
 from tests.scans.scan_files import dicom_series, noise, refused
 
 ARRAY = noise(4, 5, 6, dtype=np.uint16, high=4000)
@@ -178,19 +185,20 @@ def test_captures_are_told(tmp_path):
     path = slice_file(tmp_path / "grey", grey, sop_class=CAPTURE, **bare)
     scan, notes = read(path)
     assert np.array_equal(scan.pixels[0], grey)
-    assert len(notes) == 2 and "grey is a secondary capture" in notes[0]
+    assert len(notes) == 3 and "grey is a secondary capture" in notes[0]
     assert "grey states no pixel size: 1 mm was assumed" in notes[1]
     path = slice_file(tmp_path / "rgb", noise(9, 8, 3), sop_class=CAPTURE, **bare)
     scan, notes = read(path)
     assert np.array_equal(scan.pixels[0], noise(9, 8, 3))
-    assert "rgb is a colour picture" in notes[2]
+    assert "rgb is a colour picture" in notes[2] and scan.affine is None
 
 
 def test_slices_without_positions(tmp_path):
     folder = series(
         tmp_path / "s", ARRAY, position=None, each=lambda n: {"instance_number": 10 - n, "gap": 4}
     )
-    scan, (told,) = read(folder)
+    scan, (told, lies) = read(folder)
+    assert scan.affine is None and "does not state how it lies" in lies
     assert np.array_equal(scan.pixels[..., 0], ARRAY[::-1])
     assert scan.spacing_mm == pytest.approx((4.0, 0.75, 0.5))
     assert "states no positions" in told and "stacked by number, 4 mm apart" in told
@@ -240,3 +248,35 @@ def test_a_damaged_slice_is_named(tmp_path):
     for share in (0.3, 0.99):
         (folder / "IM3").write_bytes(whole[: int(len(whole) * share)])
         refused(folder, "s/IM3", "truncated", "export it again")
+
+
+def test_of_slices_without_positions_locations_tell_the_step_and_what_is_missing(tmp_path):
+    apart = series(tmp_path / "s", ARRAY, position=None, each=lambda n: {"location": 6.0 * n})
+    scan, (told, _) = read(apart)
+    assert scan.spacing_mm[0] == 6 and "by slice location, 6 mm apart" in told
+    assert "missing" not in told
+    numbers = (1, 2, 3, 7)
+    gap = series(
+        tmp_path / "g", ARRAY, position=None, each=lambda n: {"instance_number": numbers[n]}
+    )
+    _, (told, _) = read(gap)
+    assert "stacked by number" in told and "slices may be missing" in told
+    many = np.concatenate([ARRAY] * 3)
+    plain = series(tmp_path / "p", many, position=None, instance_number=None)
+    scan, _ = read(plain)
+    assert np.array_equal(scan.pixels[..., 0], many)  # IM2 before IM10
+
+
+def test_fewer_pixels_than_stated_are_refused_and_never_made_up(tmp_path):
+    whole = described(ARRAY[0])
+    short = dicom_file(tmp_path / "short", {**whole, "pixels": ARRAY[0].tobytes()[:20]})
+    refused(short, "20 bytes of pixels", "truncated")
+    tall = dicom_file(tmp_path / "tall", {**whole, "rows": 2 * ARRAY.shape[1]})
+    refused(tall, "bytes of pixels where its header states")
+    frames = {"frame_count": len(ARRAY) + 1, "pixels": ARRAY.tobytes()}
+    refused(dicom_file(tmp_path / "frames", {**whole, **frames}), "truncated")
+
+
+def test_values_in_the_upper_bits_are_refused(tmp_path):
+    upper = described(ARRAY[0], stored=12, high=15)
+    refused(dicom_file(tmp_path / "a", upper), "bits 4 to 15", "the lowest 12")

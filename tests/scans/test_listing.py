@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from brainseg.data.sources import expand
+from brainseg.scans import listing
 from brainseg.scans.listing import entries, file_of, inmost, is_clutter, scan_files, stem_of, walk
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
@@ -111,3 +112,15 @@ def test_a_folder_that_may_not_be_opened_is_told(tmp_path, monkeypatch):
 def test_stems(tmp_path):
     names = {"a.nii.gz": "a", "A.NII.GZ": "A", "b.c.png": "b.c", "IM0001": "IM0001"}
     assert {name: stem_of(tmp_path / name) for name in names} == names
+
+
+@pytest.mark.parametrize(
+    "name", ["labelsTr", "train_masks", "GT", "ground-truth", "Segmentation 2"]
+)
+def test_folders_of_masks_are_known_by_a_word(name):
+    assert listing.is_mask_folder(name)
+
+
+@pytest.mark.parametrize("name", ["images", "unmasked", "patient_3", "mri", "segovia", "t1"])
+def test_other_folders_are_not(name):
+    assert not listing.is_mask_folder(name)

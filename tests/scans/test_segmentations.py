@@ -172,3 +172,13 @@ def test_segmentations_that_are_not_read(tmp_path, scan):
     not_read("where its frames lie", "Convert", cosines="1\\0")
     not_read("contours", "NIfTI", sop="1.2.840.10008.5.1.4.1.1.481.3")
     not_read("300.0 mm away", corner=(300.0, 0.0))
+
+
+def test_frames_of_single_bits_are_whole_to_the_last_pixel(tmp_path):
+    size = (6, 5, 7)  # 210 bits, of which the last byte has two
+    scan = read_scan(dicom_series(tmp_path / "scan", noise(*size, dtype=np.int16)))
+    frames = noise(*size) > 120
+    frames[-1, -1, -2:] = True, False
+    path = segmentation(tmp_path / "seg", frames, np.arange(6) * 3.0)
+    mask, _ = read(path, scan)
+    assert np.array_equal(mask, frames)

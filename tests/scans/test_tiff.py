@@ -277,3 +277,21 @@ def test_a_fourth_channel_without_a_meaning(tmp_path):
         array = noise(20, 24, 4, dtype=dtype)
         pixels, notes = read(tiff(tmp_path / "a.tif", array, 2))
         assert np.array_equal(pixels[0], array[..., :3]) and words in notes[0]
+
+
+def test_pages_of_two_depths(tmp_path):
+    pages = [noise(9, 8), noise(9, 8, dtype=np.uint16, high=40000)]
+    refused(write(tmp_path / "a.tif", pages), "different depths (uint16, uint8)")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_missing_strips_and_what_is_not_said(tmp_path, dtype):
+    path = tiff(tmp_path / "a.tif", noise(9, 8, 1, dtype=dtype), 1)
+    whole = path.read_bytes()
+    assert read_scan(path).pixels.shape == (1, 9, 8, 1)
+    rows = struct.pack("<HHI", 278, 4, 1)
+    path.write_bytes(whole.replace(rows + struct.pack("<I", 9), rows + struct.pack("<I", 3)))
+    refused(path, "fewer strips", "truncated")
+    said = struct.pack("<HH", 262, 3)
+    path.write_bytes(whole.replace(said, struct.pack("<HH", 261, 3)))
+    refused(path, "PhotometricInterpretation", "plain grey")

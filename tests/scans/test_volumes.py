@@ -295,3 +295,29 @@ def test_a_lean_in_other_formats(tmp_path, suffix):
         assert mask.GetOrigin() == pytest.approx(source.GetOrigin())
         assert np.array_equal(sitk.GetArrayFromImage(mask), array > 99)
         read_scan(write_mask(array > 99, scan, tmp_path / "m.nii"))
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "checksum"])
+def test_damaged_compressed_voxels_are_refused(tmp_path, suffix, damage):
+    path = tmp_path / f"a{suffix}"
+    array = noise(6, 30, 40, dtype=np.int16, high=300)
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path), True)
+    assert np.array_equal(read_scan(path).pixels[..., 0], array)
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        data = data[: -len(data) // 3]
+    else:
+        data[len(data) // 2 if damage == "flipped" else -6] ^= 0xFF
+    path.write_bytes(data)
+    refused(path, "damaged")
+
+
+@pytest.mark.parametrize("line", ["# converted from datafile brain.raw", "source:=data file 1.raw"])
+def test_a_comment_on_a_data_file_is_no_detached_header(tmp_path, line):
+    path = tmp_path / "a.nrrd"
+    array = noise(3, 4, 5)
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+    head, _, voxels = path.read_bytes().partition(b"\n\n")
+    path.write_bytes(head + b"\n" + line.encode() + b"\n\n" + voxels)
+    assert np.array_equal(read_scan(path).pixels[..., 0], array)

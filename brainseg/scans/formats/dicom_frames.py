@@ -1,5 +1,6 @@
 """The frames of a DICOM file: what is said of each, and its pixels in true values."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from brainseg.scans.formats.dicom_stack import Slice
 from brainseg.scans.formats.sniffing import VOLUMES
 from brainseg.scans.scan import ScanError
 
+_DEFLATED = "1.2.1.99"  # the end of this transfer syntax
 # Enhanced MR, CT and PET, and those made of classic series. GDCM rescales them by what is said of
 # all frames, or else of the first.
 _ENHANCED = {
@@ -81,6 +83,11 @@ def decode(file: Path, header: dict, name: str) -> np.ndarray:
     """
     import SimpleITK as sitk
 
+    if not compression(header):
+        _check_length(header, name)
+        is_deflated = header.get("transfer_syntax", "").endswith(_DEFLATED)
+        if header.get("allocated", (8,))[0] == 1 and "pixel_bytes" in header and not is_deflated:
+            return _bits(file, header)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetImageIO(VOLUMES["dicom"])
@@ -94,6 +101,32 @@ def decode(file: Path, header: dict, name: str) -> np.ndarray:
             f"{name} cannot be decoded: it is truncated or damaged{how}. Copy, download or export "
             "it again, uncompressed if possible."
         ) from error
+
+
+def _check_length(header: dict, name: str) -> None:
+    """Raise ScanError where there are fewer pixels than stated: GDCM would fill them up with what
+    lies in memory."""
+    if "pixel_bytes" not in header:
+        return
+    samples = count_of(header, "samples")
+    if header.get("photometric", "").startswith(("YBR_FULL_422", "YBR_PARTIAL")):
+        samples = 2  # colours for every second pixel
+    pixels = math.prod(count_of(header, key) for key in ("rows", "columns", "frame_count"))
+    wanted = -(-pixels * samples * header.get("allocated", (8,))[0] // 8)
+    if header["pixel_bytes"] < wanted:
+        raise ScanError(
+            f"{name} holds {header['pixel_bytes']:,} bytes of pixels where its header states "
+            f"{wanted:,}: it is truncated or damaged. Copy, download or export it again."
+        )
+
+
+def _bits(file: Path, header: dict) -> np.ndarray:
+    """Frames of single bits, which GDCM does not decode to the end."""
+    shape = tuple(count_of(header, key) for key in ("frame_count", "rows", "columns"))
+    with open(file, "rb") as stream:
+        stream.seek(header["pixels"])
+        stored = np.frombuffer(stream.read(header["pixel_bytes"]), np.uint8)
+    return np.unpackbits(stored, count=math.prod(shape), bitorder="little").reshape(shape)
 
 
 def _scale(header: dict) -> tuple[float, float]:

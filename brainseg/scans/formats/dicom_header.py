@@ -56,6 +56,9 @@ _VALUES = {
     (0x0028, 0x0010): ("rows", "H"),
     (0x0028, 0x0011): ("columns", "H"),
     (0x0028, 0x0030): ("pixel_spacing", "numbers"),
+    (0x0028, 0x0100): ("allocated", "H"),
+    (0x0028, 0x0101): ("stored", "H"),
+    (0x0028, 0x0102): ("high", "H"),
     (0x0028, 0x1052): ("intercept", "numbers"),
     (0x0028, 0x1053): ("slope", "numbers"),
     (0x0043, 0x1039): ("b_value", "numbers"),  # GE, followed by three others
@@ -95,7 +98,8 @@ def read_header(file: Path) -> dict:
 
     ``shared``, ``frames`` and ``segments`` are lists of such dicts, of what is said of all frames,
     of each, and of the segments of a segmentation;
-    ``pixels`` is there when the file holds any, and is where they begin; ``cut_off`` is True where
+    ``pixels`` is there when the file holds any, and is where they begin, and ``pixel_bytes`` how
+    many they are, unless they are compressed; ``cut_off`` is True where
     the file is damaged before them or ends within an element, and what follows is left out.
     """
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -143,6 +147,8 @@ class _Elements:
                 return at
             if tag in _PIXELS and depth == 0:  # deeper ones are icons
                 found["pixels"] = at
+                if length != _UNDEFINED:  # else they are compressed
+                    found["pixel_bytes"] = length
                 return end
             if length == _UNDEFINED or kind == b"SQ" or tag in _NESTED or tag in _LISTS:
                 inner_explicit = explicit and kind != b"UN"

@@ -93,6 +93,12 @@ def check_image(header: dict, name: str) -> None:
             f"{name} is compressed as {compression(header)}, which is not read. Export it "
             "uncompressed, or as JPEG 2000."
         )
+    stored, high = header.get("stored", (0,))[0], header.get("high", (0,))[0]
+    if stored and high and high != stored - 1:
+        raise ScanError(
+            f"{name} states its values in bits {high - stored + 1} to {high}, expected the lowest "
+            f"{stored}: they would be read wrongly. Export it again, or convert it with dcm2niix."
+        )
     if not all(header.get(key, (0,))[0] for key in ("rows", "columns")) or "pixels" not in header:
         raise ScanError(
             f"{name} states no size or holds no pixels: it is truncated, damaged or only a header. "

@@ -48,11 +48,12 @@ class Slice(NamedTuple):
 
 class Grid(NamedTuple):
     """Where a stack lies: (column, row, slice) spacing in mm, origin in LPS mm, and direction, the
-    nine cosines as SimpleITK has them."""
+    nine cosines as SimpleITK has them. is_placed: whether its slices state a place at all."""
 
     spacing: tuple[float, float, float]
     origin: tuple[float, float, float]
     direction: tuple[float, ...]
+    is_placed: bool = True
 
 
 def stack(slices: list[Slice], name: str) -> tuple[list[Slice], Grid]:
@@ -72,8 +73,9 @@ def stack(slices: list[Slice], name: str) -> tuple[list[Slice], Grid]:
     if len(slices) == 1 or len(unplaced) == len(slices):
         slices, step = _by_number(slices, name)
         origin = slices[0].header.get("position") or slices[0].header.get("corner")
-        origin = origin if origin and len(origin) == 3 else (0.0, 0.0, 0.0)
-        return slices, Grid((*spacing, step), tuple(origin), direction)
+        is_placed = bool(origin) and len(origin) == 3
+        origin = tuple(origin) if is_placed else (0.0, 0.0, 0.0)
+        return slices, Grid((*spacing, step), origin, direction, is_placed)
     if unplaced:
         raise ScanError(
             f"{name} holds {len(unplaced)} of {len(slices)} slices that state no position in the "
@@ -174,16 +176,22 @@ def _by_number(slices, name) -> tuple[list[Slice], float]:
                 "the scanner's own series if they matter."
             )
         return slices, step
-    order, by = "as stored", (lambda one: (one.file.name, one.frame))
+    missing = ""
+    order, by = "as stored", (lambda one: (natural_key(one.file.name), one.frame))
     for key, words in (("location", "by slice location"), ("instance_number", "by number")):
         numbers = {one.header.get(key) for one in slices}
         if None not in numbers and len(numbers) == len(slices):
             order, by = words, (lambda one, key=key: one.header[key])
+            steps = np.diff(sorted(value[0] for value in numbers))
+            if key == "location":
+                step = float(np.median(steps))
+            if steps.max() > 1.5 * np.median(steps):
+                missing = " Some of their numbers lie further apart: slices may be missing."
             break
     note(
         f"{name} states no positions in the patient: its {len(slices)} slices were stacked "
-        f"{order}, {step:.3g} mm apart, the first taken for the lowest. If that is wrong, give the "
-        "scanner's own series."
+        f"{order}, {step:.3g} mm apart, the first taken for the lowest.{missing} If that is wrong, "
+        "give the scanner's own series."
     )
     return sorted(slices, key=by), step
 

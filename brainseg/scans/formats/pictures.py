@@ -138,6 +138,7 @@ def _read_tiff(file: Path, name: str) -> np.ndarray:
     from PIL import UnidentifiedImageError
 
     pages = tiff.read_pages(file)
+    tiff.check_pages(pages, name)
     check_size(sum(page["width"] * page["height"] * page["samples"] for page in pages), name)
     numbers = tiff.slice_pages(pages, name)
     slices = [pages[number] for number in numbers]
@@ -200,5 +201,11 @@ def _stack(frames: list[np.ndarray], name: str) -> np.ndarray:
         raise ScanError(
             f"{name} holds pages of different shapes {shapes}, expected one size. "
             "Save the slices of one scan with the same size and channels."
+        )
+    depths = sorted({str(frame.dtype) for frame in frames})
+    if len(depths) > 1:
+        raise ScanError(
+            f"{name} holds pages of different depths ({', '.join(depths)}), expected one. Save the "
+            "slices of one scan with the same depth."
         )
     return np.stack(frames)

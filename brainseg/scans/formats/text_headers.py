@@ -1,10 +1,12 @@
 """The headers of MHA and NRRD, which are text: are their voxels there, and where do they lie?"""
 
 import re
+import zlib
 from pathlib import Path
 
 from brainseg.scans.formats.foreign import detached
 from brainseg.scans.notes import note
+from brainseg.scans.scan import ScanError
 
 _MM = {"m": 1000.0, "cm": 10.0, "um": 0.001, "µm": 0.001, "μm": 0.001}
 
@@ -23,13 +25,46 @@ def stated_place(file: Path, name: str, kind: str) -> dict:
         is_attached = files == {b"LOCAL"}
     else:
         head, *voxels = re.split(rb"\r?\n\r?\n", head, maxsplit=1)
-        is_attached = voxels and not re.search(rb"data ?file", head, re.IGNORECASE)
+        is_attached = voxels and not re.search(rb"(?im)^data ?file\s*:", head)
     if not is_attached:
         raise detached(name)
     text = head.decode("utf-8", "replace")
     lines = re.findall(r"^\s*([^#:=\n]+?)\s*[:=]=?\s*(.*?)\s*$", text, re.MULTILINE)
     stated = {key.lower(): value for key, value in lines}
     return _mha(stated, name) if kind == "mha" else _nrrd(stated, name)
+
+
+def check_compressed(file: Path, name: str, kind: str, size: int) -> None:
+    """Raise ScanError where compressed voxels, ``size`` bytes once unpacked, are damaged or fewer:
+    ITK reads them without a word."""
+    with file.open("rb") as stream:
+        head = stream.read(2**20)
+        if kind == "mha":
+            found = re.search(rb"ElementDataFile\s*[=:]?\s*LOCAL[^\n]*\n", head)
+            is_packed = re.search(rb"(?im)^\s*CompressedData\s*[=:]?\s*True", head)
+        else:
+            found = re.search(rb"\r?\n\r?\n", head)
+            is_packed = found and re.search(rb"(?im)^encoding\s*:\s*gz", head[: found.end()])
+        if not (found and is_packed):
+            return
+        stream.seek(found.end())
+        unpacker, left = zlib.decompressobj(47), size
+        try:
+            while left > 0 and not unpacker.eof and (chunk := stream.read(2**16)):
+                while chunk and left > 0:
+                    left -= len(unpacker.decompress(chunk, 2**24))
+                    chunk = unpacker.unconsumed_tail
+            is_whole = left <= 0
+            if is_whole and not unpacker.eof:  # the check of all of it comes last
+                unpacker.decompress(unpacker.unconsumed_tail + stream.read())
+                is_whole = unpacker.eof
+        except zlib.error:
+            is_whole = False
+    if not is_whole:
+        raise ScanError(
+            f"{name} cannot be decoded: its compressed voxels are truncated or damaged. Copy, "
+            "download or export it again."
+        )
 
 
 def _mha(stated: dict, name: str) -> dict:

@@ -34,6 +34,8 @@ def read_pages(file: Path) -> list[dict]:
                     "format": max(tags.get(339, (1,))),
                     "planes": tags.get(284, 1),
                     "photometric": tags.get(262, 1),
+                    "is_unsaid": 262 not in tags,
+                    "is_cut": _is_cut(tags),
                     "orientation": tags.get(274, 1),
                     "alpha": tuple(tags.get(338, ())),
                     # A thumbnail, a smaller copy or a transparency mask of another page.
@@ -42,6 +44,33 @@ def read_pages(file: Path) -> list[dict]:
                 }
             )
     return pages
+
+
+def _is_cut(tags) -> bool:
+    """Whether a page has fewer strips or tiles than its size needs, or empty ones."""
+    height, width = tags[257], tags[256]
+    if 322 in tags and 323 in tags:
+        counts, wanted = tags.get(325, ()), -(-width // tags[322]) * -(-height // tags[323])
+    else:
+        counts, wanted = tags.get(279, ()), -(-height // min(tags.get(278, height), height))
+    counts = counts if isinstance(counts, tuple) else (counts,)
+    wanted *= tags.get(277, 1) if tags.get(284, 1) == 2 else 1
+    return bool(counts) and (len(counts) < wanted or 0 in counts)
+
+
+def check_pages(pages: list[dict], name: str) -> None:
+    """Raise ScanError for pages that decoders fill up with black or with what lies in memory, and
+    for those that do not say whether 0 is black."""
+    if any(page["is_cut"] for page in pages):
+        raise ScanError(
+            f"{name} has pages with fewer strips of pixels than their size needs: it is truncated "
+            "or damaged. Copy, download or export it again."
+        )
+    if any(page["is_unsaid"] for page in pages):
+        raise ScanError(
+            f"{name} does not say whether 0 is black or white (no PhotometricInterpretation). Save "
+            "it again as plain grey or RGB."
+        )
 
 
 def slice_pages(pages: list[dict], name: str) -> list[int]:

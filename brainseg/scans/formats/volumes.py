@@ -11,7 +11,7 @@ import numpy as np
 from brainseg.scans.formats.dicom import read_series, series_slices
 from brainseg.scans.formats.nifti import read_nifti
 from brainseg.scans.formats.sniffing import VOLUMES
-from brainseg.scans.formats.text_headers import stated_place
+from brainseg.scans.formats.text_headers import check_compressed, stated_place
 from brainseg.scans.geometry import to_patient_axes
 from brainseg.scans.scan import ScanError, check_size
 
@@ -42,7 +42,8 @@ def read_image(files: list[Path], name: str, kind: str, most: int | None = 4) ->
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     if kind == "dicom":
-        return read_series(*series_slices(files, name), name), {"name": name}
+        slices, grid = series_slices(files, name)
+        return read_series(slices, grid, name), {"name": name, "is_placed": grid.is_placed}
     if kind == "nifti":
         return read_nifti(files[0], name, most)
     stated = stated_place(files[0], name, kind)
@@ -52,6 +53,7 @@ def read_image(files: list[Path], name: str, kind: str, most: int | None = 4) ->
     reader.ReadImageInformation()
     _check_header(reader, name, most)
     image = reader.Execute()
+    check_compressed(files[0], name, kind, sitk.GetArrayViewFromImage(image).nbytes)
     unit_mm = stated.pop("unit_mm", 1.0)
     image.SetSpacing([side * unit_mm for side in image.GetSpacing()])
     image.SetOrigin([place * unit_mm for place in image.GetOrigin()])
