@@ -321,3 +321,10 @@ def test_a_comment_on_a_data_file_is_no_detached_header(tmp_path, line):
     head, _, voxels = path.read_bytes().partition(b"\n\n")
     path.write_bytes(head + b"\n" + line.encode() + b"\n\n" + voxels)
     assert np.array_equal(read_scan(path).pixels[..., 0], array)
+
+
+def test_a_packing_that_is_not_read_is_named(tmp_path):
+    path = tmp_path / "a.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(noise(3, 4, 5)), str(path))
+    path.write_bytes(path.read_bytes().replace(b"encoding: raw", b"encoding: bzip2"))
+    refused(path, "bzip2", "gzip")

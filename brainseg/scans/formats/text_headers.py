@@ -15,7 +15,7 @@ def stated_place(file: Path, name: str, kind: str) -> dict:
     """What an "mha" or "nrrd" header states, for ``to_patient_axes``, and ``unit_mm``, the
     millimetres in its unit of length. Says what had to be assumed.
 
-    Raises ScanError when the voxels are in another file.
+    Raises ScanError when the voxels are in another file, or packed in a way that is not read.
     """
     with file.open("rb") as stream:
         head = stream.read(2**20)
@@ -31,6 +31,8 @@ def stated_place(file: Path, name: str, kind: str) -> dict:
     text = head.decode("utf-8", "replace")
     lines = re.findall(r"^\s*([^#:=\n]+?)\s*[:=]=?\s*(.*?)\s*$", text, re.MULTILINE)
     stated = {key.lower(): value for key, value in lines}
+    if kind == "nrrd" and stated.get("encoding", "").lower() in ("bzip2", "bz2"):
+        raise ScanError(f"{name} is packed by bzip2, which is not read. Save it raw or with gzip.")
     return _mha(stated, name) if kind == "mha" else _nrrd(stated, name)
 
 
