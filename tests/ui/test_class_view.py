@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from browsing import FINISHED, VIEWER
-from conftest import save_random, serve
+from serving import save_random, serve
 
 from brainseg.data import figshare, phantom
 from brainseg.inference.results import Comparison, Result
