@@ -95,7 +95,7 @@ def prepared_set(
                 if not _is_current(refs, folder, size, classes):
                     _build(refs, size, folder, classes)
         except OSError:  # where others may only read, what is there serves
-            if not _is_whole(folder, size):
+            if _whole_index(folder, size) is None:
                 raise
     return _open(refs, folder, size, classes)
 
@@ -117,21 +117,21 @@ def _key(refs: Sequence[CaseRef], size: int, classes: Sequence[str]) -> str:
 def _is_current(refs: Sequence[CaseRef], folder: Path, size: int, classes: Sequence[str]) -> bool:
     """Whether a set is there, whole, and none of the cases that it left out can be read; of many
     the first few are tried."""
-    if not _is_whole(folder, size):
+    if (index := _whole_index(folder, size)) is None:
         return False
-    left_out = json.loads((folder / "index.json").read_text()).get("left_out", {})
-    tried = [refs[int(position)] for position in left_out][:_TRIED_AGAIN]
+    tried = [refs[int(position)] for position in index.get("left_out", {})][:_TRIED_AGAIN]
     with noting():
         return not any(_can_be_read(ref, classes) for ref in tried)
 
 
-def _is_whole(folder: Path, size: int) -> bool:
-    """A power cut may leave less than was written."""
+def _whole_index(folder: Path, size: int) -> dict | None:
+    """What a set says of itself; None without one, or where a power cut left less of it."""
     try:
         index = json.loads((folder / "index.json").read_text())
-        return (folder / "images.u8").stat().st_size == len(index["patients"]) * size * size * 3
+        is_whole = (folder / "images.u8").stat().st_size == len(index["patients"]) * size * size * 3
     except (FileNotFoundError, ValueError):
-        return False
+        return None
+    return index if is_whole else None
 
 
 def _can_be_read(ref: CaseRef, classes: Sequence[str]) -> bool:

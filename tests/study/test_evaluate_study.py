@@ -20,25 +20,6 @@ from brainseg.study.report import MARKS
 from brainseg.study.score import COLUMNS, summary, write_results
 
 
-@pytest.fixture
-def study(tmp_path):
-    """A folder of made-up figures, and a README with the marks of the table."""
-    folder = tmp_path / "docs" / "study"
-    write_results(rows_of(DICE), folder, DESCRIPTION)
-    model = {
-        "kind": "model", "loss": "bce", "size_px": 64, "encoder_weights": None, "init_from": None,
-        "stack_inputs": "predictions", "bases": [], "epochs": 3, "seed": 0, "fold": 0,
-        "patients": {"train": 5, "val": 2, "test": 3}, "threshold": 0.4, "validation_dice": 0.75,
-        "parameters": 7_800_000, "gflop": 20.0,
-    }  # fmt: skip
-    ensemble = {**model, "kind": "ensemble", "bases": ["unet-bce"], "parameters": 14_600_000}
-    models = {"unet-bce": model, "unetpp-bce": ensemble}
-    (folder / "models.json").write_text(json.dumps(models))
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
-    return folder
-
-
 def test_tables_survive_writing_and_reading(tmp_path):
     rows = rows_of(DICE)
     write_table(tmp_path / "t.csv", rows, COLUMNS)

@@ -251,17 +251,23 @@ def test_the_next_scan_keeps_neither_threshold_nor_mask_in_silence(
     page.wait_for_selector(".trust :text('had been given as the true mask of scan.png')")
 
 
-def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
-    page = visit()
-    give(page, scan_png)
-    compare(page)
-    assert not any(text.startswith("Dice") for text in figures(page).values())
+def begin_drawing(page) -> tuple[float, float]:
+    """Take the brush; returns the middle of the first card's picture."""
     page.click(f"{VIEWER} .open-extras")
     page.check(f"{VIEWER} .draw", force=True)
     canvas = page.locator(f"{VIEWER} .card canvas").first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    return x, y
+
+
+def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
+    page = visit()
+    give(page, scan_png)
+    compare(page)
+    assert not any(text.startswith("Dice") for text in figures(page).values())
+    x, y = begin_drawing(page)
     page.mouse.move(x - 40, y)
     page.mouse.down()
     page.mouse.move(x + 40, y, steps=5)
@@ -275,12 +281,7 @@ def test_strokes_made_at_once_are_all_scored(visit, scan_png):
     page = visit()
     give(page, scan_png)
     compare(page)
-    page.click(f"{VIEWER} .open-extras")
-    page.check(f"{VIEWER} .draw", force=True)
-    canvas = page.locator(f"{VIEWER} .card canvas").first
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    x, y = begin_drawing(page)
     drawn = "s.slice.truth.reduce((a, b) => a + b, 0)"
 
     def stroke(step):
