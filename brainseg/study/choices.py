@@ -10,15 +10,18 @@ from itertools import groupby
 from pathlib import Path
 
 from brainseg.checkpoints.folder import Checkpoint, find_checkpoints
+from brainseg.config import SEMI_SETTINGS
+from brainseg.files import markdown_table
 
 
 def choices(runs: Path) -> dict:
     """``{"rows": [...]}``: the runs of each checkpoint below ``runs``, best first.
 
-    A row has ``checkpoint``, the ``settings`` in which these runs differ, ``validation_dice``, and
-    whether it is ``best``. Runs with a leak, those that watch no fold, interrupted ones, and those
-    whose scores are not there are passed over. Raises ValueError if no checkpoint has two runs of
-    one fold and seed.
+    A row has ``checkpoint``, ``labelled`` (patients or share with masks; None for all), the
+    ``settings`` in which these runs differ, ``validation_dice``, and whether it is ``best``. Runs
+    with a leak, those that watch no fold, interrupted ones, and those whose scores are not there
+    are passed over. Raises ValueError if no checkpoint has two runs of one fold, seed and number
+    of masks.
     """
     found, _ = find_checkpoints(runs)
     rows = []
@@ -29,10 +32,21 @@ def choices(runs: Path) -> dict:
             rows += [_row(checkpoint, group) for checkpoint in group]
     if not rows:
         raise ValueError(
-            f"{runs} holds no two runs of one checkpoint, fold and seed: train one of them again "
-            "with another --stack-inputs or --init-from."
+            f"{runs} holds no two runs of one checkpoint, fold, seed and number of masks: train "
+            "one of them again with another setting (--stack-inputs, --init-from, --set), with a "
+            "--runs of its own below this folder where its name would be the same."
         )
     return {"rows": rows}
+
+
+def choices_table(found: dict) -> str:
+    """What ``choices`` found, as Markdown."""
+    rows = []
+    for row in found["rows"]:
+        dice = f"{row['validation_dice']:.3f}"
+        shown = f"**{dice}**" if row["best"] else dice
+        rows.append([f"`{row['checkpoint']}`", settings_text(row["settings"]), shown])
+    return markdown_table((None, "setting", "validation Dice"), rows)
 
 
 def settings_text(settings: dict) -> str:
@@ -49,14 +63,18 @@ def _is_a_candidate(checkpoint: Checkpoint) -> bool:
 
 def _of_one_kind(checkpoint: Checkpoint) -> tuple:
     run = checkpoint.settings.run
-    return checkpoint.name, checkpoint.settings.dataset or "", run.left_out, run.seed
+    dataset = checkpoint.settings.dataset or ""
+    return checkpoint.name, dataset, run.left_out, run.seed, run.labelled or 0
 
 
 def _row(checkpoint: Checkpoint, group: list[Checkpoint]) -> dict:
     own, *others = (_settings(c) for c in (checkpoint, *group))
     differing = [key for key in own if any(other[key] != own[key] for other in others)]
+    if not own["semi"]:  # whose own settings a supervised run does not use
+        differing = [key for key in differing if key not in SEMI_SETTINGS]
     return {
         "checkpoint": checkpoint.name,
+        "labelled": checkpoint.settings.run.labelled,
         "settings": {key: own[key] for key in differing},
         "validation_dice": checkpoint.validation_dice,
         "best": checkpoint is group[0],

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 FEW_LABELS = "few-labels.csv"
+# What decides how a semi-supervised run learns, beside its method.
+ASKED = ("semi_weight", "semi_ramp", "sure", "strong")
 COLUMNS = (
     "checkpoint", "method", "labelled", "left_out", "seed", "with_masks", "without_masks", "size",
-    "steps", "batch", "batch_without_masks", "validation_dice", "patient", "dice",
+    "steps", "batch", "batch_without_masks", *ASKED, "validation_dice", "patient", "dice",
 )  # fmt: skip
 _WHOLE = (
     "seed", "with_masks", "without_masks", "size", "steps", "batch", "batch_without_masks",
@@ -35,7 +37,8 @@ def score_runs(runs: Path, dataset: str, refs: Sequence[CaseRef]) -> list[dict]:
 
     The runs are those trained on ``dataset`` alone whose epochs have a set number of steps. A row
     has what was asked for as ``labelled`` ("8", "0.1" or "all"), how many training patients there
-    were with masks, and without, the steps taken, and the slices of a batch with and without.
+    were with masks, and without, the steps taken, the slices of a batch with and without, and the
+    settings ``ASKED`` of a semi-supervised run, which a supervised one has none of.
 
     Raises ValueError if there is none, or if runs of one checkpoint took unequal numbers of steps.
     """
@@ -61,7 +64,8 @@ def joined(earlier: DataFrame, rows: Sequence[dict]) -> DataFrame:
     """Rows of ``score_runs``, and of an earlier table those of other runs, in the order of runs, so
     that a curve can be trained bit by bit and anywhere.
 
-    Raises ValueError if runs of one checkpoint would differ in size, steps or batch.
+    Raises ValueError if runs of one checkpoint would differ in size, steps or batch, or those of
+    one method in a setting of ``ASKED``.
     """
     import pandas as pd
 
@@ -72,15 +76,21 @@ def joined(earlier: DataFrame, rows: Sequence[dict]) -> DataFrame:
         )
         table = pd.concat([earlier[~is_again], table])
     for checkpoint, own in table.groupby("checkpoint"):
-        for key in ("size", "steps", "batch"):
-            if len(found := sorted(set(own[key].astype(int)))) > 1:
-                raise ValueError(
-                    f"{checkpoint} has runs of {' and '.join(map(str, found))} ({key}), those of "
-                    "the table's earlier rows included: expected one. Give another --out, or "
-                    "delete the table to begin anew."
-                )
+        _check_alike(own, checkpoint, ("size", "steps", "batch"))
+        for method, taught in own[own["method"] != SUPERVISED].groupby("method"):
+            _check_alike(taught, f"{checkpoint} by {method}", ("batch_without_masks", *ASKED))
     table = table.astype(dict.fromkeys(_WHOLE, int))  # else long ones would be written rounded
     return table.sort_values(RUN, kind="stable", ignore_index=True)
+
+
+def _check_alike(table: DataFrame, whose: str, keys: Sequence[str]) -> None:
+    for key in keys:
+        if len(found := sorted(set(table[key].astype(float)))) > 1:
+            raise ValueError(
+                f"{whose} has runs of {' and '.join(f'{value:g}' for value in found)} ({key}), "
+                "those of the table's earlier rows included: expected one. Give another --out, or "
+                "delete those rows to begin anew."
+            )
 
 
 def curve(table: DataFrame) -> list[dict]:
@@ -225,5 +235,6 @@ def _about(checkpoint: Checkpoint) -> dict:
         "steps": _steps(checkpoint),
         "batch": run.batch_size,
         "batch_without_masks": run.unlabelled_slices if run.semi else 0,
+        **{key: getattr(run, key) if run.semi else None for key in ASKED},
         "validation_dice": checkpoint.metrics["validation"]["mean_dice"],
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from brainseg.files import markdown_table
 from brainseg.models.consistency import SEMI
-from brainseg.study.few_labels import curve, verdict
+from brainseg.study.choices import choices_table
+from brainseg.study.few_labels import ASKED, SUPERVISED, curve, verdict
 from brainseg.study.findings import Study
 from brainseg.study.score import gap_text, interval_text
 
@@ -14,7 +15,7 @@ def few_labels_section(study: Study) -> list[str]:
     table = study.few_labels
     if table.empty:
         return []
-    points = curve(table)
+    points, tried = curve(table), study.few_labels_tried
     headings = (
         None, "patients with masks", "method", "runs", "validation Dice", "mean Dice",
         "95 % interval", "minus supervised", "p (Holm)", "of each pair of runs",
@@ -25,9 +26,10 @@ def few_labels_section(study: Study) -> list[str]:
         f"`{study.about['dataset']}` alone, {_patients(table)} to test. All runs of a "
         f"model took equally many steps: {_steps(table)}. Whose masks are used a hash of seed and "
         "patient chooses, so that few lie among many. Semi-supervised runs learn from the other "
-        "training patients' scans too, whose masks they never see; how, are the defaults of "
-        "`train.py`, first guesses that nobody has tuned yet. The patients who choose epoch "
-        "and threshold have masks in every row, which nobody with so few would set aside.",
+        f"training patients' scans too, whose masks they never see{_asked(table)}; "
+        f"{'chosen as below' if tried else 'first guesses that nobody has tuned yet'}. The "
+        "patients who choose epoch and threshold have masks in every row, which nobody with so few "
+        "would set aside.",
         f"**{verdict(points)}** Firm is a difference whose interval lies on one side of 0, with p "
         "below 0.05 after Holm's correction for all differences here, and to which no pair of runs "
         "is an exception.",
@@ -35,7 +37,28 @@ def few_labels_section(study: Study) -> list[str]:
         "A patient's Dice is the mean over runs that tested them. Intervals are over patients, and "
         "do not tell how much hangs on whose masks were drawn: the last column does, a little.",
         *study.pictures("few-labels"),
+        *(_tried_section(tried) if tried else []),
     ]
+
+
+def _tried_section(tried: dict) -> list[str]:
+    several = sorted({row["labelled"] for row in tried["rows"] if row["labelled"]})
+    numbers = " or ".join(f"{number:g}" for number in several)
+    return [
+        f"What was tried with masks of {numbers} patients, by Dice on the patients who choose "
+        "epoch and threshold; those who are tested had no part in it. A setting that is not named "
+        "is the same in all.",
+        choices_table(tried),
+    ]
+
+
+def _asked(table) -> str:
+    """``" (mean teacher: `semi_weight` 1, ...)"``, of each method; "" without any."""
+    told = []
+    for method, own in table[table["method"] != SUPERVISED].groupby("method", sort=False):
+        settings = ", ".join(f"`{key}` {own[key].iloc[0]:g}" for key in ASKED)
+        told.append(f"{_title(method)}: {settings}")
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _row(point: dict) -> list:
@@ -45,7 +68,7 @@ def _row(point: dict) -> list:
     cells = [
         f"`{point['checkpoint']}`",
         number if asked == number else f"{asked} ({number})",
-        SEMI[point["method"]].title if point["method"] in SEMI else point["method"],
+        _title(point["method"]),
         point["runs"],
         f"{point['validation_dice']:.3f}",
         f"{dice['mean']:.3f}",
@@ -56,6 +79,10 @@ def _row(point: dict) -> list:
     told = gap_text(gap)
     each = ", ".join(f"{one:+.3f}" for one in gap["each"])
     return [*cells, f"**{told}**" if gap["pays"] else told, f"{gap['p_holm']:.2g}", each]
+
+
+def _title(method: str) -> str:
+    return SEMI[method].title if method in SEMI else method
 
 
 def _patients(table) -> str:

@@ -78,6 +78,11 @@ class Study:
     def choices(self) -> dict:
         return self._json("choices.json")
 
+    @cached_property
+    def few_labels_tried(self) -> dict:
+        """Ways to learn from scans without masks, compared on validation as in ``choices``."""
+        return self._json("few-labels-tried.json")
+
     def _json(self, name: str) -> dict:
         path = self.folder / name
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

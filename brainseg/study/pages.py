@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from brainseg.files import markdown_table
-from brainseg.study.choices import settings_text
+from brainseg.study.choices import choices_table
 from brainseg.study.claims import ROWS, differences, how_to_read
 from brainseg.study.class_section import classes_section
 from brainseg.study.conclusions import in_short
@@ -281,16 +281,11 @@ def _phantom_table(phantoms: Study) -> str:
 def _choices_section(study: Study) -> list[str]:
     if not study.choices:
         return []
-    rows = []
-    for row in study.choices["rows"]:
-        dice = f"{row['validation_dice']:.3f}"
-        shown = f"**{dice}**" if row["best"] else dice
-        rows.append([f"`{row['checkpoint']}`", settings_text(row["settings"]), shown])
     return [
         "## Choices",
         "Runs that differ in a setting, by their Dice on the validation patients, on whom their "
         "epoch and threshold were chosen too; the test patients have no part in it.",
-        markdown_table((None, "setting", "validation Dice"), rows),
+        choices_table(study.choices),
     ]
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from brainseg.__main__ import main
 from brainseg.config import Config
-from brainseg.study.choices import choices, settings_text
+from brainseg.study.choices import choices, choices_table, settings_text
+
+UNET = {"checkpoint": "unet-bce", "labelled": None}
 
 
 @pytest.fixture
@@ -43,13 +45,29 @@ def test_the_best_run_comes_first_with_what_sets_it_apart(tmp_path, add_run):
     add_run(0.95, init_from="cd" * 32, epochs=20, interrupted=True)
     rows = choices(tmp_path)["rows"]
     assert rows == [
-        {"checkpoint": "unet-bce", "settings": {"init_from": "abababab", "epochs": 15},
-         "validation_dice": 0.80, "best": True},
-        {"checkpoint": "unet-bce", "settings": {"init_from": None, "epochs": 30},
-         "validation_dice": 0.75, "best": False},
+        {**UNET, "settings": {"init_from": "abababab", "epochs": 15}, "validation_dice": 0.80,
+         "best": True},
+        {**UNET, "settings": {"init_from": None, "epochs": 30}, "validation_dice": 0.75,
+         "best": False},
     ]  # fmt: skip
     assert settings_text(rows[0]["settings"]) == "init_from abababab, epochs 15"
     assert settings_text(rows[1]["settings"]) == "init_from none, epochs 30"
+
+
+def test_ways_to_learn_without_masks_are_compared_at_one_number_of_masks(tmp_path, add_run):
+    add_run(0.50, labelled=8)
+    add_run(0.40, labelled=8, semi="fixmatch", sure=0.5)
+    add_run(0.55, labelled=8, semi="mean-teacher")
+    add_run(0.60, labelled=16)
+    add_run(0.70)
+    found = choices(tmp_path)
+    assert [(row["labelled"], row["settings"]) for row in found["rows"]] == [
+        (8, {"semi": "mean-teacher", "sure": 0.9}),
+        (8, {"semi": None}),
+        (8, {"semi": "fixmatch", "sure": 0.5}),
+    ]
+    first, *_ = choices_table(found).splitlines()[2:]
+    assert first == "| `unet-bce` | semi mean-teacher, sure 0.9 | **0.550** |"
 
 
 def test_runs_of_one_kind_are_found_wherever_their_folders_lie(tmp_path, add_run):

@@ -21,6 +21,8 @@ def rows(labelled, method, dice, seed=0, left_out="0+1", **more):
         "size": 128, "steps": 800, "batch": 16, "validation_dice": 0.5,
         "batch_without_masks": 16 * (method != "supervised"),
     }  # fmt: skip
+    if method != "supervised":
+        about |= {"semi_weight": 1.0, "semi_ramp": 0.3, "sure": 0.9, "strong": 2.0}
     return [
         {**about, **more, "patient": f"p{patient}", "dice": value}
         for patient, value in zip(PATIENTS, dice, strict=True)
@@ -120,6 +122,7 @@ def test_runs_are_scored_and_unequal_steps_refused(tmp_path, monkeypatch, capsys
     assert found.groupby(["labelled", "method"])["patient"].nunique().nunique() == 1
     taught = found[found["method"] == "mean-teacher"]
     assert set(taught["with_masks"]) == {3} and (taught["without_masks"] > 0).all()
+    assert set(taught["sure"]) == {0.9} and found["sure"].isna().sum() == len(found) - len(taught)
 
     unequal = ["--set", "limit_patients=12", "steps_per_epoch=3", "--seeds", "1"]
     assert train.main([*common, *unequal]) == 0
@@ -148,6 +151,9 @@ def test_rows_of_other_runs_stay_and_those_of_the_same_are_replaced(tmp_path):
         joined(read_table(path), rows("8", "supervised", WITHOUT, size=192))
     with pytest.raises(ValueError, match="of 8 and 16"):  # in the first table as well
         joined(pd.DataFrame(), [*MADE_UP[0], *rows("8", "supervised", WITHOUT, batch=8)])
+    joined(read_table(path), rows("8", "fixmatch", WITHOUT, sure=0.5))  # another method's own
+    with pytest.raises(ValueError, match=r"by mean-teacher has runs of 0.5 and 0.9 \(sure\)"):
+        joined(read_table(path), rows("8", "mean-teacher", WITHOUT, sure=0.5))
 
 
 def test_long_seeds_stay_what_they_are(tmp_path):

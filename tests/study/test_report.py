@@ -280,9 +280,11 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
     assert "## Few masks" not in study.with_suffix(".md").read_text()
     about = {"checkpoint": "unet-bce", "left_out": "0+1", "seed": 0, "without_masks": 9,
              "size": 128, "steps": 800, "batch": 16, "validation_dice": 0.5}  # fmt: skip
+    asked = {"semi_weight": 0.1, "semi_ramp": 0.3, "sure": 0.5, "strong": 2}
     rows = [
         {**about, "labelled": labelled, "with_masks": number, "method": method,
-         "batch_without_masks": others, "patient": f"p{patient}", "dice": dice + 0.01 * patient}
+         **(asked if others else dict.fromkeys(asked)), "batch_without_masks": others,
+         "patient": f"p{patient}", "dice": dice + 0.01 * patient}
         for labelled, number, method, others, dice in (
             ("4", 4, "supervised", 0, 0.5), ("4", 4, "fixmatch", 8, 0.62),
             ("all", 53, "supervised", 0, 0.8),
@@ -299,7 +301,19 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
     lines = [line for line in page.splitlines() if line.startswith("| `unet-bce` | 4 |")]
     assert "**+0.120 [+0.120, +0.120]** | 0.0078 | +0.120 |" in lines[1]
     assert "| `unet-bce` | all (53) | supervised | 1 | 0.500 | 0.835 |" in page
+    told = "`semi_weight` 0.1, `semi_ramp` 0.3, `sure` 0.5, `strong` 2); "
+    assert told + "first guesses that nobody has tuned yet." in page
     assert write_report(study, readme, check=True) == []
+    tries = [
+        {"checkpoint": "unet-bce", "labelled": 8, "settings": {"semi": semi},
+         "validation_dice": dice, "best": dice == 0.6}
+        for semi, dice in (("fixmatch", 0.6), (None, 0.5))
+    ]  # fmt: skip
+    (study / "few-labels-tried.json").write_text(json.dumps({"rows": tries}))
+    write_report(study, readme)
+    page = study.with_suffix(".md").read_text()
+    assert told + "chosen as below." in page and "with masks of 8 patients" in page
+    assert "| `unet-bce` | semi fixmatch | **0.600** |\n| `unet-bce` | semi none | 0.500 |" in page
 
 
 def test_classes_have_a_section_once_there_are_scores_of_them(study):
