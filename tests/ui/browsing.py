@@ -37,3 +37,15 @@ def state(page, expression: str):
     """A JavaScript expression over ``s``, the viewer's state."""
     return page.evaluate(f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
                          f"return {expression} }})()")  # fmt: skip
+
+
+def figures(page) -> dict[str, str]:
+    cards = page.locator(f"{VIEWER} .card")
+    return {
+        card.locator("strong").text_content(): card.locator(".figure").text_content()
+        for card in cards.all()
+    }
+
+
+def moved(page, selector: str, value: int) -> None:
+    page.locator(f"{VIEWER} {selector}").fill(str(value))
