@@ -1,5 +1,5 @@
-"""What the machine offers: cores this process may really use, bf16, int8, and how memory is
-kept."""
+"""What the machine offers: cores this process may really use, another device, bf16, int8, and how
+memory is kept."""
 
 from __future__ import annotations
 
@@ -41,6 +41,11 @@ def processor_has_int8() -> bool:
     products overflow 16 bits, and masks change. False where the system does not tell."""
     flags = set(_CPUINFO.read_text().split()) if _CPUINFO.is_file() else set()
     return not flags.isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+
+
+def device() -> str:
+    """Where networks predict: ``$BRAINSEG_DEVICE`` (``cuda``), or else the CPU."""
+    return os.environ.get("BRAINSEG_DEVICE") or "cpu"
 
 
 def bf16_is_barred() -> bool:

@@ -78,15 +78,16 @@ def _agreement(folder: Path, predictors: dict, data: Path | None, random: set[st
         "lgg_dice_difference": None,
         "lgg_changes": {},
     }
-    if data is None:
+    trained = set(predictors) - random
+    if data is None or not trained:
         return result
     from brainseg.data import load_dataset
     from brainseg.study.score import evaluate, select_patients
 
     refs = select_patients(load_dataset("lgg", data), fold=0)
-    trained = set(predictors) - random
     both = [
-        evaluate({name: models[name] for name in trained}, refs) for models in (predictors, slow)
+        evaluate({name: models[name] for name in trained}, refs, distances=False)
+        for models in (predictors, slow)
     ]
     differences: dict[str, list[float]] = {}
     for fast, right in zip(*both, strict=True):

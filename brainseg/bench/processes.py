@@ -67,8 +67,10 @@ def peak_gb() -> float:
 
 
 def forget_peak() -> None:
-    """Begin to look for the peak anew."""
-    Path("/proc/self/clear_refs").write_text("5")
+    """Begin to look for the peak anew; nothing elsewhere than on Linux."""
+    refs = Path("/proc/self/clear_refs")
+    if refs.is_file():
+        refs.write_text("5")
 
 
 def _status(pid: int | str, key: str) -> float:

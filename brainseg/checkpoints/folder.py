@@ -14,10 +14,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,7 @@ from brainseg.files import sha256, write_json, writing
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 METRICS, HISTORY, ORIGIN = "metrics.json", "history.csv", "origin.json"
 RANGES = "int8.json"
+_FRESH_NS = 2 * 10**9  # a file may change again within one tick of its clock
 # All that is told of the weights, what makes a folder a checkpoint first.
 _BESIDE_WEIGHTS = (CONFIG, METRICS, HISTORY, CARD, RANGES, ORIGIN)
 
@@ -79,7 +82,18 @@ class Checkpoint:
         return read_origin(self.folder)
 
     def sha256(self) -> str:
-        return sha256(self.folder / WEIGHTS)
+        """Of the weights. Read once as long as their file stays the same: a stack's bases are
+        checked whenever it is asked for."""
+        weights = self.folder / WEIGHTS
+        stamp = weights.stat()
+        if time.time_ns() - stamp.st_mtime_ns < _FRESH_NS:
+            return sha256(weights)
+        return _sha256(weights, stamp.st_mtime_ns, stamp.st_size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _sha256(weights: Path, modified_ns: int, size: int) -> str:
+    return sha256(weights)
 
 
 def read_checkpoint(folder: str | Path) -> Checkpoint:

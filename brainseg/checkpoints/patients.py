@@ -67,6 +67,12 @@ def standing(settings: Settings, dataset: str, patient_id: str) -> str:
     return BY_MAPS if own in hashes.get("maps", ()) else ""
 
 
+def has_seen(settings: Settings, dataset: str, ref: CaseRef) -> bool:
+    """Whether it has seen a case's patient in any of these ways, or does so by the name of the
+    case: time points were patients once."""
+    return any(standing(settings, dataset, known) for known in {ref.patient_id, ref.name})
+
+
 def seen_at_start(path: Path) -> dict[str, tuple[str, ...]]:
     """Of weights to start from, what goes into the settings of what starts: ``start`` if they are a
     checkpoint's that tells, else nothing."""
@@ -109,15 +115,8 @@ def unseen(
             f"{', '.join(silent)} can't tell on whom: trained before that was recorded, or begun "
             "with weights that don't tell. Leave it out of --checkpoints, or train it again."
         )
-    return [
-        ref
-        for ref in refs
-        if not any(
-            standing(own, dataset, known)
-            for own in checkpoints.values()
-            for known in {ref.patient_id, ref.name}  # time points were patients once
-        )
-    ]
+    settings = checkpoints.values()
+    return [ref for ref in refs if not any(has_seen(own, dataset, ref) for own in settings)]
 
 
 def role_hashes(

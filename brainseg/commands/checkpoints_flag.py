@@ -17,8 +17,9 @@ def add_checkpoints(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
-    """All usable predictors by label, from a folder or the Hub; says which were left out, and why.
+def load_predictors(checkpoints: Path, backend: str | None = None) -> tuple[dict, list[str]]:
+    """All usable predictors by label, from a folder or the Hub, and why others were left out, which
+    is printed too.
 
     ``backend`` as in ``brainseg.load``. Raises CheckpointError if there is none.
     """
@@ -28,4 +29,4 @@ def load_predictors(checkpoints: Path, backend: str | None = None) -> dict:
     predictors, skipped = load_usable(local_folder(checkpoints), backend)
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
-    return predictors
+    return predictors, skipped

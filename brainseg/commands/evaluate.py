@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from brainseg.commands.checkpoints_flag import add_checkpoints, load_predictors
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from brainseg.study.class_scores import ClassScores
 
 
@@ -60,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
         )
     everyone = load_dataset(args.dataset, args.data)
     refs, fold, selection = _choose_patients(everyone, args)
-    predictors = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
-    predictors, refs = _known(predictors, refs, args.against)
+    predictors, _ = load_predictors(args.checkpoints, backend="pytorch")  # the same everywhere
+    earlier = _scores_of(args.against) if args.against else None
+    predictors, refs = _known(predictors, refs, args.against, earlier)
     refs = _unseen(refs, args.dataset, predictors) if args.unseen else refs
     validation = _watched(everyone, fold, predictors) if args.study else []
     classes, calibration, beliefs = _class_scores(args), Calibration(), StapleBeliefs()
@@ -73,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.study:
         write_study(args.out, predictors, validation, calibration, beliefs)
     of_row = lambda row: predictors[row["checkpoint"]]  # noqa: E731
-    return _tell(args, refs, rows, description, list(predictors), of_row)
+    return _tell(args, refs, rows, description, list(predictors), of_row, earlier)
 
 
 def _evaluate_out_of_fold(args: argparse.Namespace) -> int:
@@ -89,14 +92,15 @@ def _evaluate_out_of_fold(args: argparse.Namespace) -> int:
     runs, skipped = out_of_fold.find_runs(args.checkpoints, args.seed or 0)
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
-    runs, refs = _known(runs, refs, args.against)
+    earlier = _scores_of(args.against) if args.against else None
+    runs, refs = _known(runs, refs, args.against, earlier)
     note = out_of_fold.note(runs, args.dataset)
     classes = _class_scores(args)
     rows = out_of_fold.evaluate(runs, refs, slicewise=args.slicewise, observers=[classes])
     description = _write_scores(args, refs, rows, out_of_fold.SELECTION, note)
     classes.write(args.out, rows)
     of_row = partial(out_of_fold.predictor_of, runs)
-    return _tell(args, refs, rows, description, list(runs), of_row)
+    return _tell(args, refs, rows, description, list(runs), of_row, earlier)
 
 
 def _class_scores(args: argparse.Namespace) -> ClassScores:
@@ -128,7 +132,7 @@ def _write_scores(
 
 def _tell(
     args: argparse.Namespace, refs: list, rows: list[dict], description: dict,
-    labels: list[str], predictor_of: Callable,
+    labels: list[str], predictor_of: Callable, earlier: DataFrame | None,
 ) -> int:  # fmt: skip
     """Draw the sheet if it is asked for, print the scores and compare them; the exit status."""
     from brainseg.study.score import report, summary
@@ -137,7 +141,7 @@ def _tell(
         _write_sheet(args.sheet, labels, predictor_of, refs, rows, description)
     print(report(summary(rows), description))
     print(f"written to {args.out}")
-    return _compare_with(args.against, rows) if args.against else 0
+    return 0 if earlier is None else _compare_with(args.against, earlier, rows)
 
 
 def _choose_patients(everyone: list, args: argparse.Namespace) -> tuple[list, int | None, str]:
@@ -241,35 +245,43 @@ def _write_sheet(
     save(sheet, path, dpi=130)
 
 
-def _known(found: dict, refs: list, earlier: Path | None) -> tuple[dict, list]:
-    """Of checkpoints by name and of cases those that an earlier evaluation scored: with other
-    checkpoints fusions would be of more models, with other patients means of others. All of them if
-    it scored none of these, or there is none. ValueError where it has no scores at all."""
+def _scores_of(folder: Path) -> DataFrame:
+    """The scores of an earlier evaluation, read before ``--out``, which may be the same folder, is
+    written. ValueError where it has none."""
     from brainseg.files import read_table
-    from brainseg.scans.notes import note
 
-    table = read_table(earlier / "per_patient.csv") if earlier else ()
-    if earlier and table.empty:
+    table = read_table(folder / "per_patient.csv")
+    if table.empty:
         raise ValueError(
-            f"{earlier} has no scores to compare with: expected the folder of an earlier "
+            f"{folder} has no scores to compare with: expected the folder of an earlier "
             "evaluation, with its per_patient.csv."
         )
-    names, patients = (
-        set(table[key]) if key in table else set() for key in ("checkpoint", "patient")
-    )
+    return table
+
+
+def _known(
+    found: dict, refs: list, folder: Path | None, earlier: DataFrame | None
+) -> tuple[dict, list]:
+    """Of checkpoints by name and of cases those that an earlier evaluation scored: with other
+    checkpoints fusions would be of more models, with other patients means of others. All of them if
+    it scored none of these, or there is none."""
+    from brainseg.scans.notes import note
+
+    if earlier is None:
+        return found, refs
+    names, patients = (set(earlier[key]) for key in ("checkpoint", "patient"))
     known = {name: own for name, own in found.items() if name in names}
     if known and (others := [name for name in found if name not in known]):
-        note(f"Left out, since {earlier} does not have them: {', '.join(others)}.")
+        note(f"Left out, since {folder} does not have them: {', '.join(others)}.")
     same = [ref for ref in refs if ref.patient_id in patients]
     if same and (others := {ref.patient_id for ref in refs} - patients):
-        note(f"Left out, since {earlier} does not have them: {len(others)} of the patients.")
+        note(f"Left out, since {folder} does not have them: {len(others)} of the patients.")
     return known or found, same or refs
 
 
-def _compare_with(folder: Path, rows: list[dict]) -> int:
-    from brainseg.files import read_table
+def _compare_with(folder: Path, earlier: DataFrame, rows: list[dict]) -> int:
     from brainseg.study.record import TOLERANCE, disagreement
 
-    name, gap = disagreement(rows, read_table(folder / "per_patient.csv"))
+    name, gap = disagreement(rows, earlier)
     print(f"largest difference in mean Dice from {folder}: {gap:.4f} ({name})")
     return int(gap > TOLERANCE)

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             sources = expand(args.scans, as_volume=args.as_volume)
     if args.truth and len(sources) > 1:
         raise ValueError(f"--truth goes with one scan, and {len(sources)} were given.")
-    predictors = load_predictors(args.checkpoints)
+    predictors, skipped = load_predictors(args.checkpoints)
     settings = {label: own.checkpoint.settings for label, own in predictors.items()}
     for text in summed_up(notes):
         print(f"note: {text}")
@@ -95,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
                 predictor.tune()
         out = _unused(args.out / source.name, given)
         said = [finding.text for finding in findings]
-        report = predict_to_folder(scan, truth, predictors, out, flips=args.flips, findings=said)
+        options = {"flips": args.flips, "findings": said, "skipped": skipped}
+        report = predict_to_folder(scan, truth, predictors, out, **options)
         listed = [f"  note: {_again(text, told)}" for text in said]
         print("\n".join([f"{source}:", *listed, *describe(report)]))
     return 1 if failed else 0

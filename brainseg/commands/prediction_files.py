@@ -27,18 +27,19 @@ def predict_to_folder(
     *,
     flips: bool = False,
     findings: Sequence[str] = (),
+    skipped: Sequence[str] = (),
 ) -> dict:
     """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``; of
     volumes all masks and the truth in one file too, ``all.seg.nrrd``, for 3D Slicer. The classes of
     a result that has some are in ``<name>-classes`` with the mask's suffix, and of volumes as named
     segments in ``<name>-classes.seg.nrrd``.
 
-    ``findings``: sentences on the scan, by the guard and its reader, to go with the scores. Masks
-    are in the scan's own format and geometry; the overlay shows the slice with most tumour.
-    Returns what is in ``scores.json``.
+    ``findings``: sentences on the scan, by the guard and its reader, to go with the scores;
+    ``skipped``: why other checkpoints were left out, likewise. Masks are in the scan's own format
+    and geometry; the overlay shows the slice with most tumour. Returns what is in ``scores.json``.
     """
     results = {result.name: result for result in predict_all(scan, predictors, flips=flips)}
-    comparison = Comparison(scan, truth, results)
+    comparison = Comparison(scan, truth, results, tuple(skipped))
     out.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
         stem = file_stem(name)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from brainseg.inference.fusion import fuse, mean_result
+from brainseg.inference.fusion import MOST_IN_STAPLE, fuse, mean_result
 from brainseg.inference.results import FUSIONS, Result
 
 
 def fusion_members(predictors: Mapping) -> tuple[list[str], list[str]]:
     """Labels of the models that are fused, and of every single model that may be. With several
-    stacks whose bases are all there, they are those of the one with the best validation Dice.
+    stacks of two or more bases which are all there, they are those of the one with the best
+    validation Dice.
 
     Models that tell classes apart are not, where there are others to fuse: with one beside them,
     fusions stay what they are.
@@ -27,6 +28,7 @@ def fusion_members(predictors: Mapping) -> tuple[list[str], list[str]]:
         for predictor in predictors.values()
         if (bases := [labels.get(b.checkpoint.folder.resolve()) for b in predictor.bases])
         and all(bases)
+        and len(bases) > 1
     ]
     if not read:
         return singles, singles
@@ -65,4 +67,6 @@ def _names(predictors: Mapping) -> list[str]:
         missing.add("fusion_weighted")
     if not set(fused) < set(singles):  # it would be ``fusion_mean`` again
         missing.add("fusion_all")
+    if len(fused) > MOST_IN_STAPLE:
+        missing.add("fusion_staple")
     return [name for name in FUSIONS if name not in missing]

@@ -9,9 +9,12 @@ import numpy as np
 
 from brainseg.inference.results import Result
 
+MOST_IN_STAPLE = 63  # masks: which of them mark a pixel is a number of 64 bits
+
 
 def fuse(results: Sequence[Result], weights: Sequence[float] | None) -> Iterator[Result]:
-    """All fusions of these models' results but ``fusion_all``, in the order of ``FUSIONS``.
+    """All fusions of these models' results but ``fusion_all``, in the order of ``FUSIONS``; of more
+    than ``MOST_IN_STAPLE`` without STAPLE.
 
     weights: their models' Dice on validation patients; without them nothing is weighted.
     """
@@ -28,6 +31,8 @@ def _fuse(results: Sequence[Result], weights: Sequence[float] | None) -> Iterato
         threshold = float(np.average(thresholds, weights=weights))
         yield Result("fusion_weighted", "fusion", mean(maps, weights), threshold)
     yield Result("fusion_vote", "fusion", vote(masks), 0.5)
+    if len(masks) > MOST_IN_STAPLE:
+        return
     probabilities, *beliefs = staple(masks)
     names = [result.name for result in results]
     estimates = dict(zip(names, zip(*beliefs, strict=True), strict=True))
@@ -79,7 +84,8 @@ def vote(masks: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def staple(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[float]]:
-    """STAPLE (Warfield et al. 2004) over up to 63 bool masks (slices, height, width).
+    """STAPLE (Warfield et al. 2004) over bool masks (slices, height, width), ``MOST_IN_STAPLE`` or
+    fewer.
 
     Returns the probability of tumour per pixel, float32 in [0, 1], and each mask's estimated
     sensitivity and specificity. Where no mask marks anything there is nothing to estimate: the

@@ -145,7 +145,7 @@ def _predictor(
         return _shared_predictor(folder, stamps, backend)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)  # more than a folder of runs has: with fewer all are read anew
 def _shared_predictor(folder: Path, modified_ns: tuple[int, ...], backend: str) -> Predictor:
     return open_checkpoint(read_checkpoint(folder), backend)
 

@@ -73,7 +73,8 @@ class Predictor:
 
     @functools.cached_property
     def module(self):
-        """The network in float32 on the CPU; not what runs, unless the backend is ``pytorch``."""
+        """The network in float32, on the CPU until it runs where ``$BRAINSEG_DEVICE`` says; not
+        what runs, unless the backend is ``pytorch``."""
         return load_module(self.checkpoint)
 
     @functools.cached_property
@@ -197,6 +198,8 @@ class Predictor:
         if wanted in _MEASURED:
             known = fastest.remembered(self.checkpoint)
             wanted = known.but(_MEASURED[wanted]).backend if known else REFERENCE
+            if known and wanted == REFERENCE:  # as measured: not to be measured again
+                self.backend, self._is_tuned = REFERENCE, True
         if wanted != REFERENCE:
             try:
                 self.use(wanted, opening.open_backend(wanted, self.checkpoint))

@@ -34,15 +34,29 @@ class Turns:
                 self._waiting.append(turn)
             self._taken = True
         if turn is not None:
-            turn.wait()
+            try:
+                turn.wait()
+            except BaseException:  # Ctrl-C: whoever comes next must not wait for this one
+                self._give_up(turn)
+                raise
         try:
             yield
         finally:
-            with self._guard:
-                if self._waiting:
-                    self._waiting.popleft().set()
-                else:
-                    self._taken = False
+            self._hand_on()
+
+    def _give_up(self, turn: threading.Event) -> None:
+        with self._guard:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                return
+        self._hand_on()  # its turn had come
+
+    def _hand_on(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._taken = False
 
 
 ALL_CORES = Turns()

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.data import regions_of
-from brainseg.data.case import Case
+from brainseg.data.case import Case, DataError
 from brainseg.files import write_table
 from brainseg.inference.results import Result
 from brainseg.metrics import overlap
 from brainseg.metrics.classes import counts, crossed, kind, macro_recall, renumbered, votes
 from brainseg.metrics.statistics import summarise
+from brainseg.scans.notes import note
 
 CLASSES_FILE, KINDS_FILE = "per_class.csv", "kinds.csv"
 CLASS_COLUMNS = ("checkpoint", "dataset", "patient", "class", "dice", "true_px", "marked_px")
@@ -75,10 +76,16 @@ class ClassScores:
 
     def _truth_for(self, case: Case, classes: tuple[str, ...]) -> np.ndarray | None:
         """The true labels of a case, numbered as a model with these classes does; None where the
-        case has none, or one that the model does not know by its name."""
-        if not classes or not self._names() or case.classes is None:
+        case has none, or one that the model does not know by its name, and, with a note, where what
+        its mask says of classes is wrong."""
+        if not classes or not self._names():
             return None
-        return renumbered(case.classes, self._names(), classes)
+        try:
+            labels = case.classes
+        except DataError as error:
+            note(str(error))
+            return None
+        return None if labels is None else renumbered(labels, self._names(), classes)
 
     def write(self, out: Path, scored: Sequence[dict]) -> None:
         """Write both files into ``out``, each if there is something to say; else none is there.

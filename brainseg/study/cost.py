@@ -20,9 +20,10 @@ def cost(predictor: Predictor) -> dict:
 def _own_cost(predictor: Predictor) -> dict:
     import torch
 
-    channels = predictor.checkpoint.settings.channels
-    planes = torch.zeros(1, channels, predictor.size, predictor.size)
+    channels, module = predictor.checkpoint.settings.channels, predictor.module
+    device = next(module.parameters()).device  # it may have moved to where it runs
+    planes = torch.zeros(1, channels, predictor.size, predictor.size, device=device)
     return {
-        "parameters": sum(p.numel() for p in predictor.module.parameters()),
-        "gflop": operations(predictor.module, planes) / 1e9,
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "gflop": operations(module, planes) / 1e9,
     }

@@ -85,7 +85,8 @@ class Agreements:
         self._case, self._masks = None, {}
 
     def write_estimate(self, path: Path) -> None:
-        """Fit Dice to agreement (see ``estimate.py``) and keep it, if there is enough to fit."""
+        """Fit Dice to agreement (see ``estimate.py``) and keep it, if there is enough to fit; else
+        none is there, for an earlier one was of other models."""
         self.close()
         if len(self.patients) >= estimate.MIN_PATIENTS:
             agreements, dices = zip(*self.pairs, strict=True)
@@ -98,3 +99,5 @@ class Agreements:
                 dataset=" and ".join(sorted(self.datasets)),
             )
             estimate.write(fitted, path)
+        else:
+            path.unlink(missing_ok=True)

@@ -52,6 +52,8 @@ def write_study(
     write_table(out / "calibration.csv", calibration_rows(calibration, on_validation))
     if beliefs.rows:  # there are two models to fuse
         write_table(out / "staple.csv", beliefs.rows)
+    else:  # what an earlier study left here is of other models
+        (out / "staple.csv").unlink(missing_ok=True)
     write_json(out / "models.json", describe_models(predictors))
 
 

@@ -12,13 +12,13 @@ import numpy as np
 from tqdm import tqdm
 
 from brainseg.checkpoints.folder import Checkpoint
-from brainseg.checkpoints.patients import standing, tells_patients
+from brainseg.checkpoints.patients import has_seen, tells_patients
 from brainseg.checkpoints.settings import Settings
 from brainseg.data import notes_of
 from brainseg.data.case import Case, CaseRef, DataError, leave_out
 from brainseg.data.splits import fold_of
 from brainseg.files import finite, markdown_table, write_json, write_table, write_text
-from brainseg.inference.loading import open_checkpoint
+from brainseg.inference.loading import open_together
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Result
 from brainseg.metrics import overlap
@@ -106,7 +106,7 @@ def score_test_fold(
     """Summary of one checkpoint on the patients of its own test fold, without distances."""
     fold = checkpoint.settings.fold
     chosen = select_patients(refs, fold=fold)
-    predictor = open_checkpoint(checkpoint)
+    predictor = open_together([checkpoint])[checkpoint.name]  # which no other run holds
     classes = ClassScores(lambda: checkpoint.settings.classes)  # those of what it was trained on
     options = {"slicewise": slicewise, "distances": False, "observers": [classes]}
     rows = evaluate({predictor.name: predictor}, chosen, **options)
@@ -118,12 +118,11 @@ def score_test_fold(
 def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]) -> str:
     """What a reader of scores of these predictors on these cases must know, "" if nothing."""
     notes = notes_of(dataset)
-    patients = {ref.patient_id for ref in refs}
     seen = [
         label
         for label, predictor in predictors.items()
         if any(
-            _has_seen(one.checkpoint.settings, dataset, patients)
+            _has_seen(one.checkpoint.settings, dataset, refs)
             for one in (predictor, *predictor.bases)
         )
     ]
@@ -135,12 +134,12 @@ def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]
     return " ".join(notes)
 
 
-def _has_seen(settings: Settings, dataset: str, patients: set[str]) -> bool:
+def _has_seen(settings: Settings, dataset: str, refs: Sequence[CaseRef]) -> bool:
     """By the hashes of its patients, or, where it does not tell, by the folds it left out."""
     if tells_patients(settings):
-        return any(standing(settings, dataset, patient) for patient in patients)
+        return any(has_seen(settings, dataset, ref) for ref in refs)
     unseen = settings.run.unseen_folds
-    return dataset in settings.datasets and any(fold_of(p) not in unseen for p in patients)
+    return dataset in settings.datasets and any(fold_of(r.patient_id) not in unseen for r in refs)
 
 
 def summary(rows: DataFrame | Sequence[dict]) -> dict:

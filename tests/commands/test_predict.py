@@ -289,6 +289,8 @@ def test_checkpoints_left_out_are_told(predict, out, picture, random_checkpoints
     assert names == {*MODELS, *FUSIONS} - {"unet-bce", "unetpp-bce", "fusion_all"}
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 2
+    skipped = json.loads((out / "head" / "scores.json").read_text())["skipped"]
+    assert [f"skipped: {reason}" for reason in skipped] == told
     assert any("unet-bce" in line for line in told) and any(str(weights) in line for line in told)
 
 

@@ -122,3 +122,26 @@ def test_who_asks_again_queues_behind_those_who_wait():
         order.append("again")
     thread.join(30)
     assert order == ["other", "again"]
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_who_is_interrupted_while_waiting_holds_up_nobody(is_late):
+    turns = Turns()
+
+    class Impatient(threading.Event):
+        def wait(self):
+            if is_late:  # Ctrl-C comes when the turn has just come, too
+                holder.__exit__(None, None, None)
+            raise KeyboardInterrupt
+
+    holder = turns.taken()
+    holder.__enter__()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("brainseg.inference.turns.threading.Event", Impatient)
+        with pytest.raises(KeyboardInterrupt), turns.taken():
+            pass
+    if not is_late:
+        holder.__exit__(None, None, None)
+    assert not turns._taken and not turns._waiting
+    with turns.taken():
+        pass

@@ -1,6 +1,7 @@
 """Scores of classes: of made-up models on made-up patients, by observer and by command."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +14,9 @@ from brainseg.checkpoints.settings import settings_of
 from brainseg.commands import evaluate as command
 from brainseg.config import Config
 from brainseg.data import phantom
-from brainseg.data.case import Case, CaseRef
+from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.inference.results import Result
+from brainseg.scans.notes import noting
 from brainseg.scans.scan import Scan
 from brainseg.study import out_of_fold, score
 from brainseg.study.class_scores import ClassScores
@@ -68,9 +70,9 @@ def named(monkeypatch):
     monkeypatch.setattr(score, "predict_all", predict_all)
 
 
-def observed(classes=KINDS):
+def observed(classes=KINDS, cases=CASES):
     seen = ClassScores(lambda: NAMES)
-    for own in CASES:
+    for own in cases:
         seen(own, result("unet-ce", own.scan.source, classes))
     return seen
 
@@ -151,6 +153,19 @@ def test_without_classes_or_with_other_ones_there_is_nothing(tmp_path):
 
 
 @pytest.mark.usefixtures("named")
+def test_a_mask_with_a_wrong_class_is_left_out_here_alone(tmp_path):
+    def classes():
+        raise DataError("bob's mask holds 9: expected 0 to 3.")
+
+    first, second, bob, last = CASES
+    bob = replace(bob, classes=classes)
+    with noting() as notes:
+        found, _ = written(observed(cases=[first, second, bob, last]), tmp_path)
+    assert {row["patient"] for row in found} == {"ann", "cleo"}
+    assert notes == ["bob's mask holds 9: expected 0 to 3."]
+
+
+@pytest.mark.usefixtures("named")
 def test_parts_of_one_tumour_have_regions_and_no_kinds(tmp_path, monkeypatch):
     monkeypatch.setattr(phantom, "REGIONS", {"whole": ("glioma", "meningioma")}, raising=False)
     classes, kinds = written(observed(NAMES), tmp_path)
@@ -165,7 +180,7 @@ def test_evaluate_writes_them_beside_everything_else(tmp_path, monkeypatch):
     predictors = {
         "unet-ce": SimpleNamespace(checkpoint=SimpleNamespace(settings=settings), bases=())
     }
-    monkeypatch.setattr(command, "load_predictors", lambda *args, **options: predictors)
+    monkeypatch.setattr(command, "load_predictors", lambda *args, **options: (predictors, []))
     args = ["evaluate", "--dataset", "phantom", "--all", "--out"]
     assert main([*args, str(tmp_path / "with")]) == 0
     check(*(rows_in(tmp_path / "with" / file) for file in ("per_class.csv", "kinds.csv")))
@@ -213,7 +228,7 @@ def test_classes_of_an_own_folder_are_those_that_it_names(tmp_path, monkeypatch)
         told = (None, KINDS, planes.astype(np.float32))
         yield Result("unet-ce", "model", planes.sum(0).astype(np.float32), 0.5, *told)
 
-    monkeypatch.setattr(command, "load_predictors", lambda *args, **options: opened)
+    monkeypatch.setattr(command, "load_predictors", lambda *args, **options: (opened, []))
     monkeypatch.setattr(score, "predict_all", found)
     args = ["evaluate", "--dataset", "folder", "--data", str(data), "--all", "--out", str(out)]
     assert main(args) == 0

@@ -94,6 +94,10 @@ def test_from_checkpoints_to_the_page(
     rows = read_table(study / "per_patient.csv")
     write_table(study / "per_patient.csv", rows.assign(dice=rows["dice"] + 0.1))
     assert main(again) == 1
+    again[again.index(str(tmp_path / "again"))] = str(study)  # held against what it replaces
+    capsys.readouterr()
+    assert main(again) == 1
+    assert f"mean Dice from {study}: 0.1000" in capsys.readouterr().out
 
 
 def test_a_study_needs_one_fold(random_checkpoints, tmp_path, capsys):

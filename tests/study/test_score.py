@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -363,6 +364,15 @@ def test_trained_on_both_is_no_fair_test_of_either(predictors, dataset):
     alone = settings_of(Config(model="unetpp", dataset="phantom", left_out=(4, 0)))
     stack = SimpleNamespace(checkpoint=SimpleNamespace(settings=alone), bases=(model,))
     assert "Not a fair test of stack" in evaluation.note({"stack": stack}, dataset, [known])
+
+
+def test_a_time_point_that_was_a_patient_once_is_no_fair_test(predictors):
+    was = {"train": [patient_hash("brats", "Gli-1-000")], "watched": []}
+    settings = replace(settings_of(Config(model="unet", dataset="brats")), patient_hashes=was)
+    model = SimpleNamespace(checkpoint=SimpleNamespace(settings=settings), bases=())
+    cases = [ref(name, "Gli-1", mask("10")) for name in ("Gli-1-000", "Gli-1-001")]
+    assert "Not a fair test of old" in evaluation.note({"old": model}, "brats", cases[:1])
+    assert "Not a fair test" not in evaluation.note({"old": model}, "brats", cases[1:])
 
 
 def test_figshare_pictures_carry_their_warning(random_checkpoints, tmp_path):

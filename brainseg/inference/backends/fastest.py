@@ -27,7 +27,7 @@ from brainseg.files import WriteError, write_json
 from brainseg.inference.backends import graphs, opening
 from brainseg.inference.backends.names import Run
 from brainseg.inference.turns import ALL_CORES
-from brainseg.machine import bf16_is_barred, usable_cores
+from brainseg.machine import bf16_is_barred, device, usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +129,9 @@ def milliseconds(runs: dict[str, Run], planes: np.ndarray) -> dict[str, list[flo
 
 @functools.cache
 def _file_name() -> str:
-    """Another processor, number of cores or library version is another machine."""
+    """Another processor, device, number of cores or library version is another machine."""
     told = [platform.machine(), _processor(), usable_cores()]
+    told += [device()] if device() != "cpu" else []
     told += [_version(package) for package in ("torch", "onnxruntime", "openvino")]
     told += ["without bf16"] if bf16_is_barred() else []
     return f"choice-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}.json"

@@ -7,15 +7,18 @@ from importlib.util import find_spec
 from brainseg.checkpoints.folder import Checkpoint
 from brainseg.checkpoints.ranges import RangesError, has_proven
 from brainseg.inference.backends.names import INT8, NAMES, PACKAGES, REFERENCE, Run
-from brainseg.machine import processor_has_int8
+from brainseg.machine import device, processor_has_int8
 
 
 def available() -> list[str]:
-    """Names of the backends that this machine can run, the reference first. The compiled one is
-    left out: it takes a minute and a C++ compiler to get ready."""
+    """Names of the backends that this machine can run, the reference first; where another device
+    than the processor is asked for, PyTorch's alone, since the others know only this one. The
+    compiled one is left out: it takes a minute and a C++ compiler to get ready."""
     from brainseg.inference.backends import pytorch
 
     names = list(pytorch.available())
+    if device() != "cpu":
+        return names
     if not missing_packages("onnx"):
         names.append("onnxruntime")
     if not missing_packages("openvino"):
@@ -31,8 +34,8 @@ def missing_packages(kind: str) -> list[str]:
 
 
 def has_int8() -> bool:
-    """Whether this machine computes in int8."""
-    return not missing_packages("openvino") and processor_has_int8()
+    """Whether this machine computes in int8, which only its processor does."""
+    return device() == "cpu" and not missing_packages("openvino") and processor_has_int8()
 
 
 def available_to(checkpoint: Checkpoint) -> list[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from brainseg.checkpoints.folder import Checkpoint, load_module
 from brainseg.inference.backends.names import REFERENCE, Run
-from brainseg.machine import processor_has_bf16, usable_cores
+from brainseg.machine import device, processor_has_bf16, usable_cores
 from brainseg.models.classes import to_probabilities
 
 CHANNELS_LAST, BF16, COMPILED = "pytorch-channels-last", "pytorch-bf16", "pytorch-compiled"
@@ -27,8 +25,8 @@ def open_module(checkpoint: Checkpoint, name: str) -> Run:
 def run_module(module: torch.nn.Module, name: str) -> Run:
     """Likewise, of a module in evaluation mode, which is changed in place. It runs on the CPU, or
     where ``$BRAINSEG_DEVICE`` says (``cuda``)."""
-    device = torch.device(os.environ.get("BRAINSEG_DEVICE") or "cpu")
-    module.to(device)
+    home = torch.device(device())
+    module.to(home)
     if torch.get_num_threads() > usable_cores():  # in a container it counts its host's cores
         torch.set_num_threads(usable_cores())
     if name != REFERENCE:
@@ -41,12 +39,12 @@ def run_module(module: torch.nn.Module, name: str) -> Run:
         module = torch.compile(module)
 
     def run(planes):
-        x = torch.from_numpy(planes).to(device)
+        x = torch.from_numpy(planes).to(home)
         if name != REFERENCE:
             x = x.to(memory_format=torch.channels_last)
         with (
             torch.inference_mode(),
-            torch.autocast(device.type, torch.bfloat16, enabled=name == BF16),
+            torch.autocast(home.type, torch.bfloat16, enabled=name == BF16),
         ):
             logits = module(x)
         probabilities = to_probabilities(logits.float()).cpu().numpy()

@@ -92,6 +92,24 @@ def test_tuning_chooses_the_fastest_and_remembers(copied, monkeypatch):
     assert again.backend == known.backend
 
 
+def test_pytorch_may_be_the_fastest_and_is_remembered_too(copied, phantom_case, monkeypatch):
+    checkpoint = read_checkpoint(copied / "unet-bce")
+    known = fastest.Choice("pytorch", {"pytorch": 1.0, "openvino": 2.0}, {"pytorch": 0.0})
+    monkeypatch.setattr(fastest, "remembered", lambda _: known)
+    monkeypatch.setattr(fastest, "measure", lambda *args: pytest.fail("measured again"))
+    predictor = Predictor(checkpoint, "auto")
+    predictor.tune()
+    assert predictor.backend == "pytorch" and predictor.predict(phantom_case.scan)
+
+
+def test_on_another_device_nothing_of_the_processor_is_offered_nor_its_choice(monkeypatch):
+    here = fastest._file_name.__wrapped__()
+    monkeypatch.setenv("BRAINSEG_DEVICE", "cuda")
+    assert all(name.startswith("pytorch") for name in opening.available())
+    assert not opening.has_int8()
+    assert fastest._file_name.__wrapped__() != here
+
+
 def fake(values):
     return lambda planes: np.full((len(planes), *planes.shape[2:]), values, np.float32)
 
