@@ -89,7 +89,7 @@ def add_wishes(parser: argparse.ArgumentParser) -> dict:
     add = groups[HOW].add_argument
     add("--seeds", nargs="+", type=int, metavar="N", help="of every random choice; one or several "
         "(default: 0)")  # fmt: skip
-    add("--set", nargs="+", metavar="KEY=VALUE", default=[],
+    add("--set", nargs="+", action="extend", metavar="KEY=VALUE", default=[],
         help=f"any other setting of a run: {', '.join(by_set().values())}")  # fmt: skip
     return groups
 
@@ -177,6 +177,8 @@ def resolve_plan(args: argparse.Namespace) -> list[Config]:
             f"--plan {args.plan} can't be read ({error}): expected TOML with [[stage]] tables of a "
             "name and a list of runs."
         ) from error
+    if len(stages) < len(plan["stage"]):
+        raise ConfigError(f"--plan {args.plan} has two stages of one name: give each its own.")
     if unknown := sorted(set(args.stage or ()) - set(stages)):
         raise ConfigError(f"--stage {unknown[0]}: {args.plan} has {', '.join(stages)}.")
     return [
@@ -198,7 +200,11 @@ def wishes(line: str, where: str) -> argparse.Namespace:
         raise ConfigError(f"{where}: {message}.")
 
     parser.error = refuse
-    return parser.parse_args(shlex.split(line))
+    try:
+        words = shlex.split(line)
+    except ValueError as error:  # a quote that nothing closes
+        refuse(str(error))
+    return parser.parse_args(words)
 
 
 def wanted(args: argparse.Namespace, base: Config, data: Paths) -> list[Config]:

@@ -132,7 +132,8 @@ class Config:
     missing_share: float = _setting(0.2, "of the samples, FLAIR in the place of T1 or T1c")
     strip_share: float = _setting(0.2, "of the samples, the skull taken away")
     augmentation: float = _setting(1.0, "strength of flips, turns, shifts, grey levels and noise")
-    ema: float = _setting(0.995, "of the weights' running average, which is scored and shipped")
+    ema: float = _setting(0.995, "of the weights' running average, which is scored and shipped; "
+        "at step n it is at most (1 + n) / (10 + n), so 0.995 from step 1,790 on")  # fmt: skip
     unlabelled_ratio: float = _setting(1.0, "with semi: slices without a mask in a batch, to each "
         "of batch_size with one")  # fmt: skip
     semi_weight: float = _setting(1.0, "with semi: of the disagreement in the loss")

@@ -28,7 +28,7 @@ def run_on_ray(
         raise ConfigError("--ray needs Ray: pip install 'brainseg[ray]'") from error
     ray.init(address=None if address == "local" else address, log_to_driver=False)
     try:
-        has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+        has_gpus = not hardware["cpu"] and ray.cluster_resources().get("GPU", 0) > 0
         request = {"num_gpus": 1} if has_gpus else {"num_cpus": 1}
         task = ray.remote(max_retries=3, **request)(_task)
         running: dict[Config, object] = {}

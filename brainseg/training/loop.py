@@ -202,6 +202,7 @@ def _train_epoch(run: _Run, epoch: int) -> dict[str, float]:
     size = epoch_size(config, epoch)
     run.learner.model.train()
     losses: list[torch.Tensor] = []
+    rates: list[float] = []
     asked: list[torch.Tensor] = []
     bar = tqdm(
         range(steps),
@@ -212,19 +213,20 @@ def _train_epoch(run: _Run, epoch: int) -> dict[str, float]:
     for step in bar:
         batch = order[step * config.batch_size : (step + 1) * config.batch_size][share]
         taught = _lesson(run, others, epoch, step) if config.semi else None
-        lr = set_lr(run.learner.optimizer, config, epoch * steps + step, config.epochs * steps)
+        total = config.epochs * steps
+        rates.append(set_lr(run.learner.optimizer, config, epoch * steps + step, total))
         x, y = run.batches.augmented(batch, seed_of(config.seed, epoch, step, share.start), size)
         losses.append(run.learner.step(x, y, taught))
         asked += [taught.asked.mean()] if taught else []
         # Looking at a loss makes a GPU wait, so it is done every tenth step.
         if step % 10 == 0 or step == steps - 1:
-            _check_finite(losses, epoch, lr, run.folder)
+            _check_finite(losses, epoch, rates, run.folder)
             history = run.progress.history
             dice = history[-1]["val_dice"] if history else math.nan
             bar.set_postfix(loss=f"{losses[-1].item():.3f}", val_dice=f"{dice:.3f}")
     means = {"train_loss": losses, **({"asked": asked} if asked else {})}
     means = {k: accelerator.reduce(torch.stack(v).mean(), "mean") for k, v in means.items()}
-    return {"lr": lr, **{key: float(mean) for key, mean in means.items()}}
+    return {"lr": rates[-1], **{key: float(mean) for key, mean in means.items()}}
 
 
 def _others(run: _Run, epoch: int) -> np.ndarray:
@@ -317,14 +319,14 @@ def _finish(run: _Run, settings: Settings) -> Checkpoint:
     return read_checkpoint(run.folder)
 
 
-def _check_finite(losses: list[torch.Tensor], epoch: int, lr: float, folder: Path) -> None:
+def _check_finite(losses: list[torch.Tensor], epoch: int, rates: list[float], folder: Path) -> None:
     bad = (~torch.isfinite(torch.stack(losses))).nonzero()
     if len(bad):
         step = int(bad[0])
         raise TrainingError(
             f"The loss became {losses[step].item()} in epoch {epoch + 1}, step {step + 1}, at "
-            f"learning rate {lr:.2g}: lower --lr, and begin anew by --overwrite or in another "
-            f"--runs. Finished epochs are kept in {folder}."
+            f"learning rate {rates[step]:.2g}: lower --lr, and begin anew by --overwrite or in "
+            f"another --runs. Finished epochs are kept in {folder}."
         )
 
 

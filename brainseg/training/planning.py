@@ -92,8 +92,8 @@ def parse_name(name: str) -> tuple[str, str | None, str]:
 
 
 def _base(stack: Config, name: str, runs: Path, asked: dict[Path, Config]) -> Config:
-    """A run that a stack reads: as it is asked for itself, or is in the runs folder, or else as the
-    stack's own settings have it."""
+    """A run that a stack reads: as it is asked for itself, or is in the runs folder, finished or
+    not, or else as the stack's own settings have it."""
     model, encoder, loss = parse_name(name)
     classes = stack.classes if name.endswith(CLASSES_SUFFIX) else ()
     wanted = replace(
@@ -103,9 +103,10 @@ def _base(stack: Config, name: str, runs: Path, asked: dict[Path, Config]) -> Co
     if folder in asked:  # which may have settings that a stack does not
         return asked[folder]
     if (folder / CARD).is_file():
-        settings = read_checkpoint(folder).settings
-        wanted = wanted if settings.interrupted else settings.run
-    return wanted
+        return read_checkpoint(folder).settings.run
+    from brainseg.training.resume import STATE, read_state_config
+
+    return read_state_config(folder / STATE) if (folder / STATE).is_file() else wanted
 
 
 def _helpers(stack: Config, bases: tuple[Config, ...]) -> tuple[Config, ...]:

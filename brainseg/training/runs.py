@@ -94,14 +94,23 @@ def run_all(
     place: Workplace,
     done: Callable[[Checkpoint], None] = lambda checkpoint: None,
 ) -> list[Config]:
-    """Train everything planned, one after the other, on this machine; returns what failed.
+    """Train everything planned, one after the other, on this machine; returns what failed, and
+    what ``done`` failed for.
 
     asked: those of them that are wanted for themselves; the others only resume, and are never
         started anew. done: called with the checkpoint of each that was asked for, once it is whole.
     Raises KeyboardInterrupt after saying what is kept.
     """
-    say, asked, failed = place.accelerator.print, set(asked), []
+    say, asked, failed, undone = place.accelerator.print, set(asked), [], []
     needed = list(needed)
+
+    def hand_over(config: Config) -> None:
+        try:
+            done(read_checkpoint(config.run_folder(place.runs)))
+        except (ValueError, OSError) as error:  # those that read it still go on
+            undone.append(config)
+            print(f"error: {config.name} is finished, but: {error}", file=sys.stderr)
+
     for planned in needed:
         config = planned.config
         if broken := [other for other in planned.reads if other in failed]:
@@ -112,9 +121,9 @@ def run_all(
             say(f"{config.name} is read by a stack: it comes first.")
         try:
             checkpoint = run(planned, place if config in asked else place.for_needed())
-            if config in asked and config.watch:
-                done(checkpoint)
             say(f"{config.name}: {checkpoint.folder}")
+            if config in asked and config.watch:
+                hand_over(config)
         except Interrupted as stop:
             kept = "no epoch was finished, so there is no checkpoint"
             if stop.checkpoint:
@@ -135,8 +144,8 @@ def run_all(
     conclude([planned.config for planned in needed], place)
     for config in (planned.config for planned in needed):
         if config in asked and not config.watch and config not in failed:
-            done(read_checkpoint(config.run_folder(place.runs)))
-    return failed
+            hand_over(config)
+    return failed + undone
 
 
 def run(planned: Planned, place: Workplace) -> Checkpoint:
@@ -276,11 +285,16 @@ def conclude(configs: Iterable[Config], place: Workplace) -> None:
 
 def _due(config: Config, runs: Path) -> Checkpoint | None:
     """A finished run without its test scores."""
-    try:
-        found = finished(config, config.run_folder(runs))
-    except CheckpointError:  # of which ``settle`` has told
-        return None
+    found = _whole(config, runs)
     return found if found is not None and "test" not in found.metrics else None
+
+
+def _whole(config: Config, runs: Path) -> Checkpoint | None:
+    """A finished run; None too where its folder is damaged, of which others have told."""
+    try:
+        return finished(config, config.run_folder(runs))
+    except CheckpointError:
+        return None
 
 
 def describe(checkpoint: Checkpoint, refs: dict[str, list[CaseRef]], *, score: bool) -> None:
@@ -300,7 +314,7 @@ def table(configs: Iterable[Config], runs: Path) -> str:
         if config.is_helper:
             continue
         figures = ["failed", ""]
-        if checkpoint := finished(config, config.run_folder(runs)):
+        if checkpoint := _whole(config, runs):
             validation = checkpoint.validation_dice
             figures = ["" if validation is None else f"{validation:.3f}", _test_dice(checkpoint)]
             notes |= dict.fromkeys(notes_of(config.dataset))
@@ -316,7 +330,7 @@ def _test_dice(checkpoint: Checkpoint) -> str:
     figures = []
     for key, dataset, slicewise in scored_parts(settings):
         test = metrics.get(key, {}).get("dice", {}).get("mean")
-        if test and math.isfinite(test) and not slicewise:
+        if test is not None and math.isfinite(test) and not slicewise:
             figures.append(f"{dataset} {test:.3f}" if len(settings.datasets) > 1 else f"{test:.3f}")
     return ", ".join(figures)
 
@@ -335,7 +349,8 @@ def _may_continue(config: Config, folder: Path, place: Workplace) -> bool:
     if there != config:
         raise ConfigError(
             f"{folder} holds a run with another configuration ({there.differences(config)}): "
-            "--overwrite replaces it, --runs puts the new one elsewhere."
+            "--overwrite replaces it where it is asked for itself, --runs puts the new one "
+            "elsewhere."
         )
     if not place.resume:
         raise ConfigError(

@@ -51,7 +51,8 @@ def lesson(
     x, asked = views.strong, (is_sure & views.seen).float()
     spec = SEMI[config.semi]
     if spec.cutmix:
-        generator = torch.Generator().manual_seed(seed)
+        # Not the numbers that the strong view was drawn by, or looks and mixing would go together.
+        generator = torch.Generator().manual_seed(seed + 1)
         x, answers, asked = cutmix([x, answers, asked[:, None]], generator)
         asked = asked[:, 0]
     x = x.contiguous(memory_format=torch.channels_last)

@@ -164,6 +164,9 @@ def test_nan_loss_names_step_and_learning_rate(data, tmp_path, monkeypatch):
     )
     with pytest.raises(TrainingError, match=r"epoch 1, step 1, at learning rate .* lower --lr"):
         run(TINY, data, tmp_path / "run")
+    losses = [torch.tensor(loss) for loss in (0.5, math.nan, math.nan)]  # looked at later
+    with pytest.raises(TrainingError, match=r"step 2, at learning rate 0\.2:"):
+        training._check_finite(losses, 0, [0.1, 0.2, 0.3], tmp_path)
 
 
 def test_state_of_another_configuration_is_refused(data, tmp_path):

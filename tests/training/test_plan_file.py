@@ -48,6 +48,15 @@ def test_a_plan_is_what_its_lines_would_be_as_commands(written):
     assert resolve("--plan", written, "--data", "anywhere", "--runs", "here") == first + second
 
 
+def test_settings_add_up_and_the_last_one_counts(tmp_path):
+    common = 'common = "--set ema=0 val_every=2"\n'
+    stage = "[[stage]]\nname = 'a'\nruns = ['--model unet --set ema=0.5 patience=3']"
+    (tmp_path / "p.toml").write_text(common + stage)
+    (config,) = resolve("--plan", tmp_path / "p.toml")
+    assert (config.ema, config.val_every, config.patience) == (0.5, 2, 3)
+    assert resolve("--set", "ema=0", "--set", "patience=3")[0].ema == 0
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
@@ -71,6 +80,8 @@ def test_what_a_plan_says_is_not_said_again(written, flags, sentence):
         ("[[stage]]\nname = 'a'\nruns = ['--model resnet']", "stage a: --model resnet: .*invalid"),
         ("[[stage]]\nname = 'a'\nruns = ['--data here']", "stage a: --data here: unrecognized"),
         ("[[stage]]\nname = 'a'\nruns = ['--lr 0']", "lr is 0"),
+        ("[[stage]]\nname = 'a'\nruns = ['--model \"']", "stage a: .*No closing quotation"),
+        (2 * "[[stage]]\nname = 'a'\nruns = ['--lr 1']\n", "two stages of one name"),
     ],
 )
 def test_a_wrong_plan_is_refused_in_a_sentence(tmp_path, text, sentence, capsys):

@@ -32,7 +32,7 @@ from brainseg.inference.loading import load_all
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import MODELS
 from brainseg.models.unet import UNet
-from brainseg.training import learner, planning, runs, stacking
+from brainseg.training import learner, planning, resume, runs, stacking
 from brainseg.training.learner import TrainingError, make_accelerator
 from brainseg.training.planning import Planned
 from brainseg.training.start import start_of
@@ -249,6 +249,43 @@ def test_one_failing_combination_does_not_stop_the_others(tmp_path, capsys, monk
     assert "1 of 3 runs failed: unet-dice" in captured.err and "this loss is broken" in captured.err
     found, _ = find_checkpoints(tmp_path / "runs")
     assert [c.name for c in found] == ["unet-bce", "unet-hybrid"]
+
+
+def test_a_damaged_folder_is_a_line_of_the_table(tmp_path, capsys):
+    folder = tmp_path / "runs/phantom/unet-dice/without0+1-seed0"
+    folder.mkdir(parents=True)
+    for name in ("config.json", "README.md"):
+        (folder / name).write_text("{")
+    assert main(tmp_path, "--model", "unet", "--loss", "bce", "dice", "--no-test") == 1
+    told = capsys.readouterr()
+    assert "1 of 2 runs failed: unet-dice" in told.err
+    assert "| unet-dice | 0 1 | 0 | failed |" in told.out
+
+
+def test_what_is_whole_and_could_not_be_copied_is_told(tmp_path, capsys, monkeypatch):
+    def full(checkpoint, folder):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("brainseg.checkpoints.folder.copy_checkpoint", full)
+    flags = ["--model", "unet", "--loss", "bce", "dice", "--no-test", "--out", str(tmp_path / "o")]
+    assert main(tmp_path, *flags) == 1
+    told = capsys.readouterr().err
+    assert "unet-bce is finished, but: no space left" in told
+    assert "2 of 2 runs failed: unet-bce, unet-dice" in told
+    found, _ = find_checkpoints(tmp_path / "runs")
+    assert len(found) == 2
+
+
+def test_a_base_that_was_begun_is_gone_on_with_as_it_is(tmp_path, monkeypatch):
+    folder = tmp_path / "runs/phantom/unet-bce/without0+1-seed0"
+    own = Config(model="unet", dataset="phantom", lr=0.01)
+    monkeypatch.setattr(resume, "read_state_config", lambda path: own)
+    stack = Config(model="unetpp", dataset="phantom", bases=("unet-bce",))
+    first = next(iter(planning.plan([stack], tmp_path / "runs")))
+    assert first.name == "unet-bce" and first.lr == stack.lr
+    folder.mkdir(parents=True)
+    (folder / resume.STATE).touch()
+    assert next(iter(planning.plan([stack], tmp_path / "runs"))) == own
 
 
 def test_another_configuration_is_not_replaced_without_overwrite(tmp_path, capsys):
