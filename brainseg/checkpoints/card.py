@@ -78,8 +78,8 @@ def repository_card(repo: str, checkpoints: Sequence[tuple[Settings, dict]]) -> 
         markdown_table(headings, rows),
         "",
         "Dice is computed per patient over the whole volume; intervals are 95 % bootstrap "
-        "intervals over patients. Folders of smp models also load with "
-        "`segmentation_models_pytorch.from_pretrained`.",
+        "intervals over patients. Folders of smp models, but for a U-Net++ that corrects a mean, "
+        "also load with `segmentation_models_pytorch.from_pretrained`.",
         *_notes("+".join(name for settings, _ in checkpoints for name in settings.datasets)),
         "",
         "## How to load",

@@ -73,11 +73,16 @@ def _chosen_on(validation: dict, settings: Settings) -> str:
             f"validation (fold {validation['fold']}; epoch and threshold {threshold} were "
             "chosen on it)"
         )
-    folds = ", ".join(map(str, validation["folds"]))
+    folds = validation["folds"]
     seen = "" if validation["unseen"] else f", which had seen fold {settings.fold}"
+    if len(folds) == 1:
+        return (
+            f"fold {folds[0]}, predicted by a run of the same kind that had left it out{seen}; "
+            f"threshold {threshold} was chosen on it"
+        )
     return (
-        f"folds {folds}, each predicted by a run of the same kind that had left it out{seen}; "
-        f"threshold {threshold} was chosen on them"
+        f"folds {', '.join(map(str, folds))}, each predicted by a run of the same kind that had "
+        f"left it out{seen}; threshold {threshold} was chosen on them"
     )
 
 

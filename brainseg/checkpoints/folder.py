@@ -3,8 +3,8 @@
 ``<name>/model.safetensors``  weights, fp16 (normalisation counters keep their type)
 ``<name>/config.json``        all that is needed to rebuild and use the model. smp models keep
                               smp's own keys at the top level, so ``smp.from_pretrained`` loads
-                              the folder; ours lie under ``brainseg`` (``_brainseg`` beside a
-                              timm encoder)
+                              the folder, but for a stack that corrects a mean; ours lie under
+                              ``brainseg`` (``_brainseg`` beside a timm encoder)
 ``<name>/metrics.json``       scores on the validation and the test fold
 ``<name>/history.csv``        one row per epoch
 ``<name>/README.md``          the model card

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     earlier = _scores_of(args.against) if args.against else None
     predictors, refs = _known(predictors, refs, args.against, earlier)
     refs = _unseen(refs, args.dataset, predictors) if args.unseen else refs
-    validation = _watched(everyone, fold, predictors) if args.study else []
+    validation = _watched(everyone, fold, predictors, args.against) if args.study else []
     classes, calibration, beliefs = _class_scores(args), Calibration(), StapleBeliefs()
     observers = [classes, *([calibration, beliefs] if args.study else [])]
     note = scoring.note(predictors, args.dataset, refs)
@@ -169,10 +169,12 @@ def _choose_patients(everyone: list, args: argparse.Namespace) -> tuple[list, in
     return refs, fold, selection
 
 
-def _watched(everyone: list, fold: int, predictors: dict) -> list:
-    """The cases of the next fold, on which calibration is fitted. Raises ValueError where a
-    checkpoint has not watched it, and so may have been trained on it, or nobody is in it."""
+def _watched(everyone: list, fold: int, predictors: dict, against: Path | None) -> list:
+    """The cases of the next fold, on which calibration is fitted; of an earlier study's patients
+    only, if it tells them. Raises ValueError where a checkpoint has not watched the fold, and so
+    may have been trained on it, or nobody is in it."""
     from brainseg.data.splits import FOLDS
+    from brainseg.files import read_table
     from brainseg.study.score import select_patients
 
     following = (fold + 1) % FOLDS
@@ -190,7 +192,8 @@ def _watched(everyone: list, fold: int, predictors: dict) -> list:
             f"--study of fold {fold} fits calibration on fold {following}, in which no patient is: "
             "give more data, another --fold, or leave --study out."
         )
-    return refs
+    table = read_table(against / "validation.csv") if against else None
+    return refs if table is None or table.empty else _same_patients(refs, table, against)
 
 
 def _unseen(refs: list, dataset: str, predictors: dict) -> list:
@@ -269,14 +272,22 @@ def _known(
 
     if earlier is None:
         return found, refs
-    names, patients = (set(earlier[key]) for key in ("checkpoint", "patient"))
+    names = set(earlier["checkpoint"])
     known = {name: own for name, own in found.items() if name in names}
     if known and (others := [name for name in found if name not in known]):
         note(f"Left out, since {folder} does not have them: {', '.join(others)}.")
+    return known or found, _same_patients(refs, earlier, folder)
+
+
+def _same_patients(refs: list, earlier: DataFrame, folder: Path) -> list:
+    """Of cases those of an earlier table's patients; all of them if it has none of these."""
+    from brainseg.scans.notes import note
+
+    patients = set(earlier["patient"])
     same = [ref for ref in refs if ref.patient_id in patients]
     if same and (others := {ref.patient_id for ref in refs} - patients):
         note(f"Left out, since {folder} does not have them: {len(others)} of the patients.")
-    return known or found, same or refs
+    return same or refs
 
 
 def _compare_with(folder: Path, earlier: DataFrame, rows: list[dict]) -> int:

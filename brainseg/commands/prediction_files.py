@@ -12,7 +12,7 @@ from brainseg.checkpoints.folder import file_stem
 from brainseg.files import replacing, write_json
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.inference.results import Comparison
-from brainseg.scans.labels import write_labels
+from brainseg.scans.labels import LABELS, write_labels
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.scans.rendering import display_volume, in_proportion, largest_slice, overlay
 from brainseg.scans.scan import Scan
@@ -31,8 +31,8 @@ def predict_to_folder(
 ) -> dict:
     """Run all predictors and write one mask file each, ``overlay.png`` and ``scores.json``; of
     volumes all masks and the truth in one file too, ``all.seg.nrrd``, for 3D Slicer. The classes of
-    a result that has some are in ``<name>-classes`` with the mask's suffix, and of volumes as named
-    segments in ``<name>-classes.seg.nrrd``.
+    a result that has some are in ``<name>-labels`` with the mask's suffix, and of volumes as named
+    segments in ``<name>-labels.seg.nrrd``.
 
     ``findings``: sentences on the scan, by the guard and its reader, to go with the scores;
     ``skipped``: why other checkpoints were left out, likewise. Masks are in the scan's own format
@@ -47,7 +47,7 @@ def predict_to_folder(
         if result.classes:
             suffixes = [mask_suffix(scan), *([SUFFIX] if can_hold_segments(scan) else [])]
             for suffix in suffixes:
-                write_labels(result.labels, result.classes, scan, out / f"{stem}-classes{suffix}")
+                write_labels(result.labels, result.classes, scan, out / f"{stem}{LABELS}{suffix}")
     if can_hold_segments(scan):
         masks = {name: result.mask for name, result in results.items()}
         masks |= {} if truth is None else {TRUTH: truth}

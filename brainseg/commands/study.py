@@ -58,7 +58,7 @@ def choices(args: argparse.Namespace) -> int:
     write_json(args.out, result)
     for row in result["rows"]:
         best = ", the best" if row["best"] else ""
-        print(f"{row['checkpoint']}, {settings_text(row['settings'])}: "
+        print(f"{row['checkpoint']}{row['kind']}, {settings_text(row['settings'])}: "
               f"{row['validation_dice']:.3f}{best}")  # fmt: skip
     return 0
 

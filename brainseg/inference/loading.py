@@ -40,15 +40,29 @@ def load(
     for folder in (Path(checkpoints) / name, Path(name)):
         if folder.is_dir():
             return _predictor(read_checkpoint(folder), backend)
-    if str(name).partition("@")[0].count("/") == 2:
+    if _is_on_hub(str(name)):
         from brainseg.checkpoints.hub import download
+        from brainseg.checkpoints.hub.client import HubError
 
-        return _predictor(download(str(name)), backend)
+        try:
+            return _predictor(download(str(name)), backend)
+        except HubError as error:
+            raise CheckpointError(f"{str(name)!r} is no folder here, and: {error}") from error
     known, _ = labelled(checkpoints) if Path(checkpoints).is_dir() else ({}, [])
     raise CheckpointError(
         f"No checkpoint {str(name)!r}: expected a folder, user/repo/name on the Hub, or one of "
         f"{', '.join(known) or '(none found)'} in {checkpoints}."
     )
+
+
+def _is_on_hub(name: str) -> bool:
+    """Whether it could be ``user/repo/name[@revision]``, and not only a path."""
+    from brainseg.checkpoints.hub.client import HubError, parse_reference
+
+    try:
+        return parse_reference(name).name is not None
+    except HubError:
+        return False
 
 
 def load_all(

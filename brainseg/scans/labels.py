@@ -18,6 +18,8 @@ from brainseg.scans.rendering import CLASS_COLOURS, class_colour
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.scans.segments import SUFFIX, write_segments
 
+LABELS = "-labels"  # behind the name of the mask that they divide
+
 
 def write_labels(labels: np.ndarray, classes: Sequence[str], scan: Scan, path) -> Path:
     """Write the classes of each pixel so that they overlay the scan's source; returns the path.

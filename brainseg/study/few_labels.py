@@ -98,16 +98,17 @@ def curve(table: DataFrame) -> list[dict]:
     supervised first.
 
     table: rows of ``score_runs``. Only folds and seeds count of which there is a run for each
-    point, so that all points are of the same patients. A point has ``checkpoint``, ``labelled``,
+    point, so that all points are of the same patients; which points there are says the fold and
+    seed with most of them. A point has ``checkpoint``, ``labelled``,
     ``method``, ``with_masks`` and ``validation_dice`` (means over runs), ``runs`` and ``dice``, a
     ``summarise`` over patients of each one's mean over runs. A semi-supervised one has ``gap``: its
     ``paired_difference`` from the supervised runs of the same folds and seeds, ``p_holm`` over all
     gaps, ``each``, the mean difference of each pair of runs, and whether it ``pays``: the interval
-    above 0, ``p_holm`` below 0.05, and no pair of runs against it.
+    above 0, ``p_holm`` below 0.05, and no pair of runs against it; or ``costs``: the same below 0.
     """
     points = []
     for checkpoint, own in table.groupby("checkpoint", sort=False):
-        own = own[own["run"].isin(_complete(own))]
+        own = _complete(own)
         sizes = own.groupby("labelled")["with_masks"].mean().sort_values()
         for labelled, with_masks in sizes.items():
             here = own[own["labelled"] == labelled]
@@ -166,11 +167,14 @@ def _named(point: dict) -> str:
     return f"masks of {number} patients (`{point['checkpoint']}`, {point['method']}, {runs})"
 
 
-def _complete(own: DataFrame) -> list[str]:
-    """Of one checkpoint's runs the folds and seeds with each number and method that there is."""
+def _complete(own: DataFrame) -> DataFrame:
+    """Of one checkpoint's rows the numbers and methods of the fold and seed that has most of them,
+    and, by the runs of these, the folds and seeds that have them all."""
     points = own["labelled"].astype(str) + " " + own["method"]
-    there = points.groupby(own["run"]).nunique()
-    return list(there[there == points.nunique()].index)
+    of_run = points.groupby(own["run"]).agg(frozenset)
+    most = max(of_run, key=lambda some: (len(some), sum(some <= other for other in of_run)))
+    runs = of_run.index[[most <= there for there in of_run]]
+    return own[own["run"].isin(runs) & points.isin(most)]
 
 
 def _by_patient(own: DataFrame):

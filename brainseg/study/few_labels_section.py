@@ -26,10 +26,10 @@ def few_labels_section(study: Study) -> list[str]:
         f"`{study.about['dataset']}` alone, {_patients(table)} to test. All runs of a "
         f"model took equally many steps: {_steps(table)}. Whose masks are used a hash of seed and "
         "patient chooses, so that few lie among many. Semi-supervised runs learn from the other "
-        f"training patients' scans too, whose masks they never see{_asked(table)}; "
-        f"{'chosen as below' if tried else 'first guesses that nobody has tuned yet'}. The "
-        "patients who choose epoch and threshold have masks in every row, which nobody with so few "
-        "would set aside.",
+        f"training patients' scans too, whose masks they never see{_asked(table)}; these settings "
+        f"{'were chosen as below' if tried else 'are first guesses that nobody has tuned yet'}. "
+        "The patients who choose epoch and threshold have masks in every row, which nobody with so "
+        "few would set aside.",
         f"**{verdict(points)}** Firm is a difference whose interval lies on one side of 0, with p "
         "below 0.05 after Holm's correction for all differences here, and to which no pair of runs "
         "is an exception.",
@@ -42,22 +42,28 @@ def few_labels_section(study: Study) -> list[str]:
 
 
 def _tried_section(tried: dict) -> list[str]:
-    several = sorted({row["labelled"] for row in tried["rows"] if row["labelled"]})
-    numbers = " or ".join(f"{number:g}" for number in several)
     return [
-        f"What was tried with masks of {numbers} patients, by Dice on the patients who choose "
-        "epoch and threshold; those who are tested had no part in it. A setting that is not named "
-        "is the same in all.",
+        "What was tried, by Dice on the patients who choose epoch and threshold; those who are "
+        "tested had no part in it. A setting that is not named is the same in all.",
         choices_table(tried),
     ]
 
 
 def _asked(table) -> str:
-    """``" (mean teacher: `semi_weight` 1, ...)"``, of each method; "" without any."""
-    told = []
-    for method, own in table[table["method"] != SUPERVISED].groupby("method", sort=False):
+    """``" (mean teacher: `semi_weight` 1, ...)"``, of each method, and of each checkpoint where
+    they differ; "" without any."""
+    told: dict[tuple[str, str], list[str]] = {}
+    semi = table[table["method"] != SUPERVISED]
+    for (method, checkpoint), own in semi.groupby(["method", "checkpoint"], sort=False):
         settings = ", ".join(f"`{key}` {own[key].iloc[0]:g}" for key in ASKED)
-        told.append(f"{_title(method)}: {settings}")
+        told.setdefault((method, settings), []).append(checkpoint)
+    methods = [method for method, _ in told]
+    told = [
+        _title(method)
+        + (f" of {' and '.join(names)}" if methods.count(method) > 1 else "")
+        + f": {settings}"
+        for (method, settings), names in told.items()
+    ]
     return f" ({'; '.join(told)})" if told else ""
 
 

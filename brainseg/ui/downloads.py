@@ -10,9 +10,8 @@ import numpy as np
 
 from brainseg.checkpoints.folder import file_stem
 from brainseg.metrics import agreement
-from brainseg.models.specs import CLASSES_SUFFIX
 from brainseg.scans import rendering, segments
-from brainseg.scans.labels import write_labels
+from brainseg.scans.labels import LABELS, write_labels
 from brainseg.scans.masks import mask_suffix, write_mask
 from brainseg.ui import receipt, view
 from brainseg.ui.view import View
@@ -66,7 +65,7 @@ def _write_pictures(found: View, folder: Path, index: int, level: int | None) ->
         write_mask(mask, found.scan, masks_folder / f"{stem}{suffix}")
         if entry.classes:
             labels = np.where(mask, np.stack([view.decode(f) for f in entry.class_maps]), 0)
-            path = masks_folder / f"{stem}{CLASSES_SUFFIX}{suffix}"
+            path = masks_folder / f"{stem}{LABELS}{suffix}"
             write_labels(labels.astype(np.uint8), entry.classes, found.scan, path)
         picture = rendering.overlay(image, mask[index], truth)
         (overlays / f"{stem}-slice{index + 1}.png").write_bytes(rendering.png(picture))

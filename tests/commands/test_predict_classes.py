@@ -40,10 +40,10 @@ def test_classes_of_a_volume(predict, tmp_path):
     report = predict(scan, labels)
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == [
-        "a_unet-ce-classes.nii.gz", "a_unet-ce-classes.seg.nrrd", "a_unet-ce.nii.gz",
+        "a_unet-ce-labels.nii.gz", "a_unet-ce-labels.seg.nrrd", "a_unet-ce.nii.gz",
         "all.seg.nrrd", "fusion_vote.nii.gz", "overlay.png", "scores.json",
     ]  # fmt: skip
-    stored = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "a_unet-ce-classes.nii.gz")))
+    stored = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "a_unet-ce-labels.nii.gz")))
     assert np.array_equal(stored, labels[:, ::-1, ::-1])  # RAS, as the scan's file is
     models = json.loads((out / "scores.json").read_text())["models"]
     counts = [int((labels == number).sum()) for number in (1, 2)]
@@ -65,8 +65,8 @@ def test_classes_of_a_picture(predict, tmp_path):
     labels = np.zeros((1, 20, 16), np.uint8)
     report = predict(read_scan(tmp_path / "a.png"), labels)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "a_unet-ce-classes.png", "a_unet-ce.png", "fusion_vote.png", "overlay.png", "scores.json",
+        "a_unet-ce-labels.png", "a_unet-ce.png", "fusion_vote.png", "overlay.png", "scores.json",
     }  # fmt: skip
-    with Image.open(tmp_path / "out" / "a_unet-ce-classes.png") as picture:
+    with Image.open(tmp_path / "out" / "a_unet-ce-labels.png") as picture:
         assert picture.mode == "P" and not np.asarray(picture).any()
     assert "kind: can't tell" in describe(report)[0]

@@ -8,7 +8,7 @@ from brainseg.__main__ import main
 from brainseg.config import Config
 from brainseg.study.choices import choices, choices_table, settings_text
 
-UNET = {"checkpoint": "unet-bce", "labelled": None}
+UNET = {"checkpoint": "unet-bce", "kind": ""}
 
 
 @pytest.fixture
@@ -61,13 +61,20 @@ def test_ways_to_learn_without_masks_are_compared_at_one_number_of_masks(tmp_pat
     add_run(0.60, labelled=16)
     add_run(0.70)
     found = choices(tmp_path)
-    assert [(row["labelled"], row["settings"]) for row in found["rows"]] == [
-        (8, {"semi": "mean-teacher", "sure": 0.9}),
-        (8, {"semi": None}),
-        (8, {"semi": "fixmatch", "sure": 0.5}),
+    assert [(row["kind"], row["settings"]) for row in found["rows"]] == [
+        (", masks of 8", {"semi": "mean-teacher", "sure": 0.9}),
+        (", masks of 8", {"semi": None}),
+        (", masks of 8", {"semi": "fixmatch", "sure": 0.5}),
     ]
     first, *_ = choices_table(found).splitlines()[2:]
-    assert first == "| `unet-bce` | semi mean-teacher, sure 0.9 | **0.550** |"
+    assert first == "| `unet-bce`, masks of 8 | semi mean-teacher, sure 0.9 | **0.550** |"
+    add_run(0.50, labelled=4)
+    add_run(0.51, labelled=4, semi="fixmatch", seed=1)
+    add_run(0.52, labelled=4, seed=1)
+    add_run(0.53, labelled=4, semi="fixmatch")
+    assert {row["kind"] for row in choices(tmp_path)["rows"]} == {
+        ", masks of 4, seed 0", ", masks of 4, seed 1", ", masks of 8, seed 0"
+    }  # fmt: skip
 
 
 def test_runs_of_one_kind_are_found_wherever_their_folders_lie(tmp_path, add_run):

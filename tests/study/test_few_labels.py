@@ -77,6 +77,12 @@ def test_folds_and_seeds_that_lack_a_number_wait_until_they_are_whole():
     assert [point["dice"] for point in points] == [p["dice"] for p in curve(table(*MADE_UP))]
 
 
+def test_another_seed_that_is_begun_elsewhere_leaves_the_curve_as_it_was():
+    begun = [rows("4", "supervised", WITHOUT, 2), rows("4", "fixmatch", WITHOUT, 2)]
+    points = curve(table(*MADE_UP, *begun))
+    assert [point["dice"] for point in points] == [p["dice"] for p in curve(table(*MADE_UP))]
+
+
 def test_points_are_of_runs_that_all_methods_have():
     lone = [rows("4", "fixmatch", WITHOUT - 0.1, 0)]
     points = curve(table(*MADE_UP, *lone))

@@ -301,19 +301,20 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
     lines = [line for line in page.splitlines() if line.startswith("| `unet-bce` | 4 |")]
     assert "**+0.120 [+0.120, +0.120]** | 0.0078 | +0.120 |" in lines[1]
     assert "| `unet-bce` | all (53) | supervised | 1 | 0.500 | 0.835 |" in page
-    told = "`semi_weight` 0.1, `semi_ramp` 0.3, `sure` 0.5, `strong` 2); "
-    assert told + "first guesses that nobody has tuned yet." in page
+    told = "`semi_weight` 0.1, `semi_ramp` 0.3, `sure` 0.5, `strong` 2); these settings "
+    assert told + "are first guesses that nobody has tuned yet." in page
     assert write_report(study, readme, check=True) == []
     tries = [
-        {"checkpoint": "unet-bce", "labelled": 8, "settings": {"semi": semi},
+        {"checkpoint": "unet-bce", "kind": ", masks of 8", "settings": {"semi": semi},
          "validation_dice": dice, "best": dice == 0.6}
         for semi, dice in (("fixmatch", 0.6), (None, 0.5))
     ]  # fmt: skip
     (study / "few-labels-tried.json").write_text(json.dumps({"rows": tries}))
     write_report(study, readme)
     page = study.with_suffix(".md").read_text()
-    assert told + "chosen as below." in page and "with masks of 8 patients" in page
-    assert "| `unet-bce` | semi fixmatch | **0.600** |\n| `unet-bce` | semi none | 0.500 |" in page
+    assert told + "were chosen as below." in page
+    eight = "| `unet-bce`, masks of 8 |"
+    assert f"{eight} semi fixmatch | **0.600** |\n{eight} semi none | 0.500 |" in page
 
 
 def test_classes_have_a_section_once_there_are_scores_of_them(study):

@@ -151,7 +151,7 @@ def test_labels_are_taken_home(tmp_path):
     found = result()
     write_files(view_of(found), tmp_path, 0)
     with zipfile.ZipFile(tmp_path / "brainseg.zip") as archive:
-        names = [name for name in archive.namelist() if "-classes" in name]
+        names = [name for name in archive.namelist() if "-labels" in name]
         assert len(names) == 1
         archive.extract(names[0], tmp_path)
     assert (np.load(tmp_path / names[0]) == found.labels).all()
