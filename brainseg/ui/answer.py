@@ -120,7 +120,8 @@ def _without_truth(found: View, models: Sequence[Entry]) -> str:
         return f"{_none(models)}."
     if len(models) == 1:
         marked = _size(found, models[0].marked())
-        return f"{models[0].name}, the only model, marks {marked}: nothing says whether rightly."
+        only = "the only one that ran" if found.not_run else "the only model"
+        return f"{models[0].name}, {only}, marks {marked}: nothing says whether rightly."
     apart = _where(found, found.disputed, "They differ most on")
     if len(models) == 2:
         one, other = (i for i, (_, kind) in enumerate(found.order) if kind != "fusion")

@@ -19,9 +19,11 @@ RUN = {
     **MODELS_QUEUE,
     **PRIVATE,
 }
-BROWSE = {  # many a second, of which the last one counts
+BROWSE = {  # the viewer asks for one thing at a time, and waits for the answer
     "show_progress": "hidden",
-    "trigger_mode": "always_last",
+    # "always_last" would repeat what has just been answered, for as long as the viewer, which hears
+    # nothing new, asks again.
+    "trigger_mode": "multiple",
     "concurrency_limit": 4,
     **PRIVATE,
 }
@@ -67,7 +69,8 @@ def wire_cancel(parts, runs: list, cancelled: Callable[..., dict], given: list, 
     """Let the Cancel button of a tab end its runs, and show what there is: ``cancelled`` of what
     ``session.stop`` gives, and of the values of ``given``."""
 
-    def cancel(turn, *values) -> dict:
-        return by_part(parts, cancelled(session.stop(turn), *values))
+    def cancel(turn, found, *values) -> dict:
+        return by_part(parts, cancelled(session.stop(turn, found), *values))
 
-    parts.cancel.click(cancel, [parts.turn, *given], shown, cancels=runs, queue=False, **PRIVATE)
+    inputs = [parts.turn, parts.state, *given]
+    parts.cancel.click(cancel, inputs, shown, cancels=runs, queue=False, **PRIVATE)

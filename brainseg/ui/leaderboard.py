@@ -58,8 +58,11 @@ def tables(rows: Sequence[dict]) -> str:
 
 
 def name_cell(row: dict) -> str:
-    """A row's name, and a button that marks it on the Compare page."""
+    """A row's name, and a button that marks it on the Compare page; none for a fusion, which there
+    may be one of other models."""
     name = escape(str(row.get("name", "?")))
+    if row.get("kind") == "fusion":
+        return name
     return (
         f'{name}<br><button type="button" data-choose="{name}" aria-label="Show in Compare: '
         f'{name}">Show in Compare</button>'

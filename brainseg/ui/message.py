@@ -55,6 +55,7 @@ def whole(view: View, index: int, *, radius: int = 2, **extra) -> dict:
         "corrected": view.corrected,
         "sliceNames": list(view.slice_names),
         "cards": _cards(view),
+        "isCut": bool(view.not_run),
         "classNames": list(view.class_names) if view.true_classes else [],
         "classColours": [list(colour) for colour in rendering.CLASS_COLOURS],
         "pairs": None if view.pairs is None else [[_null(v) for v in row] for row in view.pairs],

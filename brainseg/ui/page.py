@@ -51,8 +51,8 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
             with gr.Tab("Compare", id="compare"):
                 gr.HTML(markup.COMPARE_TITLE, elem_classes="unseen")
                 compare = build_compare_tab(checkpoints, study_folder)
-            with gr.Tab("Study", id="study"):
-                build_study_tab(checkpoints, study_folder, page, tabs, compare)
+            with gr.Tab("Study", id="study") as study_tab:
+                build_study_tab(checkpoints, study_folder, study_tab, tabs, compare)
             with gr.Tab("Stress", id="stress"):
                 build_stress_tab(checkpoints, compare.state)
             with gr.Tab("Models", id="models") as models:

@@ -209,7 +209,7 @@ def _scope(result: dict) -> str:
 
 def _threshold_text(threshold: float | None) -> str:
     if threshold is None:
-        return "Each model's own threshold, chosen on its validation patients."
+        return "Each model's own threshold; its model card says on whom it was chosen."
     return f"Threshold {threshold:.2f} for all, chosen by hand."
 
 

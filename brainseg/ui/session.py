@@ -82,30 +82,32 @@ def newest(
 ) -> Iterator[dict]:
     """The steps of a visitor's run until the same visitor begins another, which takes its place.
 
-    turn: the visitor's own, the same for all their runs. failed: what an error becomes.
+    turn: the visitor's own, the same for all their runs. It keeps no comparison, only the id of one
+        that is on its way: unlike ``gr.State`` with a time to live, what is put in it stays until
+        the server stops. failed: what an error becomes.
     replaced: a last step that changes nothing, because the page shows a run's last step twice.
     """
     turn["run"] = mine = object()
-    turn["state"] = None
+    turn["id"] = None
     try:
         for step in steps:
             if turn["run"] is not mine:
                 yield replaced
                 return
-            turn["state"] = step.get("state")
+            turn["id"] = getattr(step.get("state"), "id", None)
             yield step
     except Exception as error:
         yield failed(error) if turn["run"] is mine else replaced
     if turn["run"] is mine:
-        turn["state"] = None
+        turn["id"] = None
 
 
-def stop(turn: dict) -> View | None:
-    """End the run that ``newest`` shows. What there is of it, with the models that have finished;
-    None if none has, or if no run is on its way."""
-    turn["run"], found = object(), turn.get("state")
-    turn["state"] = None
-    if found is None or not found.entries:
+def stop(turn: dict, found: View | None) -> View | None:
+    """End the run that ``newest`` shows; ``found``: the comparison on the page. What there is of
+    it, with the models that have finished; None if none has, or if no run is on its way."""
+    turn["run"], on_its_way = object(), turn.get("id")
+    turn["id"] = None
+    if found is None or found.id != on_its_way or not found.entries:
         return None
     order = [item for item in found.order if item[0] in found.entries]
     not_run = tuple(name for name, _ in found.order if name not in found.entries)
@@ -148,16 +150,15 @@ def run_example(kind: str, checkpoints: str | Path) -> Iterator[Step]:
     """``run`` on a phantom. Finished comparisons are kept, and then there is one step only."""
     key = (kind, _fingerprint(checkpoints))
     found = _finished.get(key)  # looked up once: another visitor's run may clear it
-    if found is None:
-        for step in run(read_example(kind), checkpoints):
-            if step.running:
-                yield step
-        found = step.view
-        if len(_finished) >= len(EXAMPLES):
-            _finished.clear()
-        _finished[key] = found
-    # An id of its own, so that two visitors' drawings never meet.
-    yield next_step(replace(found, id=view.new_id()), found.order)
+    if found is not None:
+        # An id of its own, so that two visitors' drawings never meet.
+        yield next_step(replace(found, id=view.new_id()), found.order)
+        return
+    for step in run(read_example(kind), checkpoints):
+        yield step
+    if len(_finished) >= len(EXAMPLES):
+        _finished.clear()
+    _finished[key] = step.view
 
 
 def compare_files(

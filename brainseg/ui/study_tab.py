@@ -29,10 +29,12 @@ _DIALOG = """
 
 
 def build_study_tab(
-    checkpoints: str | Path, study: Path, page: gr.Blocks, tabs: gr.Tabs, compare: CompareParts
+    checkpoints: str | Path, study: Path, tab: gr.Tab, tabs: gr.Tabs, compare: CompareParts
 ) -> None:
-    """Lay the page out and wire it; to be called inside a tab. A model chosen here is marked on
-    the Compare page, which is then shown."""
+    """Lay the page out and wire it; to be called inside its tab. It travels when it is first
+    opened, for its figures are large. A model chosen here is marked on the Compare page, which is
+    then shown."""
+    is_there = gr.State(False)
     sheet = gr.HTML(js_on_load=_SCRIPT, apply_default_css=False, elem_id="study")
 
     def choose(event: gr.EventData, found) -> tuple:
@@ -44,7 +46,11 @@ def build_study_tab(
 
     marked = [tabs, compare.chosen, compare.viewer, compare.status]
     sheet.choose(choose, compare.state, marked, show_progress="hidden", **PRIVATE)
-    page.load(lambda: render(study, Path(checkpoints)), outputs=sheet, **PRIVATE)
+
+    def load(is_there: bool) -> tuple:
+        return gr.skip() if is_there else render(study, Path(checkpoints)), True
+
+    tab.select(load, is_there, [sheet, is_there], show_progress="hidden", **PRIVATE)
 
 
 def render(study: Path, checkpoints: Path) -> str:

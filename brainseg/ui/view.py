@@ -288,7 +288,7 @@ def report(view: View, level: int | None = None) -> dict:
             "area_px": area,
             "volume_ml": volume,
         }
-        if view.pairs is not None:
+        if view.pairs is not None and level is None:  # pairs are of own levels
             figures["agreement"] = agreement.mean_agreement(view.pairs, position, models)
         if entry.true_counts is not None:
             figures |= _scores(entry, entry.level if level is None else level)

@@ -123,4 +123,6 @@ def _cell(column: str, entry: dict) -> str:
         return _UNDEFINED[column]
     if column == "area_px":
         return f"{value:,}"
-    return f"{value:.1f}" if column == "volume_ml" else f"{value:.3f}"
+    if column == "volume_ml":
+        return "under 0.1" if entry["area_px"] and value < 0.1 else f"{value:.1f}"
+    return f"{value:.3f}"

@@ -415,7 +415,7 @@ def test_calibration_leaks_and_choices_appear_when_they_are_there(study):
     leak = {"checkpoint": "unet-bce", "what": "by slice", "believed": 0.95, "true": 0.8,
             "low": 0.7, "high": 0.9}  # fmt: skip
     (study / "leak.json").write_text(json.dumps({"rows": [leak]}))
-    row = {"checkpoint": "unetpp-bce", "settings": {"stack_inputs": "predictions"}}
+    row = {"checkpoint": "unetpp-bce", "kind": "", "settings": {"stack_inputs": "predictions"}}
     choices = [{**row, "validation_dice": 0.8, "best": True}]
     (study / "choices.json").write_text(json.dumps({"rows": choices}))
     write_report(study, study.parents[1] / "README.md")

@@ -15,6 +15,7 @@ from brainseg.ui.compare_tab import CompareParts
 from brainseg.ui.events import unless_replaced
 from brainseg.ui.inputs import read_files
 from brainseg.ui.stress_tab import StressParts
+from brainseg.ui.view import View
 
 
 def names(parts) -> set[str]:
@@ -126,7 +127,7 @@ def test_of_a_cancelled_comparison_what_is_done_is_kept(
     for _ in range(2 + done):  # reading, then none yet
         last = next(running)
     assert len(last["state"].entries) == done
-    shown = compare_actions.cancelled(session.stop(turn), "", tmp_path)
+    shown = compare_actions.cancelled(session.stop(turn, last["state"]), "", tmp_path)
     assert set(shown) <= names(CompareParts) and shown["cancel"] is False
     assert next(running) == {}  # whatever comes after is not shown
     if not done:
@@ -152,9 +153,21 @@ def test_a_run_begins_with_an_empty_page(random_checkpoints, scan_png, tmp_path)
 
 def test_what_was_cancelled_before_it_began_is_not_the_last_one(random_checkpoints, scan_png):
     turn = {}
-    steps = iter([{"state": "finished"}])
-    assert list(session.newest(turn, steps, compare_actions.failed, {})) == [{"state": "finished"}]
-    assert session.stop(turn) is None  # of a run that waits in the queue, nothing is there
+    *_, last = session.run(read_files({"scan": scan_png}), random_checkpoints)
+    steps = iter([{"state": last.view}])
+    (shown,) = session.newest(turn, steps, compare_actions.failed, {})
+    assert shown["state"] is last.view
+    assert session.stop(turn, last.view) is None  # of a run that waits in the queue, nothing is
+
+
+def test_a_run_that_a_visitor_leaves_keeps_no_scan(random_checkpoints, scan_png, tmp_path):
+    turn = {}
+    steps = compare_actions.run_files({"scan": scan_png}, "", random_checkpoints, tmp_path)
+    running = session.newest(turn, steps, compare_actions.failed, {})
+    shown = [next(running) for _ in range(4)]
+    running.close()  # as Gradio does when the page is closed
+    assert all(not isinstance(value, View) for value in turn.values())
+    assert session.stop(turn, shown[-1]["state"]).entries  # what a cancelled run is asked for
 
 
 def test_a_cancelled_stress_run_shows_the_curves_it_has(random_checkpoints, scan_png, tmp_path):
@@ -162,12 +175,12 @@ def test_a_cancelled_stress_run_shows_the_curves_it_has(random_checkpoints, scan
     given = ("the scan in Compare", "noise", compared["state"], random_checkpoints)
     turn = {}
     running = session.newest(turn, stress_actions.run(*given), stress_actions.failed, {})
-    shown = stress_actions.cancelled(session.stop(turn))
+    shown = stress_actions.cancelled(session.stop(turn, None))
     assert shown["viewer"] is None and "Cancelled before" in shown["status"]
     running = session.newest(turn, stress_actions.run(*given), stress_actions.failed, {})
     for _ in range(4):
-        next(running)
-    shown = stress_actions.cancelled(session.stop(turn))
+        last = next(running)
+    shown = stress_actions.cancelled(session.stop(turn, last["state"]))
     assert set(shown) <= names(StressParts)
     assert shown["curve"].count("<polyline") == 2 and "Not run: " in shown["status"]
     assert all(card["ready"] for card in shown["viewer"]["cards"])

@@ -1,5 +1,7 @@
 """Sentences on comparisons of hand-made masks: 10 slices of 10 by 10 pixels, 1 ml each hundred."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,14 +30,14 @@ def model(name, *parts, kind="model"):
     return Result(name, kind, boxes(*parts).astype(np.float32), 0.5)
 
 
-def told(*found, truth=None, spacing_mm=(10.0, 1.0, 1.0), names=()):
+def told(*found, truth=None, spacing_mm=(10.0, 1.0, 1.0), names=(), not_run=()):
     pixels = np.random.default_rng(0).integers(0, 255, (*SHAPE, 1), np.uint8)
     scan = Scan(pixels, spacing_mm=spacing_mm, source="scan")
     order = [(result.name, result.kind) for result in found]
     made = view.begin(scan, truth, order, slice_names=names)
     for result in found:
         made = view.add(made, result)
-    return answer(view.finish(made))
+    return answer(replace(view.finish(made), not_run=not_run))
 
 
 FALSE = model("loud", (slice(4, 6), 10, 5), (slice(7, 9), 10, 10))  # 200 more pixels
@@ -100,6 +102,7 @@ def test_all_are_far_from_it():
 def test_one_model():
     assert told(FALSE, truth=TRUTH).startswith("loud has a Dice of 0.50: it marks 3.0 ml where")
     assert told(FALSE) == "loud, the only model, marks 3.0 ml: nothing says whether rightly."
+    assert told(FALSE, not_run=("other",)).startswith("loud, the only one that ran, marks")
     assert told(model("m")) == "m marks nothing."
 
 

@@ -185,6 +185,7 @@ def test_an_example_is_compared_once_and_is_nobody_s(random_checkpoints, small_p
     assert small_phantoms == ["large"]
     assert len(first) == 7 and len(again) == 1
     one, two = first[-1].view, again[0].view
+    assert {step.view.id for step in first} == {one.id}  # or the page would begin anew at the end
     assert one.id != two.id and one.truth.any()
     blank = base64.b64encode(view.encode(np.zeros((64, 64), np.uint8))).decode()
     session.draw_truth(one, two.start, "data:image/png;base64," + blank)

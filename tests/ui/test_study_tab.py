@@ -54,6 +54,15 @@ def test_the_leaderboard_is_sorted_and_columns_without_figures_are_left_out(tmp_
     assert "15 patients" in html
 
 
+def test_a_fusion_is_not_offered_where_another_may_have_its_name(tmp_path):
+    dice = {"mean": 0.7, "low": 0.6, "high": 0.8, "median": 0.71}
+    rows = [{"name": name, "kind": kind, "dice": dice}
+            for name, kind in (("unet-bce", "model"), ("fusion_mean", "fusion"))]  # fmt: skip
+    write(tmp_path, leaderboard={"rows": rows})
+    html = study_tab.render(tmp_path, tmp_path)
+    assert 'data-choose="unet-bce"' in html and 'data-choose="fusion_mean"' not in html
+
+
 def test_the_short_table_leads_to_all_columns(tmp_path):
     row = {"name": "one", "dice": {"mean": 0.7, "low": 0.6, "high": 0.8, "median": 0.71},
            "recall": {"mean": 0.912}, "parameters": 57_900_000}  # fmt: skip

@@ -38,6 +38,8 @@ def test_figures_are_those_of_the_comparison(with_truth, spacing_mm):
     assert report.keys() == expected.keys()
     for name, entry in expected["models"].items():
         assert report["models"][name] == pytest.approx(entry), name
+    at_another = view.report(view_of(scan, found, truth), 100)["models"]
+    assert not any("agreement" in entry for entry in at_another.values())  # nobody computed that
 
 
 def test_masks_in_eight_bits_are_exact_at_the_model_s_own_threshold():

@@ -34,6 +34,9 @@ def test_the_table_has_words_where_a_figure_is_not_defined():
     headings, rows = words.table(comparison({"model_a": 1}, spacing_mm=(10, 10, 10)).to_json())
     assert "Dice" not in headings and headings[-1] == "Volume (ml)"
     assert rows == [["model_a", "model", "nothing to agree on", "1", "1.0"]]
+    for marks, said in ((1, "under 0.1"), (0, "0.0")):  # a little is not nothing
+        _, rows = words.table(comparison({"model_a": marks}, spacing_mm=(1, 1, 1)).to_json())
+        assert rows[0][-1] == said
 
 
 def test_summary():

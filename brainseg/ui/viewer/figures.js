@@ -114,8 +114,9 @@ function verdict(card, c) {
   }
   const estimate = (message.estimates || {})[card.name];
   const marked = size(c.marked) + " marked";
-  if (!c.marked) return ["Nothing marked", card.others ? "" : "the only model"];
-  if (!card.others) return [marked, "the only model: nothing to compare it with"];
+  const only = message.isCut ? "the only one that ran" : "the only model";
+  if (!c.marked) return ["Nothing marked", card.others ? "" : only];
+  if (!card.others) return [marked, `${only}: nothing to compare it with`];
   if (card.agreement === null || card.agreement === undefined) return [marked, ""];
   const own = options.level === null ? "" : ", at own thresholds";
   if (estimate) {

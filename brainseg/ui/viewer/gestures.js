@@ -79,14 +79,15 @@ function listen(canvas, name = null) {
     pressed = fingers.size ? null : event;
     fingers.set(event.pointerId, event);
     canvas.setPointerCapture(event.pointerId);
-    if (name && isDrawing()) dab(canvas, event, true);
+    if (name && isDrawing() && fingers.size === 1) dab(canvas, event, true);
   });
   canvas.addEventListener("pointermove", (event) => {
     const last = fingers.get(event.pointerId);
     if (!last) return;
     const box = canvas.getBoundingClientRect();
-    if (name && isDrawing()) dab(canvas, event, false);
-    else if (canvas.classList.contains("pair") && look.zoom === 1) moveSplit(canvas, event);
+    if (name && isDrawing() && fingers.size === 1) {
+      if (stroke) dab(canvas, event, false); // of a second finger there is none
+    } else if (canvas.classList.contains("pair") && look.zoom === 1) moveSplit(canvas, event);
     else if (fingers.size === 1 && look.zoom > 1) {
       look.x -= (event.clientX - last.clientX) / box.width / look.zoom;
       look.y -= (event.clientY - last.clientY) / box.height / look.zoom;

@@ -90,15 +90,22 @@ function rulerInWords() {
   return said;
 }
 
+// Where most is true or, without a truth, marked; -1 where nowhere.
+function mostTumour() {
+  if (!message.ruler) return message.start;
+  if (!message.truth) return errorsBySlice().some((one) => one.marked) ? message.start : -1;
+  const known = message.ruler.truth.map((n) => n || 0);
+  return Math.max(...known) > 0 ? argmax(known) : -1;
+}
+
 // What a button says that goes to a slice.
 const slicesName = (i) => message.sliceNames[i] || String(i + 1);
 
 // The buttons that go to a slice say to which.
 function offerSlices() {
-  const hasTumour = !message.truth || !message.ruler || message.ruler.truth.some((n) => n);
-  find(".jump").hidden = Boolean(message.scope) || !hasTumour;
-  find(".jump").textContent = message.ruler ? `Most tumour: ${slicesName(message.start)}`
-    : "Most tumour";
+  const most = mostTumour();
+  find(".jump").hidden = Boolean(message.scope) || most < 0;
+  find(".jump").textContent = message.ruler ? `Most tumour: ${slicesName(most)}` : "Most tumour";
   const worst = worstSlice();
   find(".worst").hidden = worst < 0;
   find(".worst").textContent =

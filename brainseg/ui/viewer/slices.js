@@ -78,7 +78,7 @@ function wanted() {
   return [1, 2, 3, -1].map((step) => index + step * heading).filter(isMissing).slice(0, 2);
 }
 
-// One request at a time: what was asked for too fast would be dropped on the way.
+// One request at a time, so that a slow line carries what is looked at now.
 function ask() {
   if (isAsking || decoding || !message) return;
   const numbers = wanted();
@@ -124,7 +124,9 @@ async function receive(value) {
   // What was asked for a while ago may know less than what came since.
   if (isNew || countReady(value) >= countReady(message)) {
     const running = value.running === undefined && !isNew ? message.running : value.running;
-    message = { ...value, running };
+    // A run marks what was chosen when it began; what the visitor chose since stays.
+    const isStep = value.running !== undefined && !isNew;
+    message = { ...value, running, chosen: isStep ? message.chosen : value.chosen };
     told++;
   }
   isEmptied = false;
@@ -148,7 +150,7 @@ async function receive(value) {
   if (!await take(value.planes, value.sequence)) return;
   if (wantedLook && !message.running) applyLook();
   answered();
-  scored(); // not sooner: until Gradio is through with an answer it would send the old stroke again
+  scored(); // what was drawn meanwhile is sent now
   if (cut < 0) cut = value.cut ?? -1; // there is none until all models have finished
   if (value.coronal) await takeCoronal(value.coronal);
   else drawCoronal();

@@ -10,7 +10,7 @@ const ERRORS = {
 };
 const CIVIDIS = [[0, 32, 77], [60, 77, 110], [124, 123, 120], [188, 175, 111], [255, 234, 70]];
 const KEPT_SLICES = 24;
-const PATIENCE_MS = 3000; // before slices are asked for again
+const PATIENCE_MS = 30_000; // before slices are asked for again
 const name = "viewer-" + Math.random().toString(36).slice(2); // radio buttons need one
 
 let message = null; // the last value from the server

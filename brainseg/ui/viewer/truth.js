@@ -20,7 +20,7 @@ function setDrawing(value) {
 }
 
 function dab(canvas, event, isFirst) {
-  const slice = slices.get(index);
+  const slice = shownSlice(); // what is not seen is not drawn on
   if (!slice) return;
   const [x, y] = ofSlice(pointAt(canvas, event));
   const at = [x * slice.width, y * slice.height];
@@ -61,7 +61,7 @@ function send() {
   sendNext();
 }
 
-// One at a time: what is triggered before the last was answered is dropped on the way.
+// One at a time, each scored with all that came before it.
 function sendNext() {
   const [number] = unsent;
   if (isSending || number === undefined || !message) return;

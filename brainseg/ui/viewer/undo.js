@@ -10,7 +10,7 @@ function remember(slice) {
 }
 
 function undo() {
-  const slice = slices.get(index);
+  const slice = shownSlice();
   if (!slice || !strokes.get(index)?.length) return;
   slice.truth = strokes.get(index).pop();
   redrawTruth(slice);

@@ -14,7 +14,7 @@ for (const input of findAll("[data-colour]")) {
 }
 const on = (selector, event, act) => find(selector).addEventListener(event, act);
 on(".slice", "input", (event) => show(event.target.value - 1));
-on(".jump", "click", () => show(message.start));
+on(".jump", "click", () => show(mostTumour()));
 on(".worst", "click", () => show(worstSlice()));
 on(".differs-most", "click", (event) => show(Number(event.target.dataset.slice)));
 listenToRuler(find(".ruler"));
@@ -50,7 +50,7 @@ on(".truth", "change", (event) => { options.truth = event.target.checked; draw()
 on(".more", "change", draw);
 on(".draw", "change", (event) => { setDrawing(event.target.checked); arrange(); draw(); });
 on(".clear", "click", () => {
-  const slice = slices.get(index);
+  const slice = shownSlice();
   if (!slice || !slice.truth) return;
   remember(slice);
   slice.truth = new Uint8Array(slice.width * slice.height);
