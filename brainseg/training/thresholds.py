@@ -63,9 +63,11 @@ def _settle(config: Config, runs: Path) -> Checkpoint | None:
     others = [fold for fold in range(FOLDS) if fold != own]
     folds = {fold: tuple(sorted((own, fold))) for fold in others}
     pairs = _ready({f: replace(config, left_out=folds[f], watch=False) for f in others}, runs)
-    alone = _ready({f: replace(config, left_out=(f,)) for f in others}, runs)
-    is_unseen = len(pairs) == len(others) or len(alone) < len(others)
-    folders = pairs if is_unseen else alone
+    folders, is_unseen = pairs, True
+    if len(pairs) < len(others):
+        alone = _ready({f: replace(config, left_out=(f,)) for f in others}, runs)
+        if len(alone) == len(others):
+            folders, is_unseen = alone, False
     if not folders:
         return None
     kept = [read_counts(folder / COUNTS, fold) for fold, folder in folders.items()]

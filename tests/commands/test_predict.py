@@ -294,6 +294,15 @@ def test_checkpoints_left_out_are_told(predict, out, picture, random_checkpoints
     assert any("unet-bce" in line for line in told) and any(str(weights) in line for line in told)
 
 
+def test_flips_are_averaged_with(predict, out, tmp_path, random_checkpoints, phantom_case):
+    path = volume(tmp_path / "head.nii.gz", phantom_case.scan.pixels[2:4, :, :, 1])
+    assert predict(path, "--flips") == 0
+    scan, predictor = read_scan(path), load("unet-bce", random_checkpoints)
+    plain, both = (predictor.predict(scan, flips=flips).mask for flips in (False, True))
+    written = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "head" / "unet-bce.nii.gz")))
+    assert written.sum() == both.sum() != plain.sum()
+
+
 def test_backends_are_measured_after_many_slices(predict, picture, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr("brainseg.inference.predictor.WORTH_TUNING", 2)

@@ -12,7 +12,7 @@ UNET = {"checkpoint": "unet-bce", "kind": ""}
 
 
 @pytest.fixture
-def add_run(tmp_path, save_random):
+def add_run(tmp_path, save_random, narrow_unet):
     """A function that makes an untrained run of the U-Net with a given validation Dice."""
 
     def add(validation_dice, *, started_from=None, interrupted=False, unknown=(), **settings):

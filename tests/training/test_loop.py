@@ -1,6 +1,7 @@
 """The loop on tiny phantoms: it learns, resumes bit for bit, stops and refuses cleanly."""
 
 import csv
+import itertools
 import json
 import math
 import signal
@@ -8,6 +9,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +25,7 @@ from brainseg.data.phantom import load
 from brainseg.data.splits import fold_of
 from brainseg.models.building import create_model
 from brainseg.scans.notes import noting
-from brainseg.training import learner, schedule, validation
+from brainseg.training import learner, resume, schedule, validation
 from brainseg.training import loop as training
 from brainseg.training.batches import Batches
 from brainseg.training.learner import TrainingError, make_accelerator
@@ -55,8 +58,11 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(data, tmp_pat
     assert any(not torch.equal(one[key], other[key]) for key in one)
 
 
-def test_a_resumed_run_ends_bit_identical(data, tmp_path, monkeypatch):
-    whole = run(TINY, data, tmp_path / "whole")
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_a_resumed_run_ends_bit_identical(data, tmp_path, monkeypatch, precision, new_accelerators):
+    new_accelerators()
+    run = partial(train, TINY, data, accelerator=make_accelerator(precision, cpu=True))
+    whole = run(tmp_path / "whole")
     save = training.save_state
 
     def save_and_die(path, config, progress, *rest):
@@ -66,9 +72,10 @@ def test_a_resumed_run_ends_bit_identical(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(training, "save_state", save_and_die)
     with pytest.raises(RuntimeError, match="killed"):
-        run(TINY, data, tmp_path / "parts")
+        run(tmp_path / "parts")
     monkeypatch.setattr(training, "save_state", save)
-    parts = run(TINY, data, tmp_path / "parts", resume=True)
+    parts = run(tmp_path / "parts", resume=True)
+    assert parts.settings.precision == precision
     for name in ("model.safetensors", "history.csv"):
         assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
@@ -221,6 +228,45 @@ def test_first_last_and_every_kth_epoch_are_validated(data, tmp_path):
 def test_epochs_that_are_not_validated_do_not_use_up_the_patience(data, tmp_path):
     config = replace(TINY, epochs=5, val_every=4, patience=2)
     assert run(config, data, tmp_path / "run").settings.epochs_done == 5
+
+
+def test_it_stops_where_validation_gets_no_better(data, tmp_path, monkeypatch, capsys):
+    dices = itertools.count(0.9, -0.1)
+    choose = lambda *_: training.Choice(next(dices), 0.5, {}, 1, 1.0)  # noqa: E731
+    monkeypatch.setattr(training, "_choose", choose)
+    settings = run(replace(TINY, epochs=9, patience=2), data, tmp_path / "run").settings
+    assert (settings.best_epoch, settings.epochs_done) == (1, 3)
+    assert "no better validation Dice in 2 validated epochs: stop" in capsys.readouterr().out
+
+
+def test_where_memory_ends_what_is_finished_stays(data, tmp_path, monkeypatch):
+    folder, step = tmp_path / "run", learner.Learner.step
+
+    def full(self, *batch):
+        if (folder / resume.STATE).is_file():  # in the second epoch
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return step(self, *batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(learner.Learner, "step", full)
+        with pytest.raises(TrainingError, match=r"does not suffice for batches of 4 .*--resume"):
+            run(TINY, data, folder)
+    assert run(TINY, data, folder, resume=True).settings.epochs_done == 3
+
+
+def test_more_than_one_batch_has_or_processes_share_is_refused(data, tmp_path):
+    with pytest.raises(TrainingError, match="fewer slices than one batch of 512"):
+        run(replace(TINY, batch_size=512), data, tmp_path / "run")
+    semi = replace(TINY, semi="fixmatch", labelled=4, unlabelled_ratio=0.25)
+    for config, processes, sentence in (
+        (TINY, 3, "batch of 4 slices leaves 3 processes less than two"),
+        (replace(semi, batch_size=8), 3, "2 slices without a mask, and there are 3"),
+    ):
+        part = SimpleNamespace(
+            config=config, steps=1, accelerator=SimpleNamespace(num_processes=processes)
+        )
+        with pytest.raises(TrainingError, match=sentence):
+            training._check_batches(part)
 
 
 def test_the_patience_counts_validated_epochs_after_the_best():

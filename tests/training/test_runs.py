@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 import train
@@ -76,14 +75,6 @@ def test_settings_a_model_does_not_have_make_no_second_run():
         assert replace(stack, model=model) == Config(model)
     assert Config("unet", encoder_weights="imagenet") == Config("unet", encoder_weights=None)
     assert replace(stack, bases=()) == Config("unetpp", stack_inputs="predictions+image") != stack
-
-
-@pytest.fixture
-def new_accelerators():
-    """A function that makes Accelerate forget the first accelerator, whose state all later ones
-    share; called at the end too."""
-    yield AcceleratorState._reset_state
-    AcceleratorState._reset_state()
 
 
 def test_compiled_training_gives_the_same_checkpoint(tmp_path, monkeypatch, new_accelerators):
@@ -249,6 +240,19 @@ def test_one_failing_combination_does_not_stop_the_others(tmp_path, capsys, monk
     assert "1 of 3 runs failed: unet-dice" in captured.err and "this loss is broken" in captured.err
     found, _ = find_checkpoints(tmp_path / "runs")
     assert [c.name for c in found] == ["unet-bce", "unet-hybrid"]
+    assert main(tmp_path, "--model", "unetpp", "--bases", "unet-bce", "unet-dice") == 1
+    assert "unetpp-bce reads unet-dice, which failed" in capsys.readouterr().err
+
+
+def test_a_damaged_state_is_a_sentence_and_the_others_go_on(tmp_path, capsys):
+    folder = tmp_path / "runs/phantom/unet-dice/without0+1-seed0"
+    folder.mkdir(parents=True)
+    (folder / "state.safetensors").write_bytes(b"half of one")
+    flags = ["--model", "unet", "--loss", "dice", "bce", "--no-test", "--resume"]
+    assert main(tmp_path, *flags) == 1
+    told = capsys.readouterr().err
+    assert "is no resume state of this program" in told and "1 of 2 runs failed" in told
+    assert len(find_checkpoints(tmp_path / "runs")[0]) == 1
 
 
 def test_a_damaged_folder_is_a_line_of_the_table(tmp_path, capsys):

@@ -105,15 +105,19 @@ def test_some_pairs_serve_while_neither_all_of_them_nor_the_other_four_are_there
     assert "validation" not in read_checkpoint(folders["without1-seed0"]).metrics
 
 
-def test_one_that_cant_be_read_does_not_keep_the_others_from_theirs(tmp_path, capsys):
-    assert main(tmp_path, "--left-out", "all") == 0
+def test_one_that_cant_be_read_does_not_keep_the_others_from_theirs(tmp_path, caplog):
+    assert main(tmp_path, "--left-out", "all", "--loss", "bce", "dice", "--no-test") == 0
     folders = runs_of(tmp_path)
-    before = read_checkpoint(folders["without1-seed0"]).settings.threshold
     (folders["without2-seed0"] / "config.json").write_text("{")
-    capsys.readouterr()
-    assert main(tmp_path, "--left-out", "1", "--overwrite") == 0
-    assert read_checkpoint(folders["without1-seed0"]).settings.threshold is not None
-    assert before and "test" in read_checkpoint(folders["without1-seed0"]).metrics
+    for fold in (1, 2, 3, 4):  # all that fold 0 asks now
+        assert main(tmp_path, "--left-out", "0", str(fold), "--set", "watch=false") == 0
+    first = read_checkpoint(folders["without0-seed0"])
+    assert first.metrics["validation"]["unseen"] is True
+    assert main(tmp_path, "--left-out", "1", "--loss", "bce", "dice", "--overwrite") == 0
+    assert "unet-bce without fold 1: no threshold was chosen" in caplog.text
+    assert "test" in read_checkpoint(folders["without1-seed0"]).metrics
+    other = tmp_path / "runs/phantom/unet-dice/without1-seed0"
+    assert read_checkpoint(other).metrics["validation"]["folds"] == [0, 2, 3, 4]
 
 
 def test_scores_beside_a_threshold_that_is_another_by_now_go(tmp_path):

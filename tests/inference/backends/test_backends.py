@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from brainseg.checkpoints.folder import read_checkpoint
 from brainseg.checkpoints.settings import CheckpointError
@@ -222,10 +223,9 @@ def test_a_graph_that_fails_leaves_nothing(copied, monkeypatch):
     assert graphs.find(checkpoint, "onnx/graph.onnx") is None
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no other device")
 def test_a_network_on_another_device_takes_and_gives_arrays(checkpoints, phantom_case, monkeypatch):
-    import torch
-
     expected = Predictor(read_checkpoint(checkpoints / "unet-bce")).predict(phantom_case.scan)
-    monkeypatch.setenv("BRAINSEG_DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
+    monkeypatch.setenv("BRAINSEG_DEVICE", "cuda")
     found = Predictor(read_checkpoint(checkpoints / "unet-bce")).predict(phantom_case.scan)
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-3)
