@@ -287,7 +287,8 @@ def main(argv: list[str] | None = None) -> int:
 
             parse_repo(args.push_to_hub)
             require_token()
-        failed = on_ray(args, needed) if args.ray else here(args, configs, needed)
+        uncopied: list[str] = []
+        failed = on_ray(args, needed) if args.ray else here(args, configs, needed, uncopied)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -302,11 +303,14 @@ def main(argv: list[str] | None = None) -> int:
         names = ", ".join(config.name for config in failed)
         print(f"{len(failed)} of {len(needed)} runs failed: {names}", file=sys.stderr)
     pushed = not args.push_to_hub or push([c for c in configs if c not in failed], args)
-    return 0 if pushed and not failed else 1
+    return 0 if pushed and not failed and not uncopied else 1
 
 
-def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[Config]:
-    """Train everything needed, one after the other, on this machine; returns what failed."""
+def here(
+    args: argparse.Namespace, configs: list[Config], needed: dict, uncopied: list[str]
+) -> list[Config]:
+    """Train everything needed, one after the other, on this machine; returns what failed.
+    ``uncopied`` gets the names of those that could not be copied to ``--out``."""
     from brainseg.checkpoints.folder import Checkpoint, copy_checkpoint
     from brainseg.training.learner import make_accelerator
     from brainseg.training.runs import Workplace, run_all
@@ -326,8 +330,13 @@ def here(args: argparse.Namespace, configs: list[Config], needed: dict) -> list[
     )
 
     def copy(checkpoint: Checkpoint) -> None:
-        if args.out and accelerator.is_main_process:
+        if not args.out or not accelerator.is_main_process:
+            return
+        try:
             copy_checkpoint(checkpoint, args.out / checkpoint.name)
+        except (ValueError, OSError) as error:  # the run itself is whole, and others may read it
+            uncopied.append(checkpoint.name)
+            print(f"error: {checkpoint.folder} could not be copied: {error}", file=sys.stderr)
 
     failed = run_all(needed.values(), configs, place, copy)
     accelerator.end_training()  # or else a process may abort while its threads still wait

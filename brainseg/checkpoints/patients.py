@@ -68,8 +68,8 @@ def standing(settings: Settings, dataset: str, patient_id: str) -> str:
 
 
 def has_seen(settings: Settings, dataset: str, ref: CaseRef) -> bool:
-    """Whether it has seen a case's patient in any of these ways, or does so by the name of the
-    case: time points were patients once."""
+    """Whether ``standing`` says anything of a case's patient, or of one with the case's name: time
+    points were patients once."""
     return any(standing(settings, dataset, known) for known in {ref.patient_id, ref.name})
 
 

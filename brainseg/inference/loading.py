@@ -47,7 +47,7 @@ def load(
         try:
             return _predictor(download(str(name)), backend)
         except HubError as error:
-            raise CheckpointError(f"{str(name)!r} is no folder here, and: {error}") from error
+            raise HubError(f"{str(name)!r} is no folder here, and: {error}") from error
     known, _ = labelled(checkpoints) if Path(checkpoints).is_dir() else ({}, [])
     raise CheckpointError(
         f"No checkpoint {str(name)!r}: expected a folder, user/repo/name on the Hub, or one of "

@@ -65,7 +65,7 @@ def joined(earlier: DataFrame, rows: Sequence[dict]) -> DataFrame:
     that a curve can be trained bit by bit and anywhere.
 
     Raises ValueError if runs of one checkpoint would differ in size, steps or batch, or those of
-    one method in a setting of ``ASKED``.
+    one method in the slices of a batch without masks or in a setting of ``ASKED``.
     """
     import pandas as pd
 
@@ -97,14 +97,14 @@ def curve(table: DataFrame) -> list[dict]:
     """The points of the curve: one per checkpoint, number with masks and method, in that order,
     supervised first.
 
-    table: rows of ``score_runs``. Only folds and seeds count of which there is a run for each
-    point, so that all points are of the same patients; which points there are says the fold and
-    seed with most of them. A point has ``checkpoint``, ``labelled``,
-    ``method``, ``with_masks`` and ``validation_dice`` (means over runs), ``runs`` and ``dice``, a
-    ``summarise`` over patients of each one's mean over runs. A semi-supervised one has ``gap``: its
-    ``paired_difference`` from the supervised runs of the same folds and seeds, ``p_holm`` over all
-    gaps, ``each``, the mean difference of each pair of runs, and whether it ``pays``: the interval
-    above 0, ``p_holm`` below 0.05, and no pair of runs against it; or ``costs``: the same below 0.
+    table: rows of ``score_runs``. All points are of the same patients: they are those of the fold
+    and seed with most of them, and other folds and seeds count if they have all of these. A point
+    has ``checkpoint``, ``labelled``, ``method``, ``with_masks`` and ``validation_dice`` (means over
+    runs), ``runs`` and ``dice``, a ``summarise`` over patients of each one's mean over runs. A
+    semi-supervised one has ``gap``: its ``paired_difference`` from the supervised runs of the same
+    folds and seeds, ``p_holm`` over all gaps, ``each``, the mean difference of each pair of runs,
+    and whether it ``pays``: the interval above 0, ``p_holm`` below 0.05, and no pair of runs
+    against it; or ``costs``: the same below 0.
     """
     points = []
     for checkpoint, own in table.groupby("checkpoint", sort=False):
@@ -168,8 +168,7 @@ def _named(point: dict) -> str:
 
 
 def _complete(own: DataFrame) -> DataFrame:
-    """Of one checkpoint's rows the numbers and methods of the fold and seed that has most of them,
-    and, by the runs of these, the folds and seeds that have them all."""
+    """Of one checkpoint's rows those that ``curve`` counts."""
     points = own["labelled"].astype(str) + " " + own["method"]
     of_run = points.groupby(own["run"]).agg(frozenset)
     most = max(of_run, key=lambda some: (len(some), sum(some <= other for other in of_run)))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from brainseg.files import markdown_table
 from brainseg.models.consistency import SEMI
 from brainseg.study.choices import choices_table
 from brainseg.study.few_labels import ASKED, SUPERVISED, curve, verdict
 from brainseg.study.findings import Study
 from brainseg.study.score import gap_text, interval_text
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def few_labels_section(study: Study) -> list[str]:
@@ -26,8 +31,7 @@ def few_labels_section(study: Study) -> list[str]:
         f"`{study.about['dataset']}` alone, {_patients(table)} to test. All runs of a "
         f"model took equally many steps: {_steps(table)}. Whose masks are used a hash of seed and "
         "patient chooses, so that few lie among many. Semi-supervised runs learn from the other "
-        f"training patients' scans too, whose masks they never see{_asked(table)}; these settings "
-        f"{'were chosen as below' if tried else 'are first guesses that nobody has tuned yet'}. "
+        f"training patients' scans too, whose masks they never see{_asked(table, tried)}. "
         "The patients who choose epoch and threshold have masks in every row, which nobody with so "
         "few would set aside.",
         f"**{verdict(points)}** Firm is a difference whose interval lies on one side of 0, with p "
@@ -44,27 +48,28 @@ def few_labels_section(study: Study) -> list[str]:
 def _tried_section(tried: dict) -> list[str]:
     return [
         "What was tried, by Dice on the patients who choose epoch and threshold; those who are "
-        "tested had no part in it. A setting that is not named is the same in all.",
+        "tested had no part in it. What is not named is the same in all rows of one kind, or not "
+        "used.",
         choices_table(tried),
     ]
 
 
-def _asked(table) -> str:
-    """``" (mean teacher: `semi_weight` 1, ...)"``, of each method, and of each checkpoint where
-    they differ; "" without any."""
-    told: dict[tuple[str, str], list[str]] = {}
+def _asked(table: DataFrame, tried: dict) -> str:
+    """How each method asked its students, and whence that is; "" without semi-supervised runs."""
     semi = table[table["method"] != SUPERVISED]
+    names: dict[tuple[str, str], list[str]] = {}
     for (method, checkpoint), own in semi.groupby(["method", "checkpoint"], sort=False):
         settings = ", ".join(f"`{key}` {own[key].iloc[0]:g}" for key in ASKED)
-        told.setdefault((method, settings), []).append(checkpoint)
-    methods = [method for method, _ in told]
-    told = [
-        _title(method)
-        + (f" of {' and '.join(names)}" if methods.count(method) > 1 else "")
-        + f": {settings}"
-        for (method, settings), names in told.items()
-    ]
-    return f" ({'; '.join(told)})" if told else ""
+        names.setdefault((method, settings), []).append(checkpoint)
+    methods = [method for method, _ in names]
+    parts = []
+    for (method, settings), own in names.items():
+        whose = f" of {' and '.join(own)}" if methods.count(method) > 1 else ""
+        parts.append(f"{_title(method)}{whose}: {settings}")
+    if not parts:
+        return ""
+    whence = "were chosen as below" if tried else "are first guesses that nobody has tuned yet"
+    return f" ({'; '.join(parts)}); these settings {whence}"
 
 
 def _row(point: dict) -> list:

@@ -199,7 +199,7 @@ def _train_epoch(run: _Run, epoch: int) -> dict[str, float]:
     torch.manual_seed(seed_of(config.seed, epoch, accelerator.process_index))  # dropout
     order = epoch_rows(config, run.data, run.roles["train"], epoch)
     others = _others(run, epoch)
-    size = epoch_size(config, epoch)
+    size, total = epoch_size(config, epoch), config.epochs * steps
     run.learner.model.train()
     losses: list[torch.Tensor] = []
     rates: list[float] = []
@@ -213,7 +213,6 @@ def _train_epoch(run: _Run, epoch: int) -> dict[str, float]:
     for step in bar:
         batch = order[step * config.batch_size : (step + 1) * config.batch_size][share]
         taught = _lesson(run, others, epoch, step) if config.semi else None
-        total = config.epochs * steps
         rates.append(set_lr(run.learner.optimizer, config, epoch * steps + step, total))
         x, y = run.batches.augmented(batch, seed_of(config.seed, epoch, step, share.start), size)
         losses.append(run.learner.step(x, y, taught))

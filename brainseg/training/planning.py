@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brainseg.checkpoints.folder import CARD, CONFIG, Checkpoint, read_checkpoint
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.config import Config, ConfigError
 from brainseg.models.losses import LOSSES
 from brainseg.models.specs import CLASSES_SUFFIX, MODELS, PAIRS
@@ -104,9 +106,12 @@ def _base(stack: Config, name: str, runs: Path, asked: dict[Path, Config]) -> Co
         return asked[folder]
     if (folder / CARD).is_file():
         return read_checkpoint(folder).settings.run
-    from brainseg.training.resume import STATE, read_state_config
+    from brainseg.training.resume import STATE, read_state_config  # only now, since it needs torch
 
-    return read_state_config(folder / STATE) if (folder / STATE).is_file() else wanted
+    if (folder / STATE).is_file():
+        with suppress(CheckpointError, ConfigError):  # which is told when it is trained
+            return read_state_config(folder / STATE)
+    return wanted
 
 
 def _helpers(stack: Config, bases: tuple[Config, ...]) -> tuple[Config, ...]:

@@ -94,23 +94,15 @@ def run_all(
     place: Workplace,
     done: Callable[[Checkpoint], None] = lambda checkpoint: None,
 ) -> list[Config]:
-    """Train everything planned, one after the other, on this machine; returns what failed, and
-    what ``done`` failed for.
+    """Train everything planned, one after the other, on this machine; returns what failed.
 
     asked: those of them that are wanted for themselves; the others only resume, and are never
-        started anew. done: called with the checkpoint of each that was asked for, once it is whole.
+        started anew. done: called with the checkpoint of each that was asked for, once it is whole;
+        what it raises is taken for a fault of the run.
     Raises KeyboardInterrupt after saying what is kept.
     """
-    say, asked, failed, undone = place.accelerator.print, set(asked), [], []
+    say, asked, failed = place.accelerator.print, set(asked), []
     needed = list(needed)
-
-    def hand_over(config: Config) -> None:
-        try:
-            done(read_checkpoint(config.run_folder(place.runs)))
-        except (ValueError, OSError) as error:  # those that read it still go on
-            undone.append(config)
-            print(f"error: {config.name} is finished, but: {error}", file=sys.stderr)
-
     for planned in needed:
         config = planned.config
         if broken := [other for other in planned.reads if other in failed]:
@@ -121,9 +113,9 @@ def run_all(
             say(f"{config.name} is read by a stack: it comes first.")
         try:
             checkpoint = run(planned, place if config in asked else place.for_needed())
-            say(f"{config.name}: {checkpoint.folder}")
             if config in asked and config.watch:
-                hand_over(config)
+                done(checkpoint)
+            say(f"{config.name}: {checkpoint.folder}")
         except Interrupted as stop:
             kept = "no epoch was finished, so there is no checkpoint"
             if stop.checkpoint:
@@ -144,8 +136,8 @@ def run_all(
     conclude([planned.config for planned in needed], place)
     for config in (planned.config for planned in needed):
         if config in asked and not config.watch and config not in failed:
-            hand_over(config)
-    return failed + undone
+            done(read_checkpoint(config.run_folder(place.runs)))
+    return failed
 
 
 def run(planned: Planned, place: Workplace) -> Checkpoint:

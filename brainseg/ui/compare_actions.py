@@ -81,11 +81,6 @@ def failed(error: Exception) -> dict:
     return {**_NOTHING, "status": markup.notice(session.explain(error))}
 
 
-def expired() -> dict:
-    """The comparison is no longer kept, and leaves the page."""
-    return {**_NOTHING, "status": markup.notice(session.EXPIRED)}
-
-
 def left() -> dict:
     """As at the beginning: the visitor went back to where nothing was compared."""
     return {**_NOTHING, "status": markup.notice(session.INVITATION)}

@@ -159,7 +159,10 @@ def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None
         steps = actions.run_anyway(inputs, wanted, checkpoints, study)
         yield from follow(parts, turn, steps, actions.failed)
 
-    shown = shown_by(parts)
+    shown = [
+        parts.status, parts.notes, parts.state, parts.viewer, parts.files, parts.figures,
+        parts.table, parts.cancel, parts.anyway, parts.stopped, parts.given,
+    ]  # fmt: skip
     given = [parts.scan, parts.truth, parts.flair, parts.t1, parts.t1c, parts.channels]
     kept = [parts.chosen, parts.turn]
     run = {"outputs": shown, "show_progress_on": parts.status, **RUN}
@@ -183,21 +186,14 @@ def wire_runs(parts: CompareParts, checkpoints: str | Path, study: Path) -> None
     parts.given.leave(left, parts.turn, shown, cancels=runs, queue=False, **PRIVATE)
 
 
-def shown_by(parts: CompareParts) -> list:
-    """What a run shows, and takes away when it begins."""
-    return [
-        parts.status, parts.notes, parts.state, parts.viewer, parts.files, parts.figures,
-        parts.table, parts.cancel, parts.anyway, parts.stopped, parts.given,
-    ]  # fmt: skip
-
-
 def wire_viewer(parts: CompareParts, study: Path) -> None:
     """What the viewer asks for: another slice or plane, scores by a drawn truth, files."""
 
-    def show_slice(event: gr.EventData, found, wanted, turn) -> dict:
+    def show_slice(event: gr.EventData, found, wanted) -> dict | None:
         if found is None:
-            return unless_replaced(parts, turn, actions.expired)
-        return {parts.viewer: actions.slices(found, event._data, wanted, study)}
+            gr.Warning(session.EXPIRED)
+            return None
+        return actions.slices(found, event._data, wanted, study)
 
     def show_coronal(event: gr.EventData, found) -> dict | None:
         return actions.coronal(found, event._data) if found else gr.skip()
@@ -216,7 +212,7 @@ def wire_viewer(parts: CompareParts, study: Path) -> None:
 
     marked = [parts.state, parts.chosen]
     scored = [parts.state, parts.viewer, parts.status, parts.table]
-    parts.viewer.slice(show_slice, [*marked, parts.turn], shown_by(parts), **BROWSE)
+    parts.viewer.slice(show_slice, marked, parts.viewer, **BROWSE)
     parts.viewer.coronal(show_coronal, parts.state, parts.viewer, **BROWSE)
     parts.viewer.drawn(drawn, [*marked, parts.turn], scored, **BROWSE)
     parts.viewer.download(

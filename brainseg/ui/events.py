@@ -19,10 +19,10 @@ RUN = {
     **MODELS_QUEUE,
     **PRIVATE,
 }
-BROWSE = {  # the viewer asks for one thing at a time, and waits for the answer
+BROWSE = {
     "show_progress": "hidden",
-    # "always_last" would repeat what has just been answered, for as long as the viewer, which hears
-    # nothing new, asks again.
+    # The viewer waits for an answer before it asks for more of a kind. (Gradio's "always_last" asks
+    # for the old thing once more where something was asked meanwhile.)
     "trigger_mode": "multiple",
     "concurrency_limit": 4,
     **PRIVATE,
@@ -41,8 +41,11 @@ def by_part(parts: object, shown: dict) -> dict:
 def follow(
     parts: object, turn: dict, steps: Iterator[dict], failed: Callable[[Exception], dict]
 ) -> Iterator[dict]:
-    """Show each step of a visitor's run, until they begin another; see ``session.newest``."""
+    """Show each step of a visitor's run, until they begin another; see ``session.newest``. What
+    they chose meanwhile, ``turn["chosen"]``, is marked, and not what was when the run began."""
     for shown in session.newest(turn, steps, failed, {"status": gr.skip()}):
+        if shown.get("viewer") and "chosen" in turn:
+            shown["viewer"]["chosen"] = turn["chosen"]
         yield by_part(parts, shown)
 
 

@@ -58,8 +58,8 @@ def tables(rows: Sequence[dict]) -> str:
 
 
 def name_cell(row: dict) -> str:
-    """A row's name, and a button that marks it on the Compare page; none for a fusion, which there
-    may be one of other models."""
+    """A row's name, and a button that marks it on the Compare page. A fusion has none: what is
+    called so on that page may fuse other models."""
     name = escape(str(row.get("name", "?")))
     if row.get("kind") == "fusion":
         return name

@@ -35,17 +35,19 @@ def build_study_tab(
     opened, for its figures are large. A model chosen here is marked on the Compare page, which is
     then shown."""
     is_there = gr.State(False)
-    sheet = gr.HTML(js_on_load=_SCRIPT, apply_default_css=False, elem_id="study")
+    sheet = gr.HTML(
+        "<p>Loading the study.</p>", js_on_load=_SCRIPT, apply_default_css=False, elem_id="study"
+    )
 
-    def choose(event: gr.EventData, found) -> tuple:
-        name = str(event._data["name"])
+    def choose(event: gr.EventData, found, turn) -> tuple:
+        turn["chosen"] = name = str(event._data["name"])
         shown, text = None, markup.notice(f"{name} will be marked. {INVITATION}")
         if found:
             shown, text = message_of(found, found.start, name, study), gr.skip()
         return gr.Tabs(selected="compare"), name, shown, text
 
     marked = [tabs, compare.chosen, compare.viewer, compare.status]
-    sheet.choose(choose, compare.state, marked, show_progress="hidden", **PRIVATE)
+    sheet.choose(choose, [compare.state, compare.turn], marked, show_progress="hidden", **PRIVATE)
 
     def load(is_there: bool) -> tuple:
         return gr.skip() if is_there else render(study, Path(checkpoints)), True

@@ -1,7 +1,9 @@
 """Checkpoint folders: the same network back, copied whole, and found below a folder."""
 
 import hashlib
+import os
 import shutil
+import time
 from dataclasses import replace
 
 import pytest
@@ -43,11 +45,14 @@ def test_every_model_comes_back_with_the_same_outputs(model, tmp_path):
     # What is lost is the rounding to half precision and nothing else.
     module.half().float()
     torch.testing.assert_close(outputs(back, channels), outputs(module, channels))
-    assert (
-        saved.sha256()
-        == hashlib.sha256((tmp_path / "it/model.safetensors").read_bytes()).hexdigest()
-    )
+    weights = tmp_path / "it/model.safetensors"
+    assert saved.sha256() == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert no_leftovers(tmp_path)
+    for age_s in (0, 100, 100):  # as a file that may change again at once, and as an old one
+        weights.write_bytes(weights.read_bytes() + b" ")
+        then = time.time() - age_s
+        os.utime(weights, (then, then))
+        assert saved.sha256() == hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("inputs", ["predictions", "predictions+image"])

@@ -62,6 +62,9 @@ def test_an_unknown_name_lists_the_known(random_checkpoints, tmp_path):
     assert all(name in str(error.value) for name in MODELS)
     with pytest.raises(CheckpointError, match="none found"):
         load("unet-dice", tmp_path / "nowhere")
+    for path in ("../nowhere/unet-bce", "a/b/c/d"):  # which the Hub has no names for
+        with pytest.raises(CheckpointError, match="expected a folder, user/repo/name on the Hub"):
+            load(path, random_checkpoints)
 
 
 def test_changed_weights_are_read_anew(random_checkpoints, tmp_path, save_random):

@@ -291,6 +291,9 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
         )
         for patient in range(8)
     ]  # fmt: skip
+    write_table(study / "few-labels.csv", [row for row in rows if row["method"] == "supervised"])
+    write_report(study, readme)
+    assert "these settings" not in study.with_suffix(".md").read_text()  # there are none
     write_table(study / "few-labels.csv", rows)
     assert study / "few-labels.png" in write_report(study, readme)
     page = study.with_suffix(".md").read_text()

@@ -274,8 +274,7 @@ def test_what_is_whole_and_could_not_be_copied_is_told(tmp_path, capsys, monkeyp
     flags = ["--model", "unet", "--loss", "bce", "dice", "--no-test", "--out", str(tmp_path / "o")]
     assert main(tmp_path, *flags) == 1
     told = capsys.readouterr().err
-    assert "unet-bce is finished, but: no space left" in told
-    assert "2 of 2 runs failed: unet-bce, unet-dice" in told
+    assert told.count("could not be copied: no space left") == 2 and "runs failed" not in told
     found, _ = find_checkpoints(tmp_path / "runs")
     assert len(found) == 2
 

@@ -49,3 +49,15 @@ def figures(page) -> dict[str, str]:
 
 def moved(page, selector: str, value: int) -> None:
     page.locator(f"{VIEWER} {selector}").fill(str(value))
+
+
+def pinch(page, x: float, y: float, *reaches: float) -> None:
+    """Two fingers about a point, so many pixels from it, one after the other. Of a page with
+    ``has_touch``."""
+    touches = page.context.new_cdp_session(page)
+    for kind, reach in zip(
+        ("touchStart", *["touchMove"] * (len(reaches) - 1)), reaches, strict=True
+    ):
+        points = [{"x": x + d, "y": y, "id": i} for i, d in enumerate((-reach, reach))]
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})

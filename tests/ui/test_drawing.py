@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browsing import VIEWER, compare, figures, give, state
+from browsing import VIEWER, compare, figures, give, pinch, state
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +32,32 @@ def test_a_truth_drawn_by_hand_is_scored(visit, scan_png):
     page.wait_for_function(f"document.querySelector('{VIEWER} .figure').innerText.match(/Dice/)")
     page.wait_for_function("document.querySelector('#status').innerText.match(/drawn on slice 1/)")
     assert state(page, "s.slice.truth.reduce((a, b) => a + b, 0)") > 20
+
+
+def test_two_fingers_zoom_and_draw_nothing(visit, scan_png):
+    page = visit(has_touch=True)
+    give(page, scan_png)
+    compare(page)
+    pinch(page, *begin_drawing(page), 15, 20, 25, 30)
+    assert state(page, "s.look.zoom") == pytest.approx(2, abs=0.1)
+    page.wait_for_timeout(500)
+    assert state(page, "s.slice.truth") is None
+    assert not any(text.startswith("Dice") for text in figures(page).values())
+
+
+def test_where_most_is_marked_is_still_told_once_a_slice_is_drawn_on(visit, scan_nifti):
+    page = visit()
+    give(page, scan_nifti[0])
+    compare(page)
+    jump = page.inner_text(f"{VIEWER} .jump")
+    page.keyboard.press("ArrowRight")
+    x, y = begin_drawing(page)
+    page.mouse.move(x - 40, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y, steps=5)
+    page.mouse.up()
+    page.wait_for_function("document.querySelector('#status').innerText.match(/drawn on slice/)")
+    assert jump.startswith("Most tumour: ") and page.inner_text(f"{VIEWER} .jump") == jump
 
 
 def test_strokes_made_at_once_are_all_scored(visit, scan_png):

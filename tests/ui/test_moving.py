@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browsing import VIEWER, compare, figures, give, moved, state
+from browsing import VIEWER, compare, figures, give, moved, pinch, state
 
 pytestmark = pytest.mark.slow
 
@@ -16,16 +16,7 @@ def test_two_fingers_zoom_all_cards(visit, scan_png):
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    touches = page.context.new_cdp_session(page)
-
-    def touch(kind, *apart):
-        points = [{"x": x + d, "y": y, "id": i} for i, d in enumerate(apart)]
-        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
-    touch("touchStart", -15, 15)
-    for reach in (20, 25, 30):
-        touch("touchMove", -reach, reach)
-    touch("touchEnd")
+    pinch(page, x, y, 15, 20, 25, 30)
     assert state(page, "s.look.zoom") == pytest.approx(2, abs=0.1)
     assert page.locator(f"{VIEWER}.zoomed, {VIEWER} .zoomed").count()
     assert page.evaluate("window.visualViewport.scale") == 1  # the cards, not the page

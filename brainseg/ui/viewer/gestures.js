@@ -80,13 +80,14 @@ function listen(canvas, name = null) {
     fingers.set(event.pointerId, event);
     canvas.setPointerCapture(event.pointerId);
     if (name && isDrawing() && fingers.size === 1) dab(canvas, event, true);
+    else if (stroke) takeBack(); // two fingers zoom, and the first meant no stroke
   });
   canvas.addEventListener("pointermove", (event) => {
     const last = fingers.get(event.pointerId);
     if (!last) return;
     const box = canvas.getBoundingClientRect();
     if (name && isDrawing() && fingers.size === 1) {
-      if (stroke) dab(canvas, event, false); // of a second finger there is none
+      if (stroke) dab(canvas, event, false);
     } else if (canvas.classList.contains("pair") && look.zoom === 1) moveSplit(canvas, event);
     else if (fingers.size === 1 && look.zoom > 1) {
       look.x -= (event.clientX - last.clientX) / box.width / look.zoom;

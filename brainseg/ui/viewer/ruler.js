@@ -90,12 +90,13 @@ function rulerInWords() {
   return said;
 }
 
-// Where most is true or, without a truth, marked; -1 where nowhere.
+// Where most is true or, without a truth of the whole scan, marked; -1 where nowhere.
 function mostTumour() {
   if (!message.ruler) return message.start;
-  if (!message.truth) return errorsBySlice().some((one) => one.marked) ? message.start : -1;
-  const known = message.ruler.truth.map((n) => n || 0);
-  return Math.max(...known) > 0 ? argmax(known) : -1;
+  const isKnown = message.truth && !message.drawn.length;
+  const values = isKnown ? message.ruler.truth : errorsBySlice().map((one) => one.marked);
+  if (!Math.max(...values)) return -1;
+  return isKnown ? argmax(values) : message.start;
 }
 
 // What a button says that goes to a slice.

@@ -124,9 +124,7 @@ async function receive(value) {
   // What was asked for a while ago may know less than what came since.
   if (isNew || countReady(value) >= countReady(message)) {
     const running = value.running === undefined && !isNew ? message.running : value.running;
-    // A run marks what was chosen when it began; what the visitor chose since stays.
-    const isStep = value.running !== undefined && !isNew;
-    message = { ...value, running, chosen: isStep ? message.chosen : value.chosen };
+    message = { ...value, running };
     told++;
   }
   isEmptied = false;

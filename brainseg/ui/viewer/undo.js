@@ -17,4 +17,13 @@ function undo() {
   send();
 }
 
+// The stroke on its way, as if it had not begun.
+function takeBack() {
+  stroke = null;
+  const slice = shownSlice();
+  slice.truth = strokes.get(index).pop();
+  redrawTruth(slice);
+  if (!strokes.get(index).length && !message.drawn.includes(index)) mine.delete(index);
+}
+
 const showUndo = () => { find(".undo").disabled = !strokes.get(index)?.length; };
