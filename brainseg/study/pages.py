@@ -69,14 +69,13 @@ def _discussion(study: Study) -> list[str]:
 
 
 def readme_table(study: Study) -> str:
-    """The table of the README: the study's rows, and the fusions once there are some."""
-    headings = (None, *DICE_HEADINGS, "each slice alone", "validation", "start", "epochs")
-    rows = []
-    for name in study.dice:
-        model = study.models.get(name)
-        told = [start_text(model), epochs_text(model)] if model else ["", ""]
-        scored = [*dice_cells(study.scores[name]["dice"]), _alone(study, name)]
-        rows.append([f"`{name}`", *scored, _validation(study, name), *told])
+    """The table of the README: the study's rows."""
+    headings = (None, *DICE_HEADINGS[:2], "start", "epochs")
+    rows = [
+        [f"`{name}`", *dice_cells(study.scores[name]["dice"])[:2], start_text(m), epochs_text(m)]
+        for name in study.dice
+        if (m := study.models.get(name))
+    ]
     empty = [None] * (len(headings) - 2)
     rows += [[f"`{name}`", "not trained yet", *empty] for name in ROWS if name not in study.dice]
     return markdown_table(headings, rows)
@@ -84,13 +83,15 @@ def readme_table(study: Study) -> str:
 
 def _leaderboard_section(study: Study) -> list[str]:
     headings = (
-        None, *DICE_HEADINGS, "IoU", "HD95", "surface Dice", "precision", "recall",
-        "volume error", "false-positive slices", "rank, 95 %", "best in",
+        None, *DICE_HEADINGS, "each slice alone", "validation", "IoU", "HD95", "surface Dice",
+        "precision", "recall", "volume error", "false-positive slices", "rank, 95 %", "best in",
     )  # fmt: skip
     rows = [
         [
             f"`{row['name']}`",
             *dice_cells(row["dice"]),
+            _alone(study, row["name"]),
+            _validation(study, row["name"]),
             f"{row['iou']['mean']:.3f}",
             hd95_text(row),
             *(f"{row[key]['mean']:.3f}" for key in ("surface_dice", "precision", "recall")),
@@ -104,9 +105,11 @@ def _leaderboard_section(study: Study) -> list[str]:
     return [
         "## Leaderboard",
         markdown_table(headings, rows),
-        "IoU to volume error are means over patients. HD95 and surface Dice (tolerance 2 px) are "
-        "two-dimensional, over slices in which both masks have something. The last columns tell "
-        "the rank and the share of best places when the patients are drawn anew 10,000 times.",
+        "The next two are mean Dice: each slice as if it had been uploaded by itself, and of the "
+        "validation patients. IoU to volume error are means over patients. HD95 and surface Dice "
+        "(tolerance 2 px) are two-dimensional, over slices in which both masks have something. The "
+        "last columns tell the rank and the share of best places when the patients are drawn anew "
+        "10,000 times.",
         *study.pictures("dice"),
     ]
 
