@@ -251,8 +251,11 @@ def page(result: dict) -> str:
     return (
         "# How fast the comparison is\n\n"
         "Written by `python -m brainseg bench --write docs/performance.md`, which measures both "
-        "sides in turns\nand states medians. Figures hold for the machine named. How int8 works is "
-        "told in [int8.md](int8.md).\n\n"
+        "sides in turns\nand states medians. The plain comparison runs PyTorch as it comes, in "
+        "float32, one model after another,\nbases again for each stack; the floor is a network's "
+        'operations at the peak of a matrix product, below which\nconvolutions can come. "All '
+        'models" are the six of the study, and a bar is what we aim at. Figures hold for\nthe '
+        "machine named. How int8 works is told in [int8.md](int8.md).\n\n"
         f"{report(result)}\n"
     )
 

@@ -21,7 +21,7 @@ from brainseg.data import datasets_of, notes_of
 from brainseg.files import markdown_table
 from brainseg.models.consistency import SEMI
 from brainseg.models.losses import LOSSES
-from brainseg.models.specs import MODELS, SINGLES
+from brainseg.models.specs import CORRECTION, MODELS, SINGLES
 
 _TAGS = ["brain-tumor-segmentation", "mri", "segmentation-models-pytorch", "pytorch"]
 
@@ -88,7 +88,7 @@ def repository_card(repo: str, checkpoints: Sequence[tuple[Settings, dict]]) -> 
         "commit behind the name to pin it.",
         "",
         *_use_and_limits(most, _sequences(datasets)),
-        *_licence("; ".join(sorted(licences))),
+        *_licence(sorted(licences)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -136,13 +136,13 @@ def _model_card(settings: Settings, metrics: dict, repo: str | None) -> str:
         _front_matter(name, [(settings, metrics)]),
         f"# {name}",
         "",
-        f"{_title(settings)}, trained with the {LOSSES[settings.loss].title} loss on "
+        f"{_title(settings)}, trained with the {_loss(settings)} on "
         f"{' and '.join(dataset.TITLE for dataset in datasets)}.",
         *_classes(settings),
         "",
         "## How to load",
         *_usage(f"{repo}/{name}" if repo else name),
-        "`predictor.module` is the plain `torch.nn.Module`.",
+        _module(settings),
         "",
         *_use_and_limits(len(datasets), _sequences(datasets), false_alarms(settings, metrics)),
         "## Training",
@@ -152,7 +152,7 @@ def _model_card(settings: Settings, metrics: dict, repo: str | None) -> str:
         *scores_section(settings, metrics),
         *_notes(settings.dataset),
         "",
-        *_licence("; ".join(dict.fromkeys(dataset.LICENCE for dataset in datasets))),
+        *_licence(dict.fromkeys(dataset.LICENCE for dataset in datasets)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -178,12 +178,15 @@ def _use_and_limits(sets: int, sequences: set, found: Sequence[str] = ()) -> lis
     return ["## Intended use", INTENDED_USE, "", "## Limits", limits, *found, ""]
 
 
-def _licence(of_the_data: str) -> list[str]:
-    return [
-        "## Licence",
-        f"The weights follow the licence of their training data: {of_the_data}. brainseg's code "
-        "is Apache-2.0.",
-    ]
+def _licence(of_the_data: Iterable[str]) -> list[str]:
+    licences = "; ".join(of_the_data)
+    told = f"The weights follow the licence of their training data: {licences}."
+    if ";" in licences:
+        told = (
+            f"The weights follow the licences of their training data: {licences}. Whoever uses "
+            "weights has to keep to those of all the data that they were trained on."
+        )
+    return ["## Licence", f"{told} brainseg's code is Apache-2.0."]
 
 
 def _front_matter(name: str, checkpoints: Sequence[tuple[Settings, dict]]) -> str:
@@ -203,6 +206,25 @@ def _front_matter(name: str, checkpoints: Sequence[tuple[Settings, dict]]) -> st
         eval_results=[r for checkpoint in checkpoints for r in eval_results(*checkpoint)],
     )
     return f"---\n{data.to_yaml()}\n---"
+
+
+def _loss(settings: Settings) -> str:
+    told = f"{LOSSES[settings.loss].title} loss"
+    return f"{told} over its classes" if settings.classes else told
+
+
+def _module(settings: Settings) -> str:
+    """What the bare network takes and gives."""
+    reads = ["the probabilities of the models that it reads, in their order"] * bool(settings.bases)
+    shown = _shown(datasets_of(settings.dataset).values())
+    reads += [f"z-scores of {shown}"] * settings.reads_image
+    gives = "of no tumour and of each class" if settings.classes else "of tumour"
+    return (
+        "`predictor.module` is the plain `torch.nn.Module`: it takes float32 (n, "
+        f"{settings.channels}, {settings.size}, {settings.size}), {' and '.join(reads)}, and gives "
+        f"logits {gives}, not probabilities. A pixel is marked from a probability of "
+        f"{settings.threshold:.2f} on."
+    )
 
 
 def _title(settings: Settings) -> str:
@@ -244,7 +266,7 @@ def _training(settings: Settings) -> list[str]:
     lines = [
         f"- Data: {'; '.join(f'{dataset.TITLE}, {dataset.HOME}' for dataset in datasets.values())}",
         f"- Patients: {_patients(settings)}",
-        f"- Input: {settings.size} px squares of T1, FLAIR, T1c; z-scores per volume",
+        f"- Input: {settings.size} px squares of {_shown(datasets.values())}; z-scores per volume",
         *atrous,
         f"- Start: {start}",
         f"- {settings.epochs_done} epochs{steps}{small}, {kept}; "
@@ -259,10 +281,21 @@ def _training(settings: Settings) -> list[str]:
         names = ", ".join(base.name for base in settings.bases)
         but = ", though it had seen those of the test fold" if run.stack_maps == SINGLES else ""
         lines.append(
-            f"- Reads the predictions of {names}; fitted on predictions for patients whom the "
+            f"- {_what_it_gives(settings)} {names}; fitted on predictions for patients whom the "
             f"predicting network had not seen{but}"
         )
     return lines
+
+
+def _shown(datasets: Iterable[ModuleType]) -> str:
+    only = _sequences(datasets) == {("T1c",)}
+    return "T1c in all three channels" if only else "T1, FLAIR, T1c"
+
+
+def _what_it_gives(settings: Settings) -> str:
+    if settings.run.stack_output == CORRECTION:
+        return "Corrects the mean of the predictions of"
+    return "Reads the predictions of"
 
 
 def _few_labels(settings: Settings) -> list[str]:
@@ -288,5 +321,6 @@ def _patients(settings: Settings) -> str:
     others = f"{numbers['val']} {role}, " if numbers["val"] else ""
     return (
         f"{numbers['train']} to train on, {others}{numbers['test']} to test on "
-        f"(fold {run.test_fold} of 5, split by patient)"
+        f"(fold {run.test_fold} of 5, split by patient"
+        + (", but see the note below the scores)" if notes_of(settings.dataset) else ")")
     )

@@ -25,7 +25,7 @@ from brainseg.scans.reading import read_scan
 TITLE = "your own folder"
 LICENCE = "your own"
 LICENCE_ID = "other"
-HOME = "the README's section on data"
+HOME = "docs/training.md"
 
 _TABLES = tuple(f"patients{suffix}" for suffix in (".csv", ".tsv", ".xlsx", ".xls", ".ods"))
 _MASK_ENDING = re.compile(r"[-_](mask|seg|label)$", re.IGNORECASE)

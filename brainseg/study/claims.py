@@ -55,14 +55,18 @@ CLAIMS = (
         tuple(name for name in ROWS if name != "unetpp-bce"),
     ),
     Claim("For the ensemble BCE beats the hybrid loss", "unetpp-bce", ("unetpp-hybrid",)),
-    Claim("Learning to fuse beats averaging the same predictions", "unetpp-bce", ("fusion_mean",)),
+    Claim(
+        "Learning to draw a mask of its own beats averaging the same predictions",
+        "unetpp-bce",
+        ("fusion_mean",),
+    ),
 )
 
 _PAIR = ("unet_efficientnet-bce", "deeplabv3plus_efficientnet-bce")
 FAMILY_CLAIMS = (  # on models with one encoder, one start and one training
     Claim("DeepLabV3+ is the better single model", _PAIR[1], (_PAIR[0],)),
     Claim(
-        "Learning to fuse beats averaging the same predictions",
+        "Learning to correct the mean beats the mean itself",
         "unetpp_efficientnet-bce",
         ("fusion_mean",),
     ),

@@ -151,9 +151,10 @@ def verdict(points: Sequence[dict]) -> str:
     if not gaps:
         return "No semi-supervised run was scored yet."
     told = []
-    for key, words in (("pays", "It pays with"), ("costs", "It costs Dice with")):
+    learning = "Learning from scans without masks"
+    for key, words in (("pays", "pays with"), ("costs", "costs Dice with")):
         if own := [_named(point) for point in gaps if point["gap"][key]]:
-            told.append(f"{words} {', '.join(own)}.")
+            told.append(f"{learning} {words} {', '.join(own)}.")
     rest = sum(not (point["gap"]["pays"] or point["gap"]["costs"]) for point in gaps)
     if not told:
         return f"It does not pay here: none of {rest} differences is firm."

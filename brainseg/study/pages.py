@@ -40,12 +40,24 @@ def page(study: Study) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_WORDS = (
+    "**Dice**: twice the overlap of two masks over the sum of their sizes, per patient over the "
+    "whole volume; 1 is the same, 0 nothing in common. **Interval**: patients are drawn anew "
+    "10,000 times, with repeats, and 95 % of the means lie in it. **Out of fold**: by a run that "
+    "had not seen the patient. **Seed**: the random numbers of one training. **p**: how likely so "
+    "large a difference would be by chance; of several tests p is raised for their number (Holm). "
+    "A claim is **confirmed** if its model beats every rival with p below 0.05 and an interval "
+    "above 0, **refuted** if a rival beats it so, else **not confirmed**. **STAPLE**: a vote in "
+    "which masks that agree more often weigh more."
+)
+
+
 def _head(study: Study) -> list[str]:
     parts = [
         "# The study",
         "Written by `python -m brainseg report` from the files in `study/`; only the discussion "
-        "and the sentences in short are by hand. Dice is per patient over the whole volume. "
-        "Intervals are 95 % bootstrap intervals over patients.",
+        "and the sentences in short are by hand.",
+        _WORDS,
     ]
     if study.missing:
         parts.append("**Not there yet:** " + "; ".join(study.missing) + ".")
@@ -105,11 +117,10 @@ def _leaderboard_section(study: Study) -> list[str]:
     return [
         "## Leaderboard",
         markdown_table(headings, rows),
-        "The next two are mean Dice: each slice as if it had been uploaded by itself, and of the "
-        "validation patients. IoU to volume error are means over patients. HD95 and surface Dice "
-        "(tolerance 2 px) are two-dimensional, over slices in which both masks have something. The "
-        "last columns tell the rank and the share of best places when the patients are drawn anew "
-        "10,000 times.",
+        "*Each slice alone* (as if uploaded by itself) and *validation* are mean Dice. IoU to "
+        "volume error are means over patients. HD95 and surface Dice (tolerance 2 px) are "
+        "two-dimensional, over slices in which both masks have something. The last columns tell "
+        "the rank and the share of best places when the patients are drawn anew 10,000 times.",
         *study.pictures("dice"),
     ]
 
@@ -224,8 +235,9 @@ def _cost_section(study: Study) -> list[str]:
     return [
         "## What it costs",
         markdown_table((None, "parameters", "GFLOP per slice", "ms per slice"), rows),
-        "A stack's figures include the bases it reads. Milliseconds are those of the fastest "
-        "backend on the machine of [performance.md](performance.md).",
+        "A stack's figures include the bases it reads. Milliseconds are of the backend that was "
+        "chosen, measured beside the machine's floor; those by backend in "
+        "[performance.md](performance.md) were measured apart.",
         *study.pictures("gflop", "latency"),
     ]
 

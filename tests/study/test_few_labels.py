@@ -66,9 +66,8 @@ def test_it_pays_only_if_no_pair_of_runs_says_otherwise():
     worse = [rows("4", "mean-teacher", WITHOUT - GAIN, seed) for seed in (0, 1)]
     points = curve(table(*MADE_UP[:2], *worse))
     assert points[1]["gap"]["costs"]
-    assert verdict(points) == (
-        "It costs Dice with masks of 4 patients (`unet-bce`, mean-teacher, 2 pairs of runs)."
-    )
+    told = "costs Dice with masks of 4 patients (`unet-bce`, mean-teacher, 2 pairs of runs)."
+    assert verdict(points) == f"Learning from scans without masks {told}"
 
 
 def test_folds_and_seeds_that_lack_a_number_wait_until_they_are_whole():
@@ -94,7 +93,8 @@ def test_points_are_of_runs_that_all_methods_have():
 
 def test_the_verdict_says_where_it_pays_and_where_nothing_is_firm():
     pays = verdict(curve(table(*MADE_UP)))
-    assert pays == "It pays with masks of 4 patients (`unet-bce`, mean-teacher, 2 pairs of runs)."
+    told = "pays with masks of 4 patients (`unet-bce`, mean-teacher, 2 pairs of runs)."
+    assert pays == f"Learning from scans without masks {told}"
     noise = 0.02 * np.array([1, -1, 1, -1, 1, -1, 1, -1])
     eight = [
         *(rows("8", "supervised", WITHOUT, seed) for seed in (0, 1)),
