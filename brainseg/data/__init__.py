@@ -1,6 +1,7 @@
 """Data sets by name: modules with ``TITLE``, ``LICENCE``, ``LICENCE_ID``, ``HOME``, ``load``; with
-``NOTE`` where readers of its scores must know something, ``SEQUENCES`` where not all are there,
-``patients_named`` where names of files say whose they are.
+``NOTE`` where readers of its scores must know something (``note_on(ids)`` says what of that holds
+for these patients), ``SEQUENCES`` where not all are there, ``patients_named`` where names of files
+say whose they are.
 
 Where masks tell classes of tumour apart, ``CLASSES`` are the names of values 1 to n of
 ``Case.classes``, or ``classes_in(path)`` says which there are in that folder (ask ``classes_of``),
@@ -12,14 +13,15 @@ Several in one training are named in one word, ``"lgg+figshare"``.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from brainseg.data import brats, figshare, folder, lgg, phantom
 from brainseg.data.case import Case, CaseRef, DataError
+from brainseg.data.examinations import tcga_barcode
 from brainseg.scans.listing import stem_of
-from brainseg.scans.notes import told_together
+from brainseg.scans.notes import note, told_together
 
 DATASETS = {
     "lgg": lgg,
@@ -48,9 +50,13 @@ def datasets_of(name: str) -> dict[str, ModuleType]:
     return {single: _module(single) for single in str(name).split("+")}
 
 
-def notes_of(name: str) -> list[str]:
-    """What readers of scores on these data sets must know, a sentence or two for each such set."""
-    return [module.NOTE for module in datasets_of(name).values() if hasattr(module, "NOTE")]
+def notes_of(name: str, patients: Iterable[str] | None = None) -> list[str]:
+    """What readers of scores on these data sets must know, a sentence or two for each such set;
+    where the ids of the patients scored are given, of a single set, what holds for these."""
+    modules = [module for module in datasets_of(name).values() if hasattr(module, "NOTE")]
+    if patients is None:
+        return [module.NOTE for module in modules]
+    return [module.note_on(patients) for module in modules]
 
 
 def patients_named(name: str) -> list[tuple[str, str]]:
@@ -88,7 +94,25 @@ def load_datasets(name: str, paths: Paths = None) -> dict[str, list[CaseRef]]:
 
     Raises DataError where there is no folder for one, or too many.
     """
-    return {single: load_dataset(single, path) for single, path in _paired(name, paths).items()}
+    found = {single: load_dataset(single, path) for single, path in _paired(name, paths).items()}
+    _tell_namesakes(found)
+    return found
+
+
+def _tell_namesakes(found: Mapping[str, Sequence[CaseRef]]) -> None:
+    """Patients of TCGA whom two data sets have, under ids that fall into different folds."""
+    owners: dict[str, dict[str, str]] = {}
+    for dataset, refs in found.items():
+        for ref in refs:
+            if barcode := tcga_barcode(ref.patient_id):
+                owners.setdefault(barcode, {})[dataset] = ref.patient_id
+    several = [own for own in owners.values() if len(own) > 1]
+    if several:
+        same = " and ".join(f"{patient} of {dataset}" for dataset, patient in several[0].items())
+        note(
+            f"{same} are one patient by their names ({len(several)} such): they count as two, and "
+            "may lie in two folds, so that scores come out too high. Leave one data set's out."
+        )
 
 
 def classes_of(name: str, paths: Paths = None) -> tuple[str, ...]:

@@ -13,13 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from brainseg.data import codes, nnunet
-from brainseg.data.case import Case, CaseRef, DataError, naming, usable
+from brainseg.data.case import Case, CaseRef, DataError, naming, usable, volume_version
 from brainseg.data.codes import Coding, Release, by_release
 from brainseg.data.examinations import Examination, beginnings, examinations
 from brainseg.scans.listing import file_of, unpack_hint, volume_entries, walk
 from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import listed, note, noting
-from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.roles import USED, by_role, patients, role_of, roles_in
 from brainseg.scans.scan import ScanError
 from brainseg.scans.sequences import read_sequences
@@ -57,6 +56,7 @@ def _coded(path: Path) -> list[tuple[CaseRef, Coding | Release | None]]:
     """The references, each with what the values of its mask mean."""
     folders = [folder for folder, _ in walk(path)]
     if layouts := sorted(folder for folder in folders if nnunet.is_images(folder)):
+        _tell_outside(path, folders, layouts)
         codings = {images: nnunet.stated(images) for images in layouts}
         return [
             (ref, coding)
@@ -73,6 +73,17 @@ def _coded(path: Path) -> list[tuple[CaseRef, Coding | Release | None]]:
     folders = sorted({*folders} - {label.parent for own in apart.values() for label in own})
     refer = partial(_reference, apart)
     return by_release(usable(examinations(path, folders), refer, lambda exam: exam.name))
+
+
+def _tell_outside(path: Path, folders: list[Path], layouts: list[Path]) -> None:
+    """Folders of volumes beside a layout of nnU-Net's, which is read alone."""
+    roots = [images.parent for images in layouts]
+    others = [f for f in folders if not any(f.is_relative_to(r) for r in roots)]
+    if others := [folder for folder in others if volume_entries(folder)]:
+        note(
+            f"{path} holds data as nnU-Net lays them out, which alone are read: not "
+            f"{others[0]} ({len(others)} such). Give these in a folder of their own."
+        )
 
 
 def patients_named(stem: str) -> list[str]:
@@ -124,7 +135,7 @@ def _reference(apart: dict[str, list[Path]], exam: Examination) -> CaseRef:
         )
     read = partial(_read, exam.patient_id, sequences, label)
     files = (*sequences.values(), label)
-    return CaseRef(exam.patient_id, exam.name, files, read, VOLUME_VERSION)
+    return CaseRef(exam.patient_id, exam.name, files, read, volume_version(sequences))
 
 
 def _by_role(folder: Path, entries: list[Path]) -> dict[str, Path]:

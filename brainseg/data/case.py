@@ -11,6 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from brainseg.scans.notes import note
+from brainseg.scans.preprocessing import VOLUME_VERSION
+from brainseg.scans.roles import USED
 from brainseg.scans.scan import Scan, ScanError
 
 T = TypeVar("T")
@@ -92,6 +94,14 @@ class CaseRef:
     read: Callable[[], Case]
     version: str = ""
     coded_by: tuple[Path, ...] = ()
+
+
+def volume_version(roles: Iterable[str]) -> str:
+    """``CaseRef.version`` of volumes that are these sequences: it names them where some are
+    missing, for then neither the files nor their order tells which they are."""
+    roles = list(roles)
+    all_or_none = len(roles) in (0, len(USED))
+    return VOLUME_VERSION if all_or_none else f"{VOLUME_VERSION} {' '.join(roles)}"
 
 
 def usable(found: Iterable[T], make: Callable[[T], CaseRef], name: Callable[[T], str]):

@@ -100,14 +100,16 @@ class Release:
         return self.coding.read(label, scan, mask) if self.coding else None
 
     def _values(self) -> list[frozenset[int]]:
-        """The values of each mask, or of the first few where the names of cases tell the rest."""
-        found = []
+        """The values of each mask, or of the first few where the names of cases tell the rest. One
+        mask may well hold one class alone, so it takes two values to tell that there are some."""
+        found, held = [], set()
         # A 4 of a new release is a cavity, which doesn't tell that it is new.
         enough = {3} if self.collection.isalpha() else {3, 4} if self.collection else set()
         for file in tqdm(self.files, desc="looking at masks", leave=False, disable=None):
             try:
                 found.append(values_in(file))
-                if found[-1] & enough:
+                held |= found[-1]
+                if held & enough and len(held) > 1:
                     break
             except ScanError:  # of no use as a case either, which reading it says
                 continue

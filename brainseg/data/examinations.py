@@ -17,11 +17,12 @@ from brainseg.scans.notes import note
 
 _SUBJECT = re.compile(r"sub-[^_]+(_ses-[^_]+)?")
 _DATE = r"(?:19|20)\d\d(?P<between>[-_.]?)(?:0[1-9]|1[0-2])(?P=between)(?:0[1-9]|[12]\d|3[01])"
+_WHEN = (
+    r"(?:ses|session|visit|time|time[-_ ]?point|tp|week|month|day|year|baseline|fu|"
+    r"follow[-_ ]?up|pre|post|pre[-_ ]?op|post[-_ ]?op)(?:[-_ ]?\d[\w.-]*)?"
+)
 _SESSION = re.compile(
-    r"ses-.+|(?:ses|session|visit|time|time[-_ ]?point|tp|week|month|day|year|baseline|fu|"
-    r"follow[-_ ]?up|pre|post|pre[-_ ]?op|post[-_ ]?op)(?:[-_ ]?\d[\w.-]*)?|"
-    rf"{_DATE}(?:\D.*)?|\d\d-\d\d-(?:19|20)\d\d(?:\D.*)?",
-    re.IGNORECASE,
+    rf"ses-.+|{_WHEN}|{_DATE}(?:\D.*)?|\d\d-\d\d-(?:19|20)\d\d(?:\D.*)?", re.IGNORECASE
 )
 # Folders named after what is in them, not after whose it is.
 _CONTENT = {
@@ -31,12 +32,13 @@ _CONTENT = {
 NOT_ANATOMY = {"dwi", "func", "fmap", "perf", "swi", "pet", "eeg", "meg", "beh"}  # of BIDS
 # Time points in the names of published sets; what was a patient's id there stays it.
 _TIME_POINTS = (
-    (re.compile(r"(BraTS-\w+-\d+)-\d+"), r"\1"),
+    (re.compile(r"(BraTS-[\w-]+?-\d+)-\d+"), r"\1"),
     (re.compile(r"(UPENN-GBM-\d+)_\d\d"), r"\1_11"),
     (re.compile(r"(UCSF-PDGM-\d+)_FU\d+d(.*)"), r"\1\2"),
 )
 _TIME_POINT = re.compile(r"(.*\w)[-_](?:ses|session|visit|time[-_]?point|time|tp)[-_]?\d+", re.I)
-_DATED = re.compile(rf"(?P<patient>.*\w)[-_]{_DATE}")
+_DATED = re.compile(rf"(?P<patient>.*\w)[-_](?:{_DATE}|{_WHEN})", re.IGNORECASE)
+_BARCODE = re.compile(r"(TCGA)[-_. ](\w\w)[-_. ](\w{4})(?![a-z0-9])", re.IGNORECASE)
 _NAMED_ONCE = re.compile(r"brats\w*[-_]|tcga[-_]|upenn-gbm-|ucsf-pdgm-", re.IGNORECASE)
 """How ids begin that are one patient wherever they lie."""
 
@@ -79,7 +81,7 @@ def examinations(root: Path, folders: Iterable[Path]) -> list[Examination]:
     found = {key: _gather(own) for key, own in by_name.items()}
     kept = set(without_copies((key[1:], exam.folder) for key, exam in found.items()))
     found = {key: exam for key, exam in found.items() if exam.folder in kept}
-    _tell_dated({patient for _, patient, _ in found})
+    tell_dated(patient for _, patient, _ in found)
     return _told_apart(found)
 
 
@@ -98,6 +100,22 @@ def known_patient(name: str) -> str:
         if found := pattern.fullmatch(name):
             return found.expand(patient_of)
     return name
+
+
+def tcga_barcode(name: str) -> str:
+    """``TCGA-CS-4941`` of ``TCGA_CS_4941_19960909`` and the like, "" of other names."""
+    found = _BARCODE.match(name)
+    return "-".join(found.groups()).upper() if found else ""
+
+
+def patient_of(name: str) -> str:
+    """Whose examination is called so where no folder tells: ``sub-1`` of ``sub-1_ses-2``, ``P1`` of
+    ``P1_tp2``, and what ``known_patient`` knows; else the name."""
+    if (patient := known_patient(name)) != name:
+        return patient
+    if _SUBJECT.fullmatch(name):
+        return name.partition("_")[0]
+    return found[1] if (found := _TIME_POINT.fullmatch(name)) else name
 
 
 def _place(root: Path, folder: Path) -> _Place:
@@ -193,15 +211,16 @@ def _tell_time_points(places: list[_Place]) -> None:
         )
 
 
-def _tell_dated(patients: set[str]) -> None:
-    """Dates at the end of a folder's name may be two examinations of one patient."""
+def tell_dated(patients: Iterable[str]) -> None:
+    """Dates and words such as ``pre`` at the end of names may tell examinations of one patient."""
     by_stem: dict[str, list[str]] = defaultdict(list)
-    for patient in sorted(patients):
+    for patient in sorted(set(patients)):
         if found := _DATED.fullmatch(patient):
             by_stem[found["patient"]].append(patient)
     several = [own for own in by_stem.values() if len(own) > 1]
     if several:
         note(
             f"{' and '.join(several[0][:2])} are taken as different patients. If they are one, put "
-            "the folders into one of the patient's name, or a patient may lie in two folds."
+            "them into one folder of the patient's name (in nnU-Net's layout, call them P1_tp1 and "
+            "P1_tp2), or a patient may lie in two folds."
         )

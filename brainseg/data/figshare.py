@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from brainseg.data.copies import without_copies
 from brainseg.data.slices import slices_ref
 from brainseg.data.tables import read_table, values_of
 from brainseg.scans.listing import scan_files, unpack_hint, walk
+from brainseg.scans.notes import listed, note
 from brainseg.scans.reading import picture_size
 from brainseg.scans.scan import Scan, natural_key
 
@@ -29,14 +30,25 @@ TITLE = "Brain Tumor Dataset (figshare, Cheng et al.)"
 LICENCE = "CC BY 4.0"
 LICENCE_ID = "cc-by-4.0"
 HOME = "https://figshare.com/articles/dataset/brain_tumor_dataset/1512427"
-NOTE = (
+NOTE = (  # on ids of the PNG copies, see ``note_on``
     "The PNG copies of figshare lost the patient ids: patients here are blocks of 20 consecutive "
     "numbers within a tumour type, an approximation that lets most patients at the edge of a block "
     "into two folds."
 )
+NOTE_OF_MAT = (
+    "These ids are those of the .mat files. Models that were trained on the PNG copies, as the "
+    "shipped ones were, know other ids, and have seen most of these pictures, though nothing tells "
+    "on whom."
+)
 SEQUENCES = ("T1c",)
 CLASSES = ("meningioma", "glioma", "pituitary")  # as cjdata/label counts them, from 1
 SLICES_PER_BLOCK = 20
+_OF_MAT = "figshare_"  # how ids of the .mat files begin
+
+
+def note_on(ids: Iterable[str]) -> str:
+    """What must stand beside scores on these patients."""
+    return NOTE_OF_MAT if all(name.startswith(_OF_MAT) for name in ids) else NOTE
 
 
 def load(path: Path) -> list[CaseRef]:
@@ -104,8 +116,11 @@ def _of_type(mask: np.ndarray, kind: str, table: Path) -> np.ndarray:
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    files = scan_files(folder) if folder.is_dir() else ()
-    return {file.stem: file for file in files if file.suffix.lower() == ".png"}
+    files = list(scan_files(folder)) if folder.is_dir() else []
+    found = {file.stem: file for file in files if file.suffix.lower() == ".png"}
+    if others := [file.name for file in files if file.suffix.lower() != ".png"]:
+        note(f"{folder}: left out, as they are no .png: {listed(others, 4)}.")
+    return found
 
 
 def _types(table: Path, images: dict[str, Path]) -> dict[str, str]:
@@ -136,8 +151,8 @@ def _load_mats(files: list[Path]) -> list[CaseRef]:
     refs = []
     for (pid, shape), members in groups.items():
         name = f"{pid} {shape[1]}x{shape[0]}"
-        read = partial(_read_mats, f"figshare_{pid}", tuple(members))
-        refs.append(CaseRef(f"figshare_{pid}", name, tuple(members), read))
+        read = partial(_read_mats, _OF_MAT + pid, tuple(members))
+        refs.append(CaseRef(_OF_MAT + pid, name, tuple(members), read))
     return refs
 
 

@@ -8,17 +8,18 @@ tumour; which class each is, ``dataset.json`` says under ``labels``.
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
 from brainseg.data.case import Case, CaseRef, DataError, naming, usable
 from brainseg.data.codes import CLASSES, Coding, brats_names
-from brainseg.data.examinations import known_patient
+from brainseg.data.examinations import patient_of, tell_dated
 from brainseg.scans.channels import channel_names, roles_of_channels
 from brainseg.scans.listing import stem_of, volume_entries
 from brainseg.scans.masks import read_mask
-from brainseg.scans.notes import note
+from brainseg.scans.notes import listed, note
 from brainseg.scans.preprocessing import VOLUME_VERSION
 from brainseg.scans.reading import read_scan
 from brainseg.scans.roles import USED
@@ -92,11 +93,13 @@ def load_layout(images: Path, dataset: str, coding: Coding | None = None) -> lis
     if not labels:
         raise DataError(f"{root / LABELS} holds no NIfTI files: expected a label for each case.")
     cases = [stem_of(label) for label in labels]
-    if several := [case for case in cases if known_patient(case) != case]:
+    if several := [case for case in cases if patient_of(case) != case]:
         note(
             f"{root / LABELS}: {several[0]} ({len(several)} such) is read as a time point of "
-            f"patient {known_patient(several[0])}, whose id and fold all of theirs have."
+            f"patient {patient_of(several[0])}, whose id and fold all of theirs have."
         )
+    tell_dated(map(patient_of, cases))
+    _tell_without_label(images, cases)
     note(f"{root}: dataset.json names the channels {', '.join(names)}; they are read as such.")
 
     def reference(label: Path) -> CaseRef:
@@ -105,11 +108,19 @@ def load_layout(images: Path, dataset: str, coding: Coding | None = None) -> lis
     return usable(labels, reference, lambda label: label.name)
 
 
+def _tell_without_label(images: Path, cases: list[str]) -> None:
+    known = set(cases)
+    stems = [stem_of(file) for file in volume_entries(images)]
+    alone = sorted({re.sub(r"_\d{4}$", "", stem) for stem in stems if stem not in known} - known)
+    if alone:
+        note(f"{images}: left out, as they have no label: {listed(alone, 4)}.")
+
+
 def _reference(
     images: Path, label: Path, roles: list[str], dataset: str, coding: Coding | None
 ) -> CaseRef:
     case = stem_of(label)
-    patient = known_patient(case)
+    patient = patient_of(case)
     version = f"{VOLUME_VERSION} {' '.join(roles)}"  # what dataset.json says, is in no other file
     coded_by = (images.parent / "dataset.json",) if coding else ()
     suffix = label.name.removeprefix(case)

@@ -52,7 +52,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     if lines and lines[0].lower().startswith("sep="):  # as Excel writes for itself
         lines = lines[1:]
     for separator in ",;\t|":
-        head, *rows = csv.reader(lines, delimiter=separator, skipinitialspace=True) or [[]]
+        read = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        head, *rows = list(read) or [[]]
         names = [name.strip().lower() for name in head]
         if set(columns) <= set(names):
             break

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.data import patients_named
-from brainseg.data.case import UNLABELLED, Case, CaseRef, DataError, naming
+from brainseg.data.case import UNLABELLED, Case, CaseRef, DataError, naming, volume_version
 from brainseg.data.sources import Source, expand
 from brainseg.files import sha256
 from brainseg.scans.formats.sniffing import PICTURES, sniff_or_damaged
@@ -47,7 +47,10 @@ def load_unlabelled(folders: Sequence[Path]) -> list[CaseRef]:
 
 def digest_of(refs: Sequence[CaseRef]) -> str:
     """The sha256 of names and content of these scans, wherever they lie, as 64 hex digits."""
-    lines = (f"{ref.name} {' '.join(map(sha256, ref.files))}\n" for ref in refs)
+    lines = (
+        f"{ref.name} {' '.join(map(sha256, ref.files))}{ref.version.removeprefix(VOLUME_VERSION)}\n"
+        for ref in refs
+    )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -91,7 +94,7 @@ def _ref(source: Source) -> CaseRef:
     files = tuple(source.sequences.values()) or (source.path,)
     if files[0].is_dir():  # a DICOM series
         files = tuple(file_of(path) for _, inside in walk(files[0]) for path in inside)
-    version = "" if _is_picture(source) else VOLUME_VERSION
+    version = "" if _is_picture(source) else volume_version(source.sequences)
     return CaseRef(source.name, source.name, files, partial(_read, source), version)
 
 

@@ -62,8 +62,8 @@ def create_loss(name: str, weights: Weights = None) -> Loss:
 
     weights: float (classes + 1,), what a pixel of no tumour and of each class counts. Then it is a
         function of logits (batch, classes + 1, height, width) and labels, int64 (batch, height,
-        width): ``bce`` is cross-entropy so weighted, ``dice`` the mean over the classes that the
-        batch has, no tumour left out.
+        width): ``bce`` is cross-entropy so weighted, ``dice`` the mean over the classes, no
+        tumour left out, of which those that the batch has not count 0.
     """
     if name not in LOSSES:
         raise ValueError(f"Unknown loss {name!r}: expected one of {', '.join(LOSSES)}.")

@@ -117,7 +117,7 @@ def score_test_fold(
 
 def note(predictors: dict[str, Predictor], dataset: str, refs: Sequence[CaseRef]) -> str:
     """What a reader of scores of these predictors on these cases must know, "" if nothing."""
-    notes = notes_of(dataset)
+    notes = notes_of(dataset, {ref.patient_id for ref in refs})
     seen = [
         label
         for label, predictor in predictors.items()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
 
 import numpy as np
 
 from brainseg.config import Config
 from brainseg.data.cache import PreparedSet
 from brainseg.data.case import UNLABELLED
+from brainseg.data.examinations import tcga_barcode
 from brainseg.data.splits import fold_of, labelled_patients, slice_roles
 from brainseg.data.unlabelled import patients_of
 from brainseg.scans.notes import listed, note
@@ -49,15 +53,42 @@ def _strangers(data: PreparedSet, roles: dict[str, np.ndarray]) -> np.ndarray:
         return rows
     held = np.concatenate([roles["val"], roles["test"]])
     held_out, pictures = set(data.owners[held]), {_picture(data, row) for row in held} - {None}
+    ids = _ids_of(data.patients[held])
     same = {data.patients[row] for row in rows if _picture(data, row) in pictures}
     names = dict.fromkeys(data.patients[rows])
-    out = [name for name in names if name in same or held_out & set(patients_of(name))]
+    out = [
+        name
+        for name in names
+        if name in same or held_out & set(patients_of(name)) or ids & _parts(name)
+    ]
     if out:
         note(
             f"{len(out)} of {len(names)} scans of --unlabelled are left out: by their names or "
             f"pictures they are of patients who are watched or tested on ({listed(out, 4)})."
         )
     return rows[~np.isin(data.patients[rows], out)]
+
+
+def _ids_of(patients: Iterable[str]) -> set[str]:
+    """How the ids of patients may stand within the name of a scan. A number alone is nobody's."""
+    known = {*patients, *filter(None, map(tcga_barcode, patients))}
+    spelt = {"-".join(_words(patient)) for patient in known}
+    return {name for name in spelt if len(name) > 2 and re.search("[a-z]", name)}
+
+
+def _parts(name: str) -> set[str]:
+    """Every run of words in the name of a scan."""
+    words = _words(name)
+    return {
+        "-".join(words[start:end])
+        for start in range(len(words))
+        for end in range(start + 1, len(words) + 1)
+    }
+
+
+def _words(name: str) -> list[str]:
+    spelt = unicodedata.normalize("NFC", name).casefold()
+    return [word for word in re.split(r"[-_./ ]+", spelt) if word]
 
 
 def _picture(data: PreparedSet, row: int) -> bytes | None:

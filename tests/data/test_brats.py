@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from brainseg.data import load_dataset
 from brainseg.data.case import DataError
 from brainseg.scans.notes import noting
+from brainseg.scans.preprocessing import VOLUME_VERSION
 
 OLD = {"flair": "flair", "t1": "t1", "t1c": "t1ce", "t2": "t2", "label": "seg"}
 NEW = {"flair": "t2f", "t1": "t1n", "t1c": "t1c", "t2": "t2w", "label": "seg"}
@@ -305,6 +306,47 @@ def test_time_points_in_nnunet_s_layout_are_of_one_patient(tmp_path):
     assert [ref.patient_id for ref in refs] == [one, one, two]
     assert [ref.read().patient_id for ref in refs] == [one, one, two]
     assert [ref.name for ref in refs][:2] == [f"{one}-000", f"{one}-001"]
+
+
+@pytest.mark.parametrize(
+    ("cases", "patient"),
+    [(("sub-01_ses-1", "sub-01_ses-2"), "sub-01"), (("P1_tp1", "P1_tp2"), "P1")],
+)
+def test_time_points_by_their_words_in_nnunet_s_layout(tmp_path, cases, patient):
+    for case in (*cases, "Q_pre", "Q_post"):
+        save(tmp_path / "imagesTr" / f"{case}_0000.nii.gz", VALUES["flair"])
+        save(tmp_path / "labelsTr" / f"{case}.nii.gz", 1, values=label())
+    save(tmp_path / "imagesTr" / "alone_0000.nii.gz", VALUES["flair"])
+    save(tmp_path / "elsewhere" / "A" / "A_flair.nii.gz", VALUES["flair"])
+    describe_channels(tmp_path / "", ["FLAIR"])
+    with noting() as notes:
+        refs = load_dataset("brats", tmp_path)
+    assert [ref.patient_id for ref in refs if ref.name in cases] == [patient] * 2
+    told = " ".join(notes)
+    assert f"of patient {patient}" in told
+    assert "Q_post and Q_pre are taken as different patients" in told
+    assert "left out, as they have no label: alone." in told
+
+
+def test_what_lies_beside_a_layout_of_nnunet_s_is_told(tmp_path):
+    save(tmp_path / "Task1" / "imagesTr" / "a_0000.nii.gz", VALUES["flair"])
+    save(tmp_path / "Task1" / "labelsTr" / "a.nii.gz", 1, values=label())
+    describe_channels(tmp_path / "Task1", ["FLAIR"])
+    write(tmp_path / "more" / "P1", OLD, ["flair", "label"])
+    with noting() as notes:
+        refs = load_dataset("brats", tmp_path)
+    assert [ref.name for ref in refs] == ["a"]
+    assert any("which alone are read: not" in text and "P1" in text for text in notes)
+
+
+def test_a_sequence_under_another_name_is_prepared_anew(tmp_path):
+    write(tmp_path / "P1", OLD, ["flair", "t1", "label"])
+    (before,) = load_dataset("brats", tmp_path)
+    (tmp_path / "P1" / "P1_t1.nii.gz").rename(tmp_path / "P1" / "P1_t1ce.nii.gz")
+    (after,) = load_dataset("brats", tmp_path)
+    assert before.version != after.version and len(before.files) == len(after.files)
+    write(tmp_path / "P2", OLD, ["flair", "t1", "t1c", "label"])
+    assert load_dataset("brats", tmp_path)[1].version == VOLUME_VERSION
 
 
 def test_channels_named_otherwise_are_prepared_anew(tmp_path):

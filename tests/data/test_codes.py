@@ -120,6 +120,13 @@ def test_names_spare_a_look_at_every_mask(tmp_path, monkeypatch):
     assert looked == [*expected, "BraTS20_Training_000", "BraTS20_Training_001"]
 
 
+def test_one_mask_with_one_class_does_not_speak_for_the_others(tmp_path):
+    values = {f"BraTS-MEN-0000{n}-000": own for n, own in enumerate(((3,), (1, 2), (2, 3)))}
+    refs = patients(tmp_path, **values)
+    assert classes_of("brats", [tmp_path]) == brats.CLASSES
+    assert firsts(refs) == [[ENHANCING], [CORE, OEDEMA], [OEDEMA, ENHANCING]]
+
+
 @pytest.mark.parametrize("own", [(1,), (1, 2)])
 def test_where_nothing_tells_the_release_there_are_no_classes(tmp_path, own):
     refs = patients(tmp_path, A=own, B=(1,))

@@ -156,6 +156,10 @@ def test_ids_of_plain_folders_are_their_names(tmp_path):
     found, (told,) = load(tmp_path)
     assert found["P1_2001-05-03"] == "P1_2001-05-03"
     assert "P1_2001-02-03 and P1_2001-05-03" in told and "two folds" in told
+    for name in ("P2_pre", "P2_post", "P2_week12"):
+        write(tmp_path / "LGG" / name)
+    _, (told,) = load(tmp_path / "LGG")
+    assert "P2_post and P2_pre are taken as different patients" in told
 
 
 def test_who_has_no_label_is_left_out_and_named_once(tmp_path):

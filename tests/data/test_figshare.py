@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg.data import figshare, load_dataset
+from brainseg.data import figshare, load_dataset, notes_of
 from brainseg.data.case import DataError
 from brainseg.scans.notes import noting
 
@@ -49,6 +49,13 @@ def test_mat_pictures_and_masks_stand_upright(tmp_path):
     np.testing.assert_array_equal(case.scan.pixels[0, ..., 0], ramp())
     np.testing.assert_array_equal(case.mask[0], corner() > 0)
     assert case.mask.dtype == bool and case.dataset == "figshare"
+
+
+def test_what_is_said_of_ids_holds_for_them():
+    assert notes_of("figshare") == notes_of("figshare", ["glioma-3"]) == [figshare.NOTE]
+    (told,) = notes_of("figshare", ["figshare_100360", "figshare_MR022"])
+    assert "blocks" not in told and "know other ids" in told
+    assert notes_of("lgg", ["TCGA_CS_4941_19960909"]) == []
 
 
 def test_mat_files_are_gathered_by_patient_in_numeric_order(tmp_path):

@@ -6,6 +6,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from brainseg.data import load_dataset
+from brainseg.data.cache import prepared_set
 from brainseg.data.case import DataError
 from brainseg.data.slices import read_slices
 from brainseg.scans.notes import noting
@@ -42,6 +43,22 @@ def test_without_a_table_every_file_is_a_patient(tmp_path):
         assert case.patient_id == ref.patient_id and case.dataset == "folder"
         assert (case.scan.pixels == int(ref.patient_id.split("_")[1])).all()
         np.testing.assert_array_equal(case.mask, disc()[None] > 0)
+
+
+def test_an_empty_table_is_said_to_be(tmp_path):
+    pair(tmp_path, "a")
+    (tmp_path / "patients.csv").write_text("")
+    with pytest.raises(DataError, match=r"lacks columns.*but it is empty"):
+        load_dataset("folder", tmp_path)
+
+
+def test_who_has_the_files_of_another_is_told(tmp_path):
+    for stem, value in (("a", 10), ("a (1)", 10), ("b", 20)):
+        pair(tmp_path, stem, value)
+    with noting() as notes:
+        prepared_set(load_dataset("folder", tmp_path), 32, tmp_path / "cache")
+    (told,) = [text for text in notes if "same files" in text]
+    assert "a (1) as a." in told or "a as a (1)." in told
 
 
 def test_grey_slices_among_coloured_ones(tmp_path):

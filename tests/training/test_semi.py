@@ -15,7 +15,7 @@ from brainseg.data.splits import fold_of, labelled_patients
 from brainseg.models.classes import with_background
 from brainseg.models.consistency import SEMI
 from brainseg.training import loop as training
-from brainseg.training import runs, schedule
+from brainseg.training import roles, runs, schedule
 from brainseg.training.augmentation import cutmix
 from brainseg.training.batches import Batches
 from brainseg.training.learner import TrainingError, make_accelerator
@@ -71,6 +71,14 @@ def test_roles_part_the_training_patients_and_leave_the_others_alone(data):
     assert np.array_equal(np.sort(both), everyone["train"])
     for role in ("val", "test"):
         assert np.array_equal(semi[role], everyone[role])
+
+
+def test_a_scan_is_somebodys_by_any_run_of_words_in_its_name():
+    held_out = roles._ids_of(["sub-01", "Pat3", "12", "TCGA_CS_4941_19960909"])
+    for name in ("site_sub-01_ses-2_anat", "Pat3", "tcga-cs-4941", "kaggle_TCGA_CS_4941_2"):
+        assert held_out & roles._parts(name), name
+    for name in ("sub-011", "12", "Pat33_1", "TCGA-CS-4942"):
+        assert not held_out & roles._parts(name), name
 
 
 def test_a_run_takes_as_many_steps_with_few_patients_as_with_many(data):
