@@ -82,10 +82,9 @@ def _by_stem(folder: Path) -> dict[str, Path]:
             raise DataError(f"{found[stem]} and {file} share a stem: expected one file each.")
         found[stem] = file
     homes = {file.parent for file in files}
-    inner = [
-        f.name for f in sorted(folder.iterdir())
-        if f.is_dir() and not is_clutter(f.name) and any(f.iterdir()) and f not in homes
-    ]  # fmt: skip
+    folders = [f for f in sorted(folder.iterdir()) if f.is_dir() and f not in homes]
+    folders = [f for f in folders if not is_clutter(f.name, is_folder=True)]
+    inner = [f.name for f in folders if any(f.iterdir())]
     if inner:
         note(
             f"{folder} holds folders, which are not read: {listed(inner, 4)}. Put the scans "

@@ -7,7 +7,7 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from brainseg.scans.listing import is_clutter, is_mask_folder
+from brainseg.scans.listing import is_clutter_within, is_mask_folder
 from brainseg.scans.notes import listed, note
 from brainseg.scans.scan import MAX_PIXELS, ScanError, natural_key
 
@@ -17,8 +17,9 @@ _PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 
 
 @contextmanager
-def unpacked(path: Path, name: str):
-    """The files of a .zip, flat in a folder that goes away on leaving.
+def unpacked(path: Path, name: str, *, masks: bool = False):
+    """The files of a .zip, flat in a folder that goes away on leaving; of pictures in folders of
+    scans and of masks the former, or with `masks` the latter.
 
     `name` is what messages call the archive. Raises ScanError for entries with unsafe paths, links,
     a password, more than MAX_UNPACKED_BYTES, and several arrays; zipfile's errors for damage.
@@ -33,14 +34,14 @@ def unpacked(path: Path, name: str):
                 "are read. Put one scan into it only."
             )
         _check_kind({entry.filename for entry in entries}, name)
-        entries = [e for e in entries if not any(map(is_clutter, PurePosixPath(e.filename).parts))]
+        entries = [e for e in entries if not is_clutter_within(PurePosixPath(e.filename).parts)]
         arrays = [e.filename.removesuffix(".npy") for e in entries if e.filename.endswith(".npy")]
         if len(arrays) > 1:
             raise ScanError(
                 f"{name} is a .npz archive of {len(arrays)} arrays ({listed(arrays)}), expected "
                 "one. Save the scan's pixels alone, with numpy.save as .npy."
             )
-        entries = _of_one_folder(entries, name)
+        entries = _of_one_folder(entries, name, masks)
         left = MAX_UNPACKED_BYTES
         entries.sort(key=lambda entry: natural_key(entry.filename))
         for number, entry in enumerate(entries):
@@ -56,24 +57,28 @@ def unpacked(path: Path, name: str):
         yield Path(folder)
 
 
-def _of_one_folder(entries: list[zipfile.ZipInfo], name: str) -> list[zipfile.ZipInfo]:
-    """The entries, without pictures in folders of masks. Raises ScanError where pictures lie in
-    several folders: those of one are the slices of one scan."""
+def _of_one_folder(
+    entries: list[zipfile.ZipInfo], name: str, of_masks: bool
+) -> list[zipfile.ZipInfo]:
+    """The entries, without pictures in folders of masks, or of scans where it is masks that are
+    wanted. Raises ScanError where pictures lie in several folders: those of one are the slices of
+    one scan."""
     homes: dict[PurePosixPath, list[zipfile.ZipInfo]] = {}
     for entry in entries:
         inner = PurePosixPath(entry.filename)
         if inner.suffix.lower() in _PICTURES:
             homes.setdefault(inner.parent, []).append(entry)
-    masks = [home for home in homes if is_mask_folder(home.name)]
-    if len(homes) < 2:
+    others = [home for home in homes if is_mask_folder(home.name) != of_masks]
+    if len(homes) < 2 or (of_masks and len(others) == len(homes)):
         return entries
-    if len(homes) - len(masks) != 1:
+    if len(homes) - len(others) != 1:
         raise ScanError(
             f"{name} holds pictures in several folders ({listed(map(str, homes), 4)}), expected "
             "the slices of one scan in one. Pack each scan for itself."
         )
-    note(f"{name}: folders left out as masks by their names: {listed(map(str, masks), 4)}.")
-    left_out = {entry.filename for home in masks for entry in homes[home]}
+    what = "scans" if of_masks else "masks"
+    note(f"{name}: folders left out as {what} by their names: {listed(map(str, others), 4)}.")
+    left_out = {entry.filename for home in others for entry in homes[home]}
     return [entry for entry in entries if entry.filename not in left_out]
 
 

@@ -175,6 +175,18 @@ def apart_mm(one: Scan, other: Scan) -> float:
     return min(distance_mm(a, b, shape) for a in _places(one) for b in _places(other))
 
 
+def apart_voxels(one: Scan, other: Scan) -> float:
+    """The same in voxels of the other, along the axis on which they are furthest apart."""
+    size = np.array(one.pixels.shape[:3][::-1])
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (size - 1)
+    corners = np.column_stack([corners, np.ones(len(corners))])
+
+    def apart(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.abs(np.linalg.solve(b, (a - b) @ corners.T)[:3]).max())
+
+    return min(apart(a, b) for a in _places(one) for b in _places(other))
+
+
 def nearest_right_angles(affine: np.ndarray, size: tuple) -> tuple[np.ndarray, float]:
     """The nearest affine with right angles, voxel size and middle kept, and by how many voxels it
     moves a corner at most. size: (columns, rows, slices)."""

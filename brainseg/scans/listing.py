@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from brainseg.scans.notes import listed, note
@@ -30,16 +30,20 @@ _PAPER_SUFFIXES = (
 )  # fmt: skip
 
 
-def is_clutter(name: str) -> bool:
+def is_clutter(name: str, *, is_folder: bool = False) -> bool:
     """Whether a file or folder of this name is no scan whatever it holds: hidden (``._x.png`` of a
-    Mac, ``.ipynb_checkpoints``), left by a system (``Thumbs.db``, ``__MACOSX``), or a text."""
+    Mac, ``.ipynb_checkpoints``), left by a system (``Thumbs.db``, ``__MACOSX``), or, of a file, a
+    text."""
     lower = name.lower()
-    return (
-        lower.startswith((".", "~$"))
-        or lower in _LEFT_BY_SYSTEMS
-        or lower in _PAPERS
-        or lower.endswith(_PAPER_SUFFIXES)
-    )
+    if lower.startswith((".", "~$")) or lower in _LEFT_BY_SYSTEMS:
+        return True
+    return not is_folder and (lower in _PAPERS or lower.endswith(_PAPER_SUFFIXES))
+
+
+def is_clutter_within(parts: Sequence[str]) -> bool:
+    """The same of a file by the parts of its path."""
+    *folders, name = parts
+    return is_clutter(name) or any(is_clutter(part, is_folder=True) for part in folders)
 
 
 def entries(folder: Path) -> list[Path]:
@@ -133,5 +137,10 @@ def _is_archive(path: Path) -> bool:
 
 
 def _children(folder: Path) -> list[Path]:
-    found = (path for path in folder.iterdir() if not is_clutter(path.name))
+    found = (
+        path
+        for path in folder.iterdir()
+        if not is_clutter(path.name)
+        or (path.is_dir() and not is_clutter(path.name, is_folder=True))
+    )
     return sorted(found, key=lambda path: (natural_key(path.name), path.name))

@@ -35,7 +35,8 @@ _T2 = {"t2"}
 _AGENT = {"contrast", "contraste", "contrasto", "kontrast", "gadol", "gd", "gad", "gado",
           "gadolinium", "gadovist", "dotarem", "km"}  # fmt: skip
 _CONTRAST = {*_AGENT, "ce", "enhanced"}
-_NOT = {"pre", "non", "no", "without", "ohne", "before"}
+_NOT = {"pre", "non", "no", "without", "wo", "before", "minus", "ohne", "vor", "sans", "avant",
+        "sin", "antes", "sem", "senza", "zonder", "uten", "utan", "uden"}  # fmt: skip
 _NATIVE = {"native", "nativ", "unenhanced"}
 _TREATMENT = {"op", "operative", "operation", "surgery", "surgical", "rt", "radiation",
               "radiotherapy", "therapy", "treatment", "chemo"}  # fmt: skip
@@ -71,6 +72,8 @@ _ENTITY = re.compile(
     r"(?:^|(?<=_))(sub|ses|space|from|to|run|dir|rec|echo|res|den|hemi|task)-([^\W_]+)", re.I
 )
 _PICTURED_MASK = re.compile(r"_mask|(?<![a-z])(masks?|seg|segmentation|labels?|gt|truth)(?![a-z])")
+_WITHOUT = re.compile(r"(?<![a-z])w(?:/|[-_ ])?o(?=[-_. ]|gd|gad|contrast|$)", re.IGNORECASE)
+_MINUS = re.compile(r"(?<=[-_. ])(?:c|ce|gd|gad|gado|km)-(?=[-_. ]|$)", re.IGNORECASE)  # T1 C-
 _DIGIT = re.compile(r"\d")
 _MEASURE = re.compile(r"\d+(mm|px|t|d)")
 _SUFFIX = re.compile(r"\.(nii|nii\.gz|mha|mhd|nrrd|npy|dcm|tiff?|png|jpe?g)$", re.IGNORECASE)
@@ -242,7 +245,8 @@ def _assign(fitting: dict[Path, set[str]]) -> dict[str, Path]:
 def _words(name: str) -> list[str]:
     """Lower-case words of a name, in order; what is written in one is taken apart where every part
     is known ("T1wCE", "tumorMask"), and is else one word."""
-    name = re.sub(r"w/o", "without", _SUFFIX.sub("", name), flags=re.IGNORECASE)
+    name = _WITHOUT.sub("without ", _SUFFIX.sub("", name))
+    name = _MINUS.sub("native ", name)
     words: list[str] = []
     place = 0
     for entity in _ENTITY.finditer(name):

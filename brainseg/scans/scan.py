@@ -4,6 +4,7 @@ Volumes are axial slices in LPS: rows run front to back, columns from the patien
 left, slices from the feet to the head. A picture is a scan of one slice, as stored.
 """
 
+import errno
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+# Of errors of the system: no room, no memory, too many files open, a quota.
+_OF_THE_MACHINE = {errno.ENOSPC, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EDQUOT}
 MAX_PIXELS = 512 * 512 * 1024
 """Largest number of samples (slices x height x width x channels) that is read from one source."""
 
@@ -88,8 +91,23 @@ def decoding(path: Path):
         raise ScanError(f"{path} does not exist. Check the path.") from error
     except PermissionError as error:
         raise ScanError(f"{name} may not be read by this user. Check its rights.") from error
-    except Exception as error:  # Pillow, SimpleITK, zlib and numpy raise nearly every type
+    except (ImportError, MemoryError) as error:  # no fault of the file
         raise ScanError(
-            f"{name} cannot be decoded: it is truncated, damaged or of a variant that "
-            "is not supported. Copy, download or export it again."
+            f"{name} can't be read on this machine: {str(error) or 'no memory'}."
         ) from error
+    except OSError as error:
+        if error.errno in _OF_THE_MACHINE:
+            raise ScanError(
+                f"{name} can't be read on this machine now: {error.strerror}. Make room, and try "
+                "again."
+            ) from error
+        raise _damaged(name) from error
+    except Exception as error:  # Pillow, SimpleITK, zlib and numpy raise nearly every type
+        raise _damaged(name) from error
+
+
+def _damaged(name: str) -> ScanError:
+    return ScanError(
+        f"{name} cannot be decoded: it is truncated, damaged or of a variant that is not "
+        "supported. Copy, download or export it again."
+    )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from brainseg.scans import archives
+from brainseg.scans.masks import read_mask
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import ScanError
@@ -83,6 +84,11 @@ def test_pictures_of_several_folders_are_no_volume(tmp_path):
     with noting() as notes:
         scan = read_scan(archive(tmp_path / "a.zip", {**slices, **masks}))
     assert len(scan.pixels) == 3 and "left out as masks by their names: train_masks" in notes[0]
+    drawn = cv2.imencode(".png", (noise(20, 16) > 200).astype(np.uint8) * 255)[1].tobytes()
+    given = archive(tmp_path / "c.zip", {**slices, **{f"masks/{i}.png": drawn for i in range(3)}})
+    with noting() as notes:
+        assert read_mask(given, scan).any()  # of the same archive the masks
+    assert "left out as scans by their names: images" in notes[0]
     others = {f"p2/{i}.png": picture for i, picture in enumerate(pictures)}
     refused(archive(tmp_path / "b.zip", {**slices, **others}), "several folders (images, p2)")
 

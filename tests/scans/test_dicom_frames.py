@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from brainseg.scans.formats import dicom_header
+from brainseg.scans.formats.dicom_frames import check_frames
 from brainseg.scans.formats.dicom_header import read_header
 from brainseg.scans.masks import read_mask, write_mask
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
+from brainseg.scans.scan import ScanError
 from tests.scans.dicom_files import BIG_ENDIAN, EXPLICIT, IMPLICIT, MR, enhanced_file, series
 from tests.scans.scan_files import noise, refused
 
@@ -162,4 +164,9 @@ def test_a_frame_count_that_nothing_could_hold(tmp_path):
     path = enhanced_file(
         tmp_path / "e.dcm", FRAMES, HEIGHTS, sop_class=MR, frames=None, frame_count=10**9
     )
-    refused(path, "more than the")
+    refused(path, "where its header states 48,000,000,000", "truncated")
+    # Of 1 x 1 pixels and compressed nothing else would stop a list of so many frames.
+    header = {"sop_class": MR, "frame_count": (10.0**8,), "rows": (1,), "columns": (1,),
+              "transfer_syntax": "1.2.840.10008.1.2.4.50"}  # fmt: skip
+    with pytest.raises(ScanError, match=r"states 100,000,000 frames in [\d,]+ bytes"):
+        check_frames(path, header, "e.dcm")

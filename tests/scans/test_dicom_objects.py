@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
@@ -52,7 +53,7 @@ def test_segmentations_and_doses_are_no_scans(tmp_path):
     for number, words in [("66.4", "a segmentation (DICOM SEG)"), ("481.2", "an RT dose")]:
         path = slice_file(tmp_path / number, ARRAY[0], sop_class=STORAGE + number)
         message = refused(path, words)
-        assert ("convert it to NIfTI" in message) == (number == "66.4")
+        assert ("by itself, as the true mask" in message) == (number == "66.4")
 
 
 def test_dicomdir_beside_its_files(tmp_path):
@@ -70,6 +71,16 @@ def test_mosaics_and_video(tmp_path):
     refused(path, "MPEG video", "uncompressed")
     path = slice_file(tmp_path / "j", ARRAY[0], syntax="1.2.840.10008.1.2.4.90", pixels=b"")
     refused(path, "cannot be decoded", "its JPEG 2000 compression")
+
+
+def test_compressed_pixels_that_are_cut_off_are_not_tried(tmp_path):
+    path = tmp_path / "j.dcm"
+    image = sitk.GetImageFromArray(noise(1, 64, 64))
+    sitk.WriteImage(image, str(path), useCompression=True)
+    assert read_scan(path).pixels.shape == (1, 64, 64, 1)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(0.9 * len(whole))])
+    refused(path, "ends within its compressed pixels")
 
 
 def test_a_header_without_pixels(tmp_path):

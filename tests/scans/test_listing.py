@@ -38,6 +38,18 @@ def test_clutter():
     assert all(map(is_clutter, [*CLUTTER, "__MACOSX", "@eaDir"]))
     scans = ["scan.png", "IM0001", "1.2.840.113", "a.nii.gz", "x.dcm", "images", "README_scan.png"]
     assert not any(map(is_clutter, scans))
+    folders = ["Participants", "Manifest", "Changes", "scans.csv"]
+    assert not any(is_clutter(name, is_folder=True) for name in folders)
+
+
+def test_a_folder_called_like_a_paper_is_looked_into(tmp_path):
+    array = noise(3, 8, 9, dtype=np.int16)
+    (tmp_path / "study" / "Participants").mkdir(parents=True)
+    volume(tmp_path / "study" / "Participants" / "scan.nii.gz", array)
+    np.testing.assert_array_equal(read_scan(tmp_path / "study").pixels[..., 0], array)
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as packed:
+        packed.write(tmp_path / "study/Participants/scan.nii.gz", "participants/scan.nii.gz")
+    np.testing.assert_array_equal(read_scan(tmp_path / "s.zip").pixels[..., 0], array)
 
 
 def test_a_scan_among_clutter(tmp_path):

@@ -35,6 +35,14 @@ def test_evenly_numbered_slices_need_no_note(tmp_path):
     assert read(folder_of(tmp_path, dict(zip(names, PAGES, strict=True))))[1] == []
 
 
+def test_numbers_behind_a_dot_are_no_suffix(tmp_path):
+    folder = folder_of(tmp_path, {f"I{number}.png": PAGES[number] for number in range(3)})
+    for number in range(3):
+        (folder / f"I{number}.png").rename(folder / f"I.00{number}")
+    pixels, notes = read(folder)
+    assert np.array_equal(pixels[..., 0], PAGES[:3]) and notes == []
+
+
 @pytest.mark.parametrize("word", ["mask", "seg", "Segmentation", "label", "labels", "GT"])
 def test_masks_beside_them_are_no_slices(tmp_path, word):
     mask = (PAGES[0] > 99).astype(np.uint8) * 255

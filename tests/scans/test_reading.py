@@ -1,5 +1,6 @@
 """Reading a scan: content decides what a file is, and what is bad is refused in words."""
 
+import errno
 import gzip
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from brainseg.scans import scan as scan_module
 from brainseg.scans.formats import pictures, volumes
 from brainseg.scans.masks import mask_suffix
 from brainseg.scans.reading import read_scan
-from brainseg.scans.scan import natural_key
+from brainseg.scans.scan import ScanError, natural_key
 from tests.scans.scan_files import VOLUME_SUFFIXES, dicom_series, noise, refused, volume
 
 
@@ -27,6 +28,20 @@ def test_content_decides_under_a_foreign_suffix(tmp_path):
     Image.fromarray(array[0]).save(tmp_path / "b.png")
     (tmp_path / "b.nii.gz").write_bytes((tmp_path / "b.png").read_bytes())
     assert read_scan(tmp_path / "b.nii.gz").format == "png"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device. Make room"),
+        (MemoryError(), "no memory"),
+        (ImportError("No module named 'SimpleITK'"), "SimpleITK"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_fault_of_the_file(tmp_path, error, words):
+    with pytest.raises(ScanError, match=words) as caught, scan_module.decoding(tmp_path / "a.png"):
+        raise error
+    assert "damaged" not in str(caught.value) and "a.png" in str(caught.value)
 
 
 def test_folder_of_pictures_in_natural_order(tmp_path):

@@ -26,6 +26,10 @@ NAMES = {
         "T1_noncontrast", "T1_non-contrast", "T1_pre_Gd", "T1preGd", "postop_T1.nii",
         "post_op_T1.nii", "sub-1_acq-mprage_T1w.nii.gz", "t1_to_flair.nii", "sagT1.nii",
         "T1_unenhanced.nii", "T1_tse_n.nii", "T1_r2s_bet_reg.nii.gz",
+        "AX_T1_WO_CONTRAST.nii.gz", "T1_wo_contrast", "T1_w-o_contrast", "T1_woGd", "T1_C-",
+        "T1 C-.nii", "T1_Gd-", "T1_minus_Gd", "T1_vor_KM", "T1_sin_contraste",
+        "T1 sans contraste.nii", "T1_senza_contrasto", "T1_sem_contraste", "T1_avant_gado",
+        "T1_zonder_contrast", "T1_uten_kontrast",
     ),
     "t1c": (
         "T1_CE.nii", "T1-post", "T1_Gd", "sub-1_ce-gadolinium_T1w.nii.gz", "CT1.nii.gz", "T1GD",

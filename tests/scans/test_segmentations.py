@@ -110,6 +110,22 @@ def read(path, scan):
         return read_mask(path, scan), notes
 
 
+def test_slices_with_a_gap_between_them(tmp_path):
+    scan = read_scan(
+        dicom_series(tmp_path / "gap", noise(*SIZE, dtype=np.int16), heights=np.arange(6) * 3.6)
+    )
+    path = segmentation(tmp_path / "seg.dcm", TUMOUR, [3.6 * i for i in range(6)])
+    mask, notes = read(path, scan)  # of slices 3 mm thick
+    assert np.array_equal(mask, TUMOUR) and not notes
+
+
+def test_beside_its_scan_it_is_the_mask(tmp_path, scan):
+    folder = dicom_series(tmp_path / "both", noise(*SIZE, dtype=np.int16))
+    segmentation(folder / "seg.dcm", TUMOUR, [3.0 * i for i in range(6)])
+    mask, _ = read(folder, scan)
+    assert np.array_equal(mask, TUMOUR)
+
+
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
 @pytest.mark.parametrize("is_open", [False, True])
 @pytest.mark.parametrize("is_binary", [False, True])

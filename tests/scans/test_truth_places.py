@@ -131,6 +131,18 @@ def test_a_small_shift_is_told(tmp_path, scan):
     refused(path, "4.0 mm away", "copy the scan's", read=lambda path: read_mask(path, scan))
 
 
+def test_pixels_aside_are_no_small_shift_however_thick_slices_are(tmp_path):
+    size, spacing = (4, 20, 20), (0.5, 0.5, 5.0)
+    for name, origin in (("scan", (0.0, 0.0, 0.0)), ("mask", (4.9, 0.0, 0.0))):
+        array = noise(*size) if name == "scan" else ball(*size).astype(np.uint8)
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing(spacing)
+        image.SetOrigin(origin)
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nii.gz"))
+    scan = read_scan(tmp_path / "scan.nii.gz")
+    refused(tmp_path / "mask.nii.gz", "4.9 mm away", read=lambda path: read_mask(path, scan))
+
+
 def test_one_side_without_orientation(tmp_path):
     volume(tmp_path / "ras.nii.gz", noise(*SIZE), "RAS")
     scan = read_scan(tmp_path / "ras.nii.gz")

@@ -323,6 +323,41 @@ def test_a_comment_on_a_data_file_is_no_detached_header(tmp_path, line):
     assert np.array_equal(read_scan(path).pixels[..., 0], array)
 
 
+def test_a_header_of_blanks_ends(tmp_path):
+    """It took hours where the time grew with the square of their number."""
+    for name, head in (
+        ("a.nrrd", b"NRRD0004\n" + b" " * 100_000 + b"x\n\n"),
+        ("a.mha", b"ObjectType = Image\nElementDataFile" + b" " * 100_000 + b"\n" * 100_000),
+    ):
+        (tmp_path / name).write_bytes(head)
+        refused(tmp_path / name)
+
+
+@pytest.mark.parametrize("line", ["unknown{}: 1", "{}", 'space units: "{}"', 'labels: "{}"'])
+def test_a_line_that_would_crash_the_library_is_refused(tmp_path, line):
+    path = tmp_path / "a.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(noise(3, 5, 4)), str(path))
+    head, voxels = path.read_bytes().split(b"\n\n", 1)
+    path.write_bytes(head + b"\n" + line.format("x" * 5000).encode() + b"\n\n" + voxels)
+    refused(path, "letters in its header")
+    pairs = b"\ncontent: " + b"x" * 5000 + b"\nkey:=" + b"x" * 5000
+    path.write_bytes(head + pairs + b"\n# " + b"x" * 5000 + b"\n\n" + voxels)
+    assert read_scan(path).pixels.shape == (3, 5, 4, 1)
+
+
+def test_an_empty_field_of_nrrd_takes_no_other(tmp_path):
+    path = tmp_path / "a.nrrd"
+    image = sitk.GetImageFromArray(noise(3, 5, 4))
+    image.SetSpacing((0.5, 0.75, 3.0))
+    sitk.WriteImage(image, str(path))
+    head, voxels = path.read_bytes().split(b"\n\n", 1)
+    head = head.replace(b"space directions:", b"content: \nspace directions:")
+    path.write_bytes(head + b"\n\n" + voxels)
+    with noting() as notes:
+        scan = read_scan(path)
+    assert scan.spacing_mm == pytest.approx((3.0, 0.75, 0.5)) and notes == []
+
+
 def test_a_packing_that_is_not_read_is_named(tmp_path):
     path = tmp_path / "a.nrrd"
     sitk.WriteImage(sitk.GetImageFromArray(noise(3, 4, 5)), str(path))

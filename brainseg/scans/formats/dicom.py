@@ -1,12 +1,13 @@
 """DICOM: which of some files are the slices of one series, and their pixels in true values."""
 
+import hashlib
 import math
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from brainseg.scans.formats.dicom_frames import count_of, frame_headers, true_values
+from brainseg.scans.formats.dicom_frames import check_frames, count_of, frame_headers, true_values
 from brainseg.scans.formats.dicom_header import read_header
 from brainseg.scans.formats.dicom_objects import (
     DIRECTORY,
@@ -17,7 +18,7 @@ from brainseg.scans.formats.dicom_objects import (
 )
 from brainseg.scans.formats.dicom_stack import DIFFERENCES, Grid, Slice, stack
 from brainseg.scans.formats.sniffing import sniff_or_damaged
-from brainseg.scans.listing import is_clutter
+from brainseg.scans.listing import is_clutter_within
 from brainseg.scans.notes import listed, note
 from brainseg.scans.scan import ScanError, check_size, natural_key
 
@@ -37,7 +38,7 @@ def files_below(folder: Path) -> list[Path]:
                 "below. Give the folder of one series."
             )
         inner = file.relative_to(folder).parts
-        is_below = len(inner) > 1 and file.is_file() and not any(map(is_clutter, inner))
+        is_below = len(inner) > 1 and file.is_file() and not is_clutter_within(inner)
         if is_below and sniff_or_damaged(file) == "dicom":
             found.append(file)
     return sorted(found, key=lambda file: natural_key(file.relative_to(folder)))
@@ -75,6 +76,7 @@ def series_slices(files: list[Path], name: str) -> tuple[list[Slice], Grid]:
         note(f"{name} also holds what is no slice of the scan and was left out: {what}.")
     for file in images:
         check_image(headers[file], _told(file, files, name))
+        check_frames(file, headers[file], _told(file, files, name))
     check_size(sum(_samples(headers[file]) for file in images), name)
     images = _without_copies(images, headers, name)
     slices = [
@@ -141,7 +143,7 @@ def _without_captures(images, headers) -> tuple[list[Path], list[str]]:
 
 def _without_copies(images: list[Path], headers: dict, name: str) -> list[Path]:
     """Images without those that repeat another, whose pixels, place and settings they share."""
-    kept: dict[tuple, list[Path]] = {}
+    alike: dict[tuple, list[Path]] = {}
     copies = []
     for file in sorted(images, key=lambda file: (len(file.name), natural_key(file.name))):
         header = headers[file]
@@ -149,11 +151,15 @@ def _without_copies(images: list[Path], headers: dict, name: str) -> list[Path]:
             header.get("instance_number"),
             header.get("sop_instance"),
         )
-        alike = kept.setdefault((place, *(header.get(key) for key in DIFFERENCES)), [])
-        if any(_pixel_bytes(file, header) == _pixel_bytes(o, headers[o]) for o in alike):
-            copies.append(file)
-        else:
-            alike.append(file)
+        settings = tuple(header.get(key) for key in DIFFERENCES)
+        alike.setdefault((place, *settings), []).append(file)
+    for own in alike.values():
+        seen = set()
+        for file in own if len(own) > 1 else ():
+            pixels = hashlib.sha256(file.read_bytes()[headers[file]["pixels"] :]).digest()
+            if pixels in seen:
+                copies.append(file)
+            seen.add(pixels)
     if copies:
         some = "1 file repeats" if len(copies) == 1 else f"{len(copies)} files repeat"
         note(
@@ -161,10 +167,6 @@ def _without_copies(images: list[Path], headers: dict, name: str) -> list[Path]:
             "once."
         )
     return [file for file in images if file not in set(copies)]
-
-
-def _pixel_bytes(file: Path, header: dict) -> bytes:
-    return file.read_bytes()[header["pixels"] :]
 
 
 def _note_what_it_is(header: dict, name: str) -> None:
@@ -185,7 +187,7 @@ def _refuse_others(found: list[str], name: str) -> None:
     what = ", ".join(
         words if count == 1 else f"{count} times {words}" for words, count in counts.most_common(6)
     )
-    mask = " To use a segmentation as a mask, convert it to NIfTI." if "SEG" in what else ""
+    mask = " Give a segmentation by itself, as the true mask of its scan." if "SEG" in what else ""
     raise ScanError(
         f"{name} holds no image of the patient but {what}, expected MR images. Give the files of "
         f"one MR series.{mask}"

@@ -48,6 +48,19 @@ def frame_headers(header: dict, name: str) -> list[dict]:
     return [top] * count
 
 
+def check_frames(file: Path, header: dict, name: str) -> None:
+    """Raise ScanError for a file that is too small for what it states. To be asked before anything
+    is made of each frame."""
+    if not compression(header):
+        _check_length(header, name)
+    count, size = count_of(header, "frame_count"), file.stat().st_size
+    if count > size:
+        raise ScanError(
+            f"{name} states {count:,} frames in {size:,} bytes: it is truncated or damaged. Copy, "
+            "download or export it again."
+        )
+
+
 def true_values(file: Path, slices: list[Slice], name: str) -> np.ndarray:
     """All frames of a file, (frames, height, width) and colours if any, each in its own scale.
 

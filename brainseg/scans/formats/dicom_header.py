@@ -147,8 +147,10 @@ class _Elements:
                 return at
             if tag in _PIXELS and depth == 0:  # deeper ones are icons
                 found["pixels"] = at
-                if length != _UNDEFINED:  # else they are compressed
+                if length != _UNDEFINED:
                     found["pixel_bytes"] = length
+                else:  # compressed, in fragments that have to be there
+                    self._items(tag, at, end, length, False, 1)
                 return end
             if length == _UNDEFINED or kind == b"SQ" or tag in _NESTED or tag in _LISTS:
                 inner_explicit = explicit and kind != b"UN"

@@ -104,6 +104,11 @@ def check_image(header: dict, name: str) -> None:
             f"{name} states no size or holds no pixels: it is truncated, damaged or only a header. "
             "Copy, download or export it again."
         )
+    if "cut_off" in header and "pixel_bytes" not in header:
+        raise ScanError(
+            f"{name} ends within its compressed pixels: it is truncated or damaged. Copy, download "
+            "or export it again."
+        )
 
 
 def _startswith(words: dict[str, str], uid: str) -> str:

@@ -49,12 +49,12 @@ def _check_names(slices: list[Path], name: str) -> None:
     """Notes on the order that the names give; ScanError where they are no slices of one volume."""
     seen: dict[str, Path] = {}
     for file in slices:
-        if other := seen.get(file.stem):
+        if other := seen.get(_stem(file)):
             raise ScanError(
                 f"{name} holds one slice twice, as {other.name} and {file.name}. Keep one of them."
             )
-        seen[file.stem] = file
-    sequences = [_SEQUENCE.search(file.stem.lower()) for file in slices]
+        seen[_stem(file)] = file
+    sequences = [_SEQUENCE.search(_stem(file).lower()) for file in slices]
     if all(sequences) and len({found[1] for found in sequences}) > 1:
         raise ScanError(
             f"{name} holds pictures of several sequences, {slices[0].name} and {slices[-1].name} "
@@ -65,19 +65,24 @@ def _check_names(slices: list[Path], name: str) -> None:
         _note_order(slices, name)
 
 
+def _stem(file: Path) -> str:
+    """The name without its suffix; a number is none, as in ``I.001``."""
+    return file.name if file.suffix[1:].isdecimal() else file.stem
+
+
 def _note_order(slices: list[Path], name: str) -> None:
     said = (
         f"{len(slices)} slices of one volume, from {slices[0].name} to {slices[-1].name} in the "
         "order of their names"
     )
-    texts = {re.sub(r"\d+", "#", file.stem.lower()) for file in slices}
+    texts = {re.sub(r"\d+", "#", _stem(file).lower()) for file in slices}
     if len(texts) > 1 or "#" not in min(texts):
         note(
             f"The pictures in {name} are not numbered alike, and were read as {said}. If that is "
             "wrong, number them."
         )
         return
-    columns = zip(*(map(int, re.findall(r"\d+", file.stem)) for file in slices), strict=True)
+    columns = zip(*(map(int, re.findall(r"\d+", _stem(file))) for file in slices), strict=True)
     changing = [column for column in columns if len(set(column)) > 1]
     if not all(one < other for column in changing for one, other in pairwise(column)):
         note(

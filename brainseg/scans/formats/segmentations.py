@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.scans.formats.dicom_frames import count_of, decode, frame_headers
+from brainseg.scans.formats.dicom_frames import check_frames, count_of, decode, frame_headers
 from brainseg.scans.formats.dicom_header import read_header
 from brainseg.scans.formats.dicom_objects import SEGMENTATION, other_object
 from brainseg.scans.notes import note
@@ -36,6 +36,7 @@ def read_segmentation(file: Path, name: str):
     import SimpleITK as sitk
 
     header = read_header(file)
+    check_frames(file, header, name)
     frames = frame_headers(header, name)
     try:
         places = np.reshape([frame["position"] for frame in frames], (len(frames), 3))
@@ -86,7 +87,10 @@ def _step(frame: dict, heights: np.ndarray) -> float:
     apart = np.diff(np.unique(np.round(heights, 3)))
     for key in ("gap", "thickness"):
         stated = abs(frame.get(key, (0.0,))[0])
-        # Frames closer than stated overlap: then the stated thickness is no step.
+        # Frames closer than stated overlap, and between slices may be gaps: then the stated
+        # thickness is no step.
         if stated > 0 and apart.min(initial=np.inf) > 0.9 * stated:
-            return stated
+            steps = apart / stated
+            if key == "gap" or np.abs(steps - np.rint(steps)).max(initial=0) < 0.1:
+                return stated
     return float(apart.min()) if apart.size else 1.0

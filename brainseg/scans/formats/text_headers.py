@@ -8,6 +8,9 @@ from brainseg.scans.formats.foreign import detached
 from brainseg.scans.notes import note
 from brainseg.scans.scan import ScanError
 
+# Between a key and its value. Bounded: a header of blanks must not take hours.
+_SIGN = rb"[ \t]{0,99}[=:]?[ \t]{0,99}"
+_LONGEST_LINE = 500
 _MM = {"m": 1000.0, "cm": 10.0, "um": 0.001, "µm": 0.001, "μm": 0.001}
 
 
@@ -20,20 +23,42 @@ def stated_place(file: Path, name: str, kind: str) -> dict:
     with file.open("rb") as stream:
         head = stream.read(2**20)
     if kind == "mha":
-        files = set(re.findall(rb"ElementDataFile\s*[=:]?\s*(\S+)", head))
+        files = set(re.findall(rb"ElementDataFile" + _SIGN + rb"(\S+)", head))
         head = head.partition(b"ElementDataFile")[0]
         is_attached = files == {b"LOCAL"}
     else:
         head, *voxels = re.split(rb"\r?\n\r?\n", head, maxsplit=1)
-        is_attached = voxels and not re.search(rb"(?im)^data ?file\s*:", head)
+        _check_lines(head, name)
+        is_attached = voxels and not re.search(rb"(?im)^data ?file[ \t]{0,99}:", head)
     if not is_attached:
         raise detached(name)
-    text = head.decode("utf-8", "replace")
-    lines = re.findall(r"^\s*([^#:=\n]+?)\s*[:=]=?\s*(.*?)\s*$", text, re.MULTILINE)
-    stated = {key.lower(): value for key, value in lines}
+    stated = _stated(head.decode("utf-8", "replace"))
     if kind == "nrrd" and stated.get("encoding", "").lower() in ("bzip2", "bz2"):
         raise ScanError(f"{name} is packed by bzip2, which is not read. Save it raw or with gzip.")
     return _mha(stated, name) if kind == "mha" else _nrrd(stated, name)
+
+
+def _check_lines(head: bytes, name: str) -> None:
+    """Raise ScanError for a line of an NRRD header that is longer than any is: a thousand letters
+    where it expects a few crash the library that reads it, and with it the process."""
+    for line in head.splitlines():
+        is_free = line.lower().startswith((b"#", b"content:"))
+        is_pair = -1 < line.find(b":=") == line.find(b":")  # of a key and any value
+        if len(line) > _LONGEST_LINE and not (is_free or is_pair):
+            raise ScanError(
+                f"{name} has a line of {len(line):,} letters in its header, expected at most "
+                f"{_LONGEST_LINE}: it is damaged. Copy, download or export it again."
+            )
+
+
+def _stated(text: str) -> dict[str, str]:
+    """What each line states, by its key in lower case."""
+    found = {}
+    for line in text.splitlines():
+        if sign := re.search("[:=]", line.partition("#")[0]):
+            value = line[sign.end() :].removeprefix("=")
+            found[line[: sign.start()].strip().lower()] = value.strip()
+    return found
 
 
 def check_compressed(file: Path, name: str, kind: str, size: int) -> None:
@@ -42,11 +67,13 @@ def check_compressed(file: Path, name: str, kind: str, size: int) -> None:
     with file.open("rb") as stream:
         head = stream.read(2**20)
         if kind == "mha":
-            found = re.search(rb"ElementDataFile\s*[=:]?\s*LOCAL[^\n]*\n", head)
-            is_packed = re.search(rb"(?im)^\s*CompressedData\s*[=:]?\s*True", head)
+            found = re.search(rb"ElementDataFile" + _SIGN + rb"LOCAL[^\n]*\n", head)
+            is_packed = re.search(rb"(?im)^[ \t]{0,99}CompressedData" + _SIGN + rb"True", head)
         else:
             found = re.search(rb"\r?\n\r?\n", head)
-            is_packed = found and re.search(rb"(?im)^encoding\s*:\s*gz", head[: found.end()])
+            is_packed = found and re.search(
+                rb"(?im)^encoding[ \t]{0,99}:[ \t]{0,99}gz", head[: found.end()]
+            )
         if not (found and is_packed):
             return
         stream.seek(found.end())

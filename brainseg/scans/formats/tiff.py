@@ -166,14 +166,14 @@ def _imagej(page: dict) -> list[tuple[str, int]] | None:
 
 def _ome(page: dict, samples: int, name: str) -> list[tuple[str, int]] | None:
     text = page["description"]
-    found = re.findall(r"<(?:\w+:)?Pixels\b([^>]*)>", text) if "<OME" in text else []
+    found = re.findall(r"<(?:\w{1,40}:)?Pixels\b([^<>]*)>", text) if "<OME" in text else []
     if not found:
         return None
     if len(found) > 1:
         raise ScanError(
             f"{name} holds {len(found)} images, expected one scan. Save one of them by itself."
         )
-    said = dict(re.findall(r"(\w+)\s*=\s*[\"']([^\"']*)", found[0]))
+    said = dict(re.findall(r"\b(\w{1,40})\s{0,9}=\s{0,9}[\"']([^\"']*)", found[0]))
     sizes = {axis: int(said.get(f"Size{axis}", 1)) for axis in "CZT"}
     sizes["C"] = max(1, sizes["C"] // samples)
     order = said.get("DimensionOrder", "XYZCT")[2:]

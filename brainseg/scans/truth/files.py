@@ -43,7 +43,7 @@ def read_drawn(path, scan: Scan, *, as_labels: bool = False) -> Scan:
         if path.is_dir():
             return _read_folder(path, name, scan, as_labels)
         if sniff(path) == "zip":
-            with unpacked(path, name) as folder:
+            with unpacked(path, name, masks=True) as folder:
                 return _read_folder(folder, name, scan, as_labels)
         return _read_file(path, name, scan, as_labels)
 
@@ -79,6 +79,8 @@ def _read_folder(folder: Path, name: str, scan: Scan, as_labels: bool) -> Scan:
     kinds = {file: sniff(file) for file in files}
     if "dicom" in kinds.values():
         series = [file for file in files if kinds[file] == "dicom"]
+        drawn = [file for file in series if len(series) > 1 and is_segmentation(file, name)]
+        series = drawn if len(drawn) == 1 else series  # beside the scan that it was drawn on
         return _read_volume(series, name, "dicom", scan, as_labels)
     files = [file for file in files if kinds[file]]
     files = [file for file in files if names_a_mask(file.stem)] or files

@@ -1,11 +1,12 @@
 """Where a mask lies: put on its scan's grid, and whether a tumour could look like that."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from brainseg.scans.formats.sniffing import PICTURES
-from brainseg.scans.geometry import apart_mm, as_image, tell_unplaced, voxel_for_voxel
+from brainseg.scans.geometry import apart_mm, apart_voxels, as_image, tell_unplaced, voxel_for_voxel
 from brainseg.scans.notes import note
 from brainseg.scans.scan import Scan, ScanError
 from brainseg.scans.truth.values import border_of
@@ -20,7 +21,7 @@ def placed(mask: Scan, scan: Scan) -> np.ndarray:
     mask: `pixels` bool (slices, height, width), on the mask's own grid; or its labels, uint8, which
         stay such. Of the same size, it is
     taken voxel by voxel; of another, it is placed by its geometry. Raises ScanError when the
-    geometries of one size differ by more than a voxel's longest side, when sizes differ and not
+    geometries of one size differ by more than a voxel along an axis, when sizes differ and not
     both state a place, and when more than a tenth of the tumour lies outside the scan.
     """
     mask = voxel_for_voxel(replace(mask, pixels=mask.pixels[..., None]), scan)
@@ -38,7 +39,7 @@ def placed(mask: Scan, scan: Scan) -> np.ndarray:
         return _by_geometry(mask, scan)
     if both_placed:
         distance = apart_mm(mask, scan)
-        if distance > max(scan.spacing_mm):
+        if apart_voxels(mask, scan) > 1:
             raise ScanError(
                 f"{mask.source} lies up to {distance:.1f} mm away from the scan "
                 f"{scan.source}. Resample the mask onto the scan, or copy the scan's "
@@ -116,32 +117,35 @@ def _by_geometry(mask: Scan, scan: Scan) -> np.ndarray:
     sizes = f"{mask.source} has size {found} (slices, height, width), the scan {scan.source} "
     sizes += f"{expected}"
     to_scan = np.linalg.inv(scan.affine) @ mask.affine  # (column, row, slice, 1) to the same
-    voxels = np.argwhere(mask.pixels)
-    is_marked = bool(len(voxels))
-    if not is_marked:  # its corners say whether it is a mask of this scan
-        voxels = np.array(list(np.ndindex(2, 2, 2))) * (np.array(found) - 1)
-    places = voxels[:, ::-1] @ to_scan[:3, :3].T + to_scan[:3, 3]
-    cells = np.rint(places).astype(int)[:, ::-1]
-    inside = ((cells >= 0) & (cells < expected)).all(axis=1)
-    if is_marked and inside.mean() < 0.9:
+    is_marked = mask.pixels.any()
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(found) - 1)
+    # Slice by slice, since each voxel takes a hundred bytes here. Of a mask that marks nothing its
+    # corners say whether it is one of this scan.
+    count = left_out = 0
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for voxels in _marked(mask.pixels) if is_marked else [corners]:
+        cells, inside = _cells(voxels, to_scan, expected)
+        count, left_out = count + len(cells), left_out + int((~inside).sum())
+        low, high = np.minimum(low, cells.min(axis=0)), np.maximum(high, cells.max(axis=0))
+    if is_marked and left_out > 0.1 * count:
         raise ScanError(
-            f"{sizes}, and by their headers {1 - inside.mean():.0%} of what the mask marks lies "
+            f"{sizes}, and by their headers {left_out / count:.0%} of what the mask marks lies "
             "outside the scan. Give the mask drawn on this scan."
         )
-    low, high = cells.min(axis=0), cells.max(axis=0)
     if ((high < 0) | (low >= expected)).any():
         raise ScanError(
             f"{sizes}, and by their headers they do not overlap. Give the mask drawn on this scan."
         )
-    left_out = int((~inside).sum()) if is_marked else 0
-    beyond = f" {left_out} marked voxels outside the scan are left out." if left_out else ""
+    is_cut = is_marked and left_out
+    beyond = f" {left_out} marked voxels outside the scan are left out." if is_cut else ""
     tumour = np.zeros(expected, mask.pixels.dtype)
     if _is_aligned(to_scan, found):
         note(
             f"{sizes}: the mask is placed by its header, and where it does not reach there is no "
             f"tumour.{beyond} If that is wrong, give a mask of the scan's size."
         )
-        if is_marked:
+        for voxels in _marked(mask.pixels):
+            cells, inside = _cells(voxels, to_scan, expected)
             tumour[tuple(cells[inside].T)] = mask.pixels[tuple(voxels[inside].T)]
         return tumour
     tumour = _resampled(mask, scan)
@@ -155,6 +159,23 @@ def _by_geometry(mask: Scan, scan: Scan) -> np.ndarray:
         "If that is too coarse, resample the mask onto the scan."
     )
     return tumour
+
+
+def _marked(pixels: np.ndarray) -> Iterator[np.ndarray]:
+    """Slice, row and column of what is marked, int (n, 3), of each slice in which something is."""
+    for number, plane in enumerate(pixels):
+        rows, columns = np.nonzero(plane)
+        if len(rows):
+            yield np.column_stack([np.full(len(rows), number), rows, columns])
+
+
+def _cells(
+    voxels: np.ndarray, to_scan: np.ndarray, size: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The scan's voxels in which these lie, int (n, 3), and which of them are inside it."""
+    places = voxels[:, ::-1] @ to_scan[:3, :3].T + to_scan[:3, 3]
+    cells = np.rint(places).astype(int)[:, ::-1]
+    return cells, ((cells >= 0) & (cells < size)).all(axis=1)
 
 
 def _is_aligned(to_scan: np.ndarray, size: tuple) -> bool:
