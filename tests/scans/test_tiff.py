@@ -233,6 +233,15 @@ def test_compressions(tmp_path, dtype, compression):
     assert np.array_equal(read(path)[0][0, ..., 0], page)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_damage_within_deflate_is_noticed(tmp_path, dtype):
+    path = write(tmp_path / "a.tif", [noise(60, 50, dtype=dtype)], compression="tiff_adobe_deflate")
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2 : len(whole) // 2 + 40] = bytes(40)
+    path.write_bytes(whole)
+    refused(path, "damaged")
+
+
 def test_a_compression_that_only_one_decoder_knows(tmp_path):
     page = noise(20, 24)
     path = write(tmp_path / "a.tif", [page], compression="zstd")

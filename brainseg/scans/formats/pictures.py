@@ -140,6 +140,7 @@ def _read_tiff(file: Path, name: str) -> np.ndarray:
     pages = tiff.read_pages(file)
     tiff.check_pages(pages, name)
     check_size(sum(page["width"] * page["height"] * page["samples"] for page in pages), name)
+    tiff.check_deflated(file, pages, name)
     numbers = tiff.slice_pages(pages, name)
     slices = [pages[number] for number in numbers]
     if all(page["bits"] <= 8 and page["format"] == 1 for page in slices):

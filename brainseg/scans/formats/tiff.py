@@ -4,12 +4,15 @@ import json
 import math
 import re
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from brainseg.scans.notes import note
 from brainseg.scans.scan import ScanError
+
+_DEFLATE = (8, 32946)  # Compression
 
 
 def read_pages(file: Path) -> list[dict]:
@@ -36,6 +39,7 @@ def read_pages(file: Path) -> list[dict]:
                     "photometric": tags.get(262, 1),
                     "is_unsaid": 262 not in tags,
                     "is_cut": _is_cut(tags),
+                    "deflated": _parts(tags) if tags.get(259, 1) in _DEFLATE else [],
                     "orientation": tags.get(274, 1),
                     "alpha": tuple(tags.get(338, ())),
                     # A thumbnail, a smaller copy or a transparency mask of another page.
@@ -44,6 +48,44 @@ def read_pages(file: Path) -> list[dict]:
                 }
             )
     return pages
+
+
+def _parts(tags) -> list[tuple[int, int]]:
+    """Where the strips or tiles of a page lie in the file, and how many bytes they have."""
+    found = (
+        tags.get(of_tiles, tags.get(other, ())) for of_tiles, other in ((324, 273), (325, 279))
+    )
+    places, counts = (own if isinstance(own, tuple) else (own,) for own in found)
+    return list(zip(places, counts, strict=False))
+
+
+def check_deflated(file: Path, pages: list[dict], name: str) -> None:
+    """Raise ScanError where compressed pixels are damaged: their checksum is in the file, and
+    decoders do not look at it."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        for page in pages:
+            parts = page["deflated"]
+            if sum(count for _, count in parts) > size:  # what is shared would be read for ever
+                continue
+            for place, count in parts:
+                stream.seek(place)
+                if not _is_sound(stream.read(count)):
+                    raise ScanError(
+                        f"{name} cannot be decoded: its compressed pixels are truncated or "
+                        "damaged. Copy, download or export it again."
+                    )
+
+
+def _is_sound(packed: bytes) -> bool:
+    unpacker = zlib.decompressobj()
+    try:
+        while packed and not unpacker.eof:
+            unpacker.decompress(packed, 2**24)  # what comes out is of no use here
+            packed = unpacker.unconsumed_tail
+    except zlib.error:
+        return False
+    return unpacker.eof
 
 
 def _is_cut(tags) -> bool:
