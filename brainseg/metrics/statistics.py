@@ -66,7 +66,8 @@ def paired_difference(first: np.ndarray, second: np.ndarray, *, seed: int = 0) -
     """Mean of ``first - second`` over the same patients, its interval, and Wilcoxon's p.
 
     first, second: one score per patient in the same order, (n,); patients for whom one of them is
-    NaN are left out. The test is two-sided; with no difference at all its p is 1.
+    NaN are left out, so of those without tumour whoever was left empty by one, and the false alarms
+    of the other cost it nothing here. The test is two-sided; with no difference at all its p is 1.
     """
     differences = np.asarray(first, float) - np.asarray(second, float)
     differences = differences[~np.isnan(differences)]

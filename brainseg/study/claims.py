@@ -1,4 +1,5 @@
-"""What the study set out to test, and the verdict on each claim.
+"""What the study set out to test, and the verdict on each claim; those of ``FAMILY_CLAIMS`` were
+worded after scores of fold 0 had been seen.
 
 A claim says that one model beats others. It is confirmed if the paired difference in Dice over the
 same patients lies above zero with its whole interval and a Holm-corrected Wilcoxon test at 0.05

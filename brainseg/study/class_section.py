@@ -31,7 +31,8 @@ def classes_section(study: Study) -> list[str]:
     parts = [
         "## Classes",
         "Dice of each class, per patient over the whole volume: of those who have it; and with "
-        "those too who do not, which is 0 for all in whom a pixel of it was marked.",
+        "those too in whom it was marked without being there, which is 0. Who has none of it and "
+        "was left empty has no Dice.",
     ]
     for one in found:
         for dataset, table in one.per_class.groupby("dataset", sort=False):
@@ -52,7 +53,7 @@ def _dice_table(table: DataFrame, *, with_mean: bool) -> str:
             has_it = own["true_px"] > 0
             dice, every = (summarise(part["dice"].to_numpy()) for part in (own[has_it], own))
             marked = f"{(own[~has_it]['marked_px'] > 0).sum()} of {(~has_it).sum()}"
-            cells = [*_cells(dice), dice["patients"], marked, *_cells(every)]
+            cells = [*_cells(dice), dice["patients"], marked, *_cells(every), every["patients"]]
             rows.append([f"`{name}`", one, *cells])
         if with_mean:
             there = of_model[of_model["dice"].notna()]
@@ -60,11 +61,11 @@ def _dice_table(table: DataFrame, *, with_mean: bool) -> str:
                 summarise_groups(part["dice"], part["class"], part["patient"])
                 for part in (there[there["true_px"] > 0], there)
             )
-            cells = [*_cells(dice), dice["patients"], "", *_cells(every)]
+            cells = [*_cells(dice), dice["patients"], "", *_cells(every), every["patients"]]
             rows.append([f"`{name}`", "mean of these", *cells])
     headings = (
         None, "class", "mean Dice where it is", "95 % interval", "patients", "marked in others",
-        "mean Dice of all", "95 % interval",
+        "mean Dice where it is or was marked", "95 % interval", "patients",
     )  # fmt: skip
     return markdown_table(headings, rows)
 

@@ -103,8 +103,8 @@ def curve(table: DataFrame) -> list[dict]:
     runs), ``runs`` and ``dice``, a ``summarise`` over patients of each one's mean over runs. A
     semi-supervised one has ``gap``: its ``paired_difference`` from the supervised runs of the same
     folds and seeds, ``p_holm`` over all gaps, ``each``, the mean difference of each pair of runs,
-    and whether it ``pays``: the interval above 0, ``p_holm`` below 0.05, and no pair of runs
-    against it; or ``costs``: the same below 0.
+    and whether it ``pays``: the interval above 0, ``p_holm`` below 0.05, and two or more pairs of
+    runs, none of them against it; or ``costs``: the same below 0.
     """
     points = []
     for checkpoint, own in table.groupby("checkpoint", sort=False):
@@ -132,8 +132,9 @@ def curve(table: DataFrame) -> list[dict]:
     gaps = [point["gap"] for point in points if point["gap"]]
     for gap, p_holm in zip(gaps, holm([gap["p"] for gap in gaps]), strict=True):
         gap["p_holm"] = p_holm
-        gap["pays"] = bool(gap["low"] > 0 and p_holm < LEVEL and min(gap["each"]) > 0)
-        gap["costs"] = bool(gap["high"] < 0 and p_holm < LEVEL and max(gap["each"]) < 0)
+        is_firm = p_holm < LEVEL and len(gap["each"]) > 1  # one pair of trainings is chance
+        gap["pays"] = bool(is_firm and gap["low"] > 0 and min(gap["each"]) > 0)
+        gap["costs"] = bool(is_firm and gap["high"] < 0 and max(gap["each"]) < 0)
     return points
 
 

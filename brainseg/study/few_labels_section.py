@@ -35,8 +35,8 @@ def few_labels_section(study: Study) -> list[str]:
         "The patients who choose epoch and threshold have masks in every row, which nobody with so "
         "few would set aside.",
         f"**{verdict(points)}** Firm is a difference whose interval lies on one side of 0, with p "
-        "below 0.05 after Holm's correction for all differences here, and to which no pair of runs "
-        "is an exception.",
+        "below 0.05 after Holm's correction for all differences here, that two or more pairs of "
+        "runs show without exception.",
         markdown_table(headings, [_row(point) for point in points]),
         "A patient's Dice is the mean over runs that tested them. Intervals are over patients, and "
         "do not tell how much hangs on whose masks were drawn: the last column does, a little.",

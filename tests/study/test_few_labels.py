@@ -70,6 +70,12 @@ def test_it_pays_only_if_no_pair_of_runs_says_otherwise():
     assert verdict(points) == f"Learning from scans without masks {told}"
 
 
+def test_one_pair_of_trainings_shows_nothing_firm():
+    points = curve(table(*MADE_UP[::2]))
+    assert points[1]["gap"]["low"] > 0 and points[1]["gap"]["p_holm"] < 0.05
+    assert not points[1]["gap"]["pays"] and "not pay here" in verdict(points)
+
+
 def test_folds_and_seeds_that_lack_a_number_wait_until_they_are_whole():
     begun = [rows("4", "supervised", WITHOUT + 0.2, 2), rows("4", "mean-teacher", WITHOUT, 2)]
     points = curve(table(*MADE_UP, *begun))

@@ -285,18 +285,18 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
     readme = study.parents[1] / "README.md"
     write_report(study, readme)
     assert "## Few masks" not in study.with_suffix(".md").read_text()
-    about = {"checkpoint": "unet-bce", "left_out": "0+1", "seed": 0, "without_masks": 9,
+    about = {"checkpoint": "unet-bce", "left_out": "0+1", "without_masks": 9,
              "size": 128, "steps": 800, "batch": 16, "validation_dice": 0.5}  # fmt: skip
     asked = {"semi_weight": 0.1, "semi_ramp": 0.3, "sure": 0.5, "strong": 2}
     rows = [
-        {**about, "labelled": labelled, "with_masks": number, "method": method,
+        {**about, "seed": seed, "labelled": labelled, "with_masks": number, "method": method,
          **(asked if others else dict.fromkeys(asked)), "batch_without_masks": others,
          "patient": f"p{patient}", "dice": dice + 0.01 * patient}
         for labelled, number, method, others, dice in (
             ("4", 4, "supervised", 0, 0.5), ("4", 4, "fixmatch", 8, 0.62),
             ("all", 53, "supervised", 0, 0.8),
         )
-        for patient in range(8)
+        for patient in range(8) for seed in (0, 1)
     ]  # fmt: skip
     write_table(study / "few-labels.csv", [row for row in rows if row["method"] == "supervised"])
     write_report(study, readme)
@@ -307,11 +307,11 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
     assert (
         "`unet-bce` 800 of 16 slices with masks, and semi-supervised 8 without, at 128 px" in page
     )
-    pays = "pays with masks of 4 patients (`unet-bce`, fixmatch, one pair of runs)"
+    pays = "pays with masks of 4 patients (`unet-bce`, fixmatch, 2 pairs of runs)"
     assert f"**Learning from scans without masks {pays}.**" in page
     lines = [line for line in page.splitlines() if line.startswith("| `unet-bce` | 4 |")]
-    assert "**+0.120 [+0.120, +0.120]** | 0.0078 | +0.120 |" in lines[1]
-    assert "| `unet-bce` | all (53) | supervised | 1 | 0.500 | 0.835 |" in page
+    assert "**+0.120 [+0.120, +0.120]** | 0.0078 | +0.120, +0.120 |" in lines[1]
+    assert "| `unet-bce` | all (53) | supervised | 2 | 0.500 | 0.835 |" in page
     told = "`semi_weight` 0.1, `semi_ramp` 0.3, `sure` 0.5, `strong` 2); these settings "
     assert told + "are first guesses that nobody has tuned yet." in page
     assert write_report(study, readme, check=True) == []
