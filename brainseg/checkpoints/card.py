@@ -219,11 +219,12 @@ def _module(settings: Settings) -> str:
     shown = _shown(datasets_of(settings.dataset).values())
     reads += [f"z-scores of {shown}"] * settings.reads_image
     gives = "of no tumour and of each class" if settings.classes else "of tumour"
+    of_classes = ", that of its classes together" if settings.classes else ""
     return (
         "`predictor.module` is the plain `torch.nn.Module`: it takes float32 (n, "
         f"{settings.channels}, {settings.size}, {settings.size}), {' and '.join(reads)}, and gives "
-        f"logits {gives}, not probabilities. A pixel is marked from a probability of "
-        f"{settings.threshold:.2f} on."
+        f"logits {gives}, not probabilities. A pixel is marked above a probability of "
+        f"{settings.threshold:.2f}{of_classes}."
     )
 
 

@@ -77,8 +77,9 @@ def _coded(path: Path) -> list[tuple[CaseRef, Coding | Release | None]]:
 
 def _tell_outside(path: Path, folders: list[Path], layouts: list[Path]) -> None:
     """Folders of volumes beside a layout of nnU-Net's, which is read alone."""
-    roots = [images.parent for images in layouts]
-    others = [f for f in folders if not any(f.is_relative_to(r) for r in roots)]
+    own = [images.with_name(kind + part) for images in layouts
+           for kind in ("images", "labels") for part in ("Tr", "Ts", "Val")]  # fmt: skip
+    others = [f for f in folders if not any(f.is_relative_to(folder) for folder in own)]
     if others := [folder for folder in others if volume_entries(folder)]:
         note(
             f"{path} holds data as nnU-Net lays them out, which alone are read: not "

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from brainseg.data.case import Case, CaseRef, DataError, check_channels, leave_out
 from brainseg.files import sha256, write_through
 from brainseg.scans import preprocessing
-from brainseg.scans.notes import listed, note, noting, told_together
+from brainseg.scans.notes import noting, told_together
 
 _FORMAT = "3"  # raise it when what is stored here changes
 _CLASSES_FORMAT = "1"  # the same for their classes alone
@@ -102,21 +102,10 @@ def prepared_set(
 
 def _key(refs: Sequence[CaseRef], size: int, classes: Sequence[str]) -> str:
     digest = hashlib.sha256(f"{_FORMAT} {preprocessing.VERSION} {size}".encode())
-    owners: dict[tuple[str, ...], str] = {}
-    alike = []
     for ref in refs:
         digest.update(f"\n{ref.patient_id} {ref.name} {ref.version}".encode())
-        sums = tuple(sha256(file) for file in ref.files)
-        for own in sums:
-            digest.update(bytes.fromhex(own))
-        other = owners.setdefault(sums, ref.patient_id) if sums else ref.patient_id
-        if other != ref.patient_id:
-            alike.append(f"{ref.patient_id} as {other}")
-    if alike:
-        note(
-            f"Some patients have the same files as others: {listed(alike, 3)}. They may lie in two "
-            "folds, so that scores come out too high: remove one of each."
-        )
+        for file in ref.files:
+            digest.update(bytes.fromhex(sha256(file)))
     if classes:
         digest.update(f"\nclasses {_CLASSES_FORMAT} {json.dumps(list(classes))}".encode())
         known = {file for ref in refs for file in ref.files}

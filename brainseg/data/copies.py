@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import filecmp
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
+from brainseg.data.case import CaseRef
+from brainseg.files import sha256
 from brainseg.scans.listing import entries, file_of, inmost
-from brainseg.scans.notes import note
+from brainseg.scans.notes import listed, note
 
 
 def without_copies(found: Iterable[tuple[Hashable, Path]]) -> list[Path]:
@@ -26,6 +28,28 @@ def without_copies(found: Iterable[tuple[Hashable, Path]]) -> list[Path]:
         more = f" ({len(copies) - 1} more such copies)" if len(copies) > 1 else ""
         note(f"{copy} is a copy of {same}{more}: it is used once.")
     return [path for own in kept.values() for path in own]
+
+
+def tell_same_files(refs: Sequence[CaseRef]) -> None:
+    """Note patients whose files are those of others: a copy under another name."""
+    by_size = defaultdict(list)
+    for ref in refs:
+        if ref.files:
+            by_size[tuple(file.stat().st_size for file in ref.files)].append(ref)
+    owners: dict[tuple[str, ...], str] = {}
+    alike = []
+    for own in by_size.values():
+        if len({ref.patient_id for ref in own}) < 2:
+            continue
+        for ref in own:
+            other = owners.setdefault(tuple(map(sha256, ref.files)), ref.patient_id)
+            if other != ref.patient_id:
+                alike.append(f"{ref.patient_id} as {other}")
+    if alike:
+        note(
+            f"Some patients have the same files as others: {listed(alike, 3)}. They may lie in two "
+            "folds, so that scores come out too high: remove one of each."
+        )
 
 
 def _is_copy(path: Path, other: Path) -> bool:

@@ -31,9 +31,9 @@ LICENCE = "CC BY 4.0"
 LICENCE_ID = "cc-by-4.0"
 HOME = "https://figshare.com/articles/dataset/brain_tumor_dataset/1512427"
 NOTE = (  # on ids of the PNG copies, see ``note_on``
-    "The PNG copies of figshare lost the patient ids: patients here are blocks of 20 consecutive "
-    "numbers within a tumour type, an approximation that lets most patients at the edge of a block "
-    "into two folds."
+    "The PNG copies of figshare lost the patient ids: patients of these are blocks of 20 "
+    "consecutive numbers within a tumour type, an approximation that lets most patients at the "
+    "edge of a block into two folds."
 )
 NOTE_OF_MAT = (
     "These ids are those of the .mat files. Models that were trained on the PNG copies, as the "

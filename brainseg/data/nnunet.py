@@ -110,8 +110,10 @@ def load_layout(images: Path, dataset: str, coding: Coding | None = None) -> lis
 
 def _tell_without_label(images: Path, cases: list[str]) -> None:
     known = set(cases)
-    stems = [stem_of(file) for file in volume_entries(images)]
-    alone = sorted({re.sub(r"_\d{4}$", "", stem) for stem in stems if stem not in known} - known)
+    stems = {stem_of(file) for file in volume_entries(images)} - known
+    if any(f"{case}_0000" in stems for case in known):  # a file for each channel
+        stems = {re.sub(r"_\d{4}$", "", stem) for stem in stems}
+    alone = sorted(stems - known)
     if alone:
         note(f"{images}: left out, as they have no label: {listed(alone, 4)}.")
 

@@ -69,7 +69,7 @@ def _of_one_folder(
         if inner.suffix.lower() in _PICTURES:
             homes.setdefault(inner.parent, []).append(entry)
     others = [home for home in homes if is_mask_folder(home.name) != of_masks]
-    if len(homes) < 2 or (of_masks and len(others) == len(homes)):
+    if len(homes) < 2:
         return entries
     if len(homes) - len(others) != 1:
         raise ScanError(

@@ -72,8 +72,14 @@ _ENTITY = re.compile(
     r"(?:^|(?<=_))(sub|ses|space|from|to|run|dir|rec|echo|res|den|hemi|task)-([^\W_]+)", re.I
 )
 _PICTURED_MASK = re.compile(r"_mask|(?<![a-z])(masks?|seg|segmentation|labels?|gt|truth)(?![a-z])")
+# "W WO CONTRAST" names a study with both, and not which of them a file is.
+_BOTH = re.compile(
+    r"(?<![a-z])(?:w/?[-_ &]*(?:and[-_ ]*)?w[-_ /]?o|w[-_ /]?o[-_ &]*(?:and[-_ ]*)?w/?)"
+    r"(?:[-_ ]*(?:contrast|gd|gad))?(?![a-z])",
+    re.IGNORECASE,
+)
 _WITHOUT = re.compile(r"(?<![a-z])w(?:/|[-_ ])?o(?=[-_. ]|gd|gad|contrast|$)", re.IGNORECASE)
-_MINUS = re.compile(r"(?<=[-_. ])(?:c|ce|gd|gad|gado|km)-(?=[-_. ]|$)", re.IGNORECASE)  # T1 C-
+_MINUS = re.compile(r"(?<=[-_. ])(?:c|ce|gd|gad|gado|km)-(?=[_. ]|$)", re.IGNORECASE)  # T1 C-
 _DIGIT = re.compile(r"\d")
 _MEASURE = re.compile(r"\d+(mm|px|t|d)")
 _SUFFIX = re.compile(r"\.(nii|nii\.gz|mha|mhd|nrrd|npy|dcm|tiff?|png|jpe?g)$", re.IGNORECASE)
@@ -245,8 +251,8 @@ def _assign(fitting: dict[Path, set[str]]) -> dict[str, Path]:
 def _words(name: str) -> list[str]:
     """Lower-case words of a name, in order; what is written in one is taken apart where every part
     is known ("T1wCE", "tumorMask"), and is else one word."""
-    name = _WITHOUT.sub("without ", _SUFFIX.sub("", name))
-    name = _MINUS.sub("native ", name)
+    name = _BOTH.sub(" ", _SUFFIX.sub("", name))
+    name = _MINUS.sub("native ", _WITHOUT.sub("without ", name))
     words: list[str] = []
     place = 0
     for entity in _ENTITY.finditer(name):

@@ -125,8 +125,8 @@ def _leaderboard_section(study: Study) -> list[str]:
         "*Each slice alone* (as if uploaded by itself) and *validation* are mean Dice. IoU to "
         "volume error are means over patients. HD95 and surface Dice (tolerance 2 px) are "
         "two-dimensional, over slices in which both masks have something; those in which one alone "
-        "has are passed over, and counted beside them. The last columns tell the rank and the share "
-        "of best places when the patients are drawn anew 10,000 times.",
+        "has are passed over, and counted beside them. The last columns tell the rank and the "
+        "share of best places when the patients are drawn anew 10,000 times.",
         *study.pictures("dice"),
     ]
 

@@ -16,6 +16,7 @@ from brainseg.data.examinations import tcga_barcode
 from brainseg.data.splits import fold_of, labelled_patients, slice_roles
 from brainseg.data.unlabelled import patients_of
 from brainseg.scans.notes import listed, note
+from brainseg.scans.roles import role_of
 from brainseg.training.learner import TrainingError
 
 
@@ -70,10 +71,11 @@ def _strangers(data: PreparedSet, roles: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _ids_of(patients: Iterable[str]) -> set[str]:
-    """How the ids of patients may stand within the name of a scan. A number alone is nobody's."""
+    """How the ids of patients may stand within the name of a scan. A number alone is nobody's, nor
+    is one that a sequence is called."""
     known = {*patients, *filter(None, map(tcga_barcode, patients))}
     spelt = {"-".join(_words(patient)) for patient in known}
-    return {name for name in spelt if len(name) > 2 and re.search("[a-z]", name)}
+    return {name for name in spelt if not name.replace("-", "").isdecimal() and not role_of(name)}
 
 
 def _parts(name: str) -> set[str]:

@@ -23,6 +23,7 @@ from brainseg.config import Config, ConfigError
 from brainseg.data import Paths, load_datasets, notes_of
 from brainseg.data.cache import PreparedSet, prepared_set
 from brainseg.data.case import CaseRef, DataError
+from brainseg.data.copies import tell_same_files
 from brainseg.files import markdown_table, write_json, write_text
 from brainseg.models.specs import SINGLES
 from brainseg.scans.notes import note
@@ -71,6 +72,9 @@ class Workplace:
             if config.limit_patients:
                 refs = {name: _first(own, config.limit_patients) for name, own in refs.items()}
             others = unlabelled_scans(config, self.unlabelled)
+            if self.accelerator.is_main_process:
+                for own in refs.values():
+                    tell_same_files(own)
             with self.accelerator.main_process_first():
                 everyone = [*(ref for own in refs.values() for ref in own), *others]
                 prepared = prepared_set(everyone, config.size, self.cache, classes=config.classes)
@@ -136,7 +140,11 @@ def run_all(
     conclude([planned.config for planned in needed], place)
     for config in (planned.config for planned in needed):
         if config in asked and not config.watch and config not in failed:
-            done(read_checkpoint(config.run_folder(place.runs)))
+            try:
+                done(read_checkpoint(config.run_folder(place.runs)))
+            except (ValueError, OSError) as error:
+                failed.append(config)
+                print(f"error: {config.name}: {error}", file=sys.stderr)
     return failed
 
 

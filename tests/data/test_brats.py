@@ -326,6 +326,7 @@ def test_time_points_by_their_words_in_nnunet_s_layout(tmp_path, cases, patient)
     assert f"of patient {patient}" in told
     assert "Q_post and Q_pre are taken as different patients" in told
     assert "left out, as they have no label: alone." in told
+    assert f"which alone are read: not {tmp_path / 'elsewhere' / 'A'}" in told
 
 
 def test_what_lies_beside_a_layout_of_nnunet_s_is_told(tmp_path):

@@ -117,6 +117,9 @@ def test_slices_with_a_gap_between_them(tmp_path):
     path = segmentation(tmp_path / "seg.dcm", TUMOUR, [3.6 * i for i in range(6)])
     mask, notes = read(path, scan)  # of slices 3 mm thick
     assert np.array_equal(mask, TUMOUR) and not notes
+    # Of every second slice nothing tells the step.
+    segmentation(path, TUMOUR[[1, 3]], [3.6, 10.8])
+    refused(path, "evenly spaced", read=lambda path: read_mask(path, scan))
 
 
 def test_beside_its_scan_it_is_the_mask(tmp_path, scan):

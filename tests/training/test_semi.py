@@ -9,11 +9,12 @@ from safetensors.torch import load_file
 
 from brainseg.config import Config, ConfigError, from_json
 from brainseg.data.cache import prepared_set
-from brainseg.data.case import DataError
+from brainseg.data.case import UNLABELLED, DataError
 from brainseg.data.phantom import load
 from brainseg.data.splits import fold_of, labelled_patients
 from brainseg.models.classes import with_background
 from brainseg.models.consistency import SEMI
+from brainseg.scans.notes import noting
 from brainseg.training import loop as training
 from brainseg.training import roles, runs, schedule
 from brainseg.training.augmentation import cutmix
@@ -74,11 +75,36 @@ def test_roles_part_the_training_patients_and_leave_the_others_alone(data):
 
 
 def test_a_scan_is_somebodys_by_any_run_of_words_in_its_name():
-    held_out = roles._ids_of(["sub-01", "Pat3", "12", "TCGA_CS_4941_19960909"])
-    for name in ("site_sub-01_ses-2_anat", "Pat3", "tcga-cs-4941", "kaggle_TCGA_CS_4941_2"):
+    ids = ["sub-01", "Pat3", "P1", "12", "t1", "пациент-3", "TCGA_CS_4941_19960909"]
+    held_out = roles._ids_of(ids)
+    for name in ("site_sub-01_ses-2_anat", "Pat3", "P1_flair", "Пациент_3_T1", "tcga-cs-4941",
+                 "kaggle_TCGA_CS_4941_2"):  # fmt: skip
         assert held_out & roles._parts(name), name
-    for name in ("sub-011", "12", "Pat33_1", "TCGA-CS-4942"):
+    for name in ("sub-011", "12", "Pat33_1", "P11", "stranger_t1", "TCGA-CS-4942"):
         assert not held_out & roles._parts(name), name
+
+
+def test_scans_named_after_who_is_held_out_are_left_out(data):
+    ids = np.char.replace(data.patients, "phantom_", "Q")  # which no data set knows by its form
+    data = replace(data, patients=ids)
+    tested = ids[roles_of(SEMIS[0], data)["test"][0]]
+    names = [f"site_{tested}_ses-2", "stranger"]
+    more = len(names)
+    noise = np.random.default_rng(0).integers(0, 255, (more, *data.images.shape[1:]), np.uint8)
+    rows = {key: np.concatenate([getattr(data, key), getattr(data, key)[:more]])
+            for key in ("masks", "statistics", "slice_statistics", "tumour")}  # fmt: skip
+    both = replace(
+        data,
+        images=np.concatenate([data.images, noise]),
+        patients=np.concatenate([ids, names]),
+        datasets=np.concatenate([data.datasets, np.repeat(UNLABELLED, more)]),
+        **rows,
+    )
+    with noting() as notes:
+        found = set(both.patients[roles_of(SEMIS[0], both)["unlabelled"]])
+    assert "stranger" in found and names[0] not in found
+    (told,) = notes
+    assert told.startswith("1 of 2 scans of --unlabelled are left out") and names[0] in told
 
 
 def test_a_run_takes_as_many_steps_with_few_patients_as_with_many(data):

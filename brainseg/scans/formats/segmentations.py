@@ -16,6 +16,11 @@ from brainseg.scans.scan import ScanError, check_size
 _CONVERT = "Convert it to NIfTI with 3D Slicer or dcmqi's segimage2itkimage."
 
 
+def is_only_segmentation(file: Path) -> bool:
+    """Whether a DICOM file is a segmentation, and neither an image nor contours."""
+    return other_object(read_header(file)) == SEGMENTATION
+
+
 def is_segmentation(file: Path, name: str) -> bool:
     """Whether a DICOM file holds a segmentation. Raises ScanError when it holds contours."""
     found = other_object(read_header(file))
@@ -87,10 +92,10 @@ def _step(frame: dict, heights: np.ndarray) -> float:
     apart = np.diff(np.unique(np.round(heights, 3)))
     for key in ("gap", "thickness"):
         stated = abs(frame.get(key, (0.0,))[0])
-        # Frames closer than stated overlap, and between slices may be gaps: then the stated
-        # thickness is no step.
-        if stated > 0 and apart.min(initial=np.inf) > 0.9 * stated:
-            steps = apart / stated
-            if key == "gap" or np.abs(steps - np.rint(steps)).max(initial=0) < 0.1:
-                return stated
+        # Frames closer than stated overlap, and between slices may be a gap, by a half of their
+        # thickness at most: then the stated one is no step.
+        nearest = apart.min(initial=np.inf)
+        if stated > 0 and nearest > 0.9 * stated:
+            has_gap = key == "thickness" and 1.05 * stated < nearest < 1.5 * stated
+            return float(nearest) if has_gap else stated
     return float(apart.min()) if apart.size else 1.0

@@ -85,7 +85,7 @@ def check_compressed(file: Path, name: str, kind: str, size: int) -> None:
                     chunk = unpacker.unconsumed_tail
             is_whole = left <= 0
             if is_whole and not unpacker.eof:  # the check of all of it comes last
-                unpacker.decompress(unpacker.unconsumed_tail + stream.read())
+                unpacker.decompress(unpacker.unconsumed_tail + stream.read(2**16), 2**20)
                 is_whole = unpacker.eof
         except zlib.error:
             is_whole = False

@@ -62,30 +62,34 @@ def _parts(tags) -> list[tuple[int, int]]:
 def check_deflated(file: Path, pages: list[dict], name: str) -> None:
     """Raise ScanError where compressed pixels are damaged: their checksum is in the file, and
     decoders do not look at it."""
-    size = file.stat().st_size
+    most: dict[tuple[int, int], int] = {}  # bytes that each holds, several pages may share one
+    for page in pages:
+        size = page["width"] * page["height"] * page["samples"] * page["bits"] // 8
+        for part in page["deflated"]:
+            most[part] = max(size, most.get(part, 0))
+    if sum(count for _, count in most) > file.stat().st_size:
+        return  # they overlap, and would be read for ever
     with file.open("rb") as stream:
-        for page in pages:
-            parts = page["deflated"]
-            if sum(count for _, count in parts) > size:  # what is shared would be read for ever
-                continue
-            for place, count in parts:
-                stream.seek(place)
-                if not _is_sound(stream.read(count)):
-                    raise ScanError(
-                        f"{name} cannot be decoded: its compressed pixels are truncated or "
-                        "damaged. Copy, download or export it again."
-                    )
+        for (place, count), size in most.items():
+            stream.seek(place)
+            if not _is_sound(stream.read(count), size + 2**20):  # tiles go beyond the page
+                raise ScanError(
+                    f"{name} cannot be decoded: its compressed pixels are truncated or damaged. "
+                    "Copy, download or export it again."
+                )
 
 
-def _is_sound(packed: bytes) -> bool:
+def _is_sound(packed: bytes, most: int) -> bool:
+    """Whether this is Deflate to the end, its sum included, which of more than ``most`` bytes is
+    not looked at."""
     unpacker = zlib.decompressobj()
     try:
-        while packed and not unpacker.eof:
-            unpacker.decompress(packed, 2**24)  # what comes out is of no use here
+        while packed and not unpacker.eof and most > 0:
+            most -= len(unpacker.decompress(packed, 2**20))
             packed = unpacker.unconsumed_tail
     except zlib.error:
         return False
-    return unpacker.eof
+    return unpacker.eof or most <= 0
 
 
 def _is_cut(tags) -> bool:

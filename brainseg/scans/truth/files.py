@@ -9,6 +9,7 @@ from brainseg.scans.archives import unpacked
 from brainseg.scans.formats.arrays import read_array
 from brainseg.scans.formats.foreign import not_read
 from brainseg.scans.formats.segmentations import (
+    is_only_segmentation,
     is_segmentation,
     note_segments,
     read_segmentation,
@@ -79,7 +80,7 @@ def _read_folder(folder: Path, name: str, scan: Scan, as_labels: bool) -> Scan:
     kinds = {file: sniff(file) for file in files}
     if "dicom" in kinds.values():
         series = [file for file in files if kinds[file] == "dicom"]
-        drawn = [file for file in series if len(series) > 1 and is_segmentation(file, name)]
+        drawn = [f for f in series if len(series) > 1 and is_only_segmentation(f)]
         series = drawn if len(drawn) == 1 else series  # beside the scan that it was drawn on
         return _read_volume(series, name, "dicom", scan, as_labels)
     files = [file for file in files if kinds[file]]
