@@ -1,4 +1,4 @@
-"""Files: written aside and then renamed, their checksums, and tables as CSV and Markdown."""
+"""Files: written aside and then renamed, their checksums, tables as CSV and Markdown, the cache."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ TEXTS = (
 
 class WriteError(ValueError):
     """A file that could not be written; the message says what is still safe."""
+
+
+def cache_folder() -> Path:
+    """``$BRAINSEG_CACHE`` or else ``~/.cache/brainseg``: what can always be made again."""
+    return Path(os.environ.get("BRAINSEG_CACHE") or Path.home() / ".cache" / "brainseg")
 
 
 @contextmanager

@@ -18,6 +18,14 @@ METRICS = '{"validation": {"fold": 1, "patients": 2, "mean_dice": 0.5, "threshol
 BASES = (("unet_resnet34", "resnet18"), ("deeplabv3plus", "resnet18"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    """No test finds, nor leaves, anything in the cache of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BRAINSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def phantom_case():
     """One phantom patient: uint8 (6, 64, 64, 3) with a large tumour and spacing."""

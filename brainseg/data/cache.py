@@ -19,7 +19,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from brainseg.data.case import Case, CaseRef, DataError, check_channels, leave_out
-from brainseg.files import sha256, write_through
+from brainseg.files import cache_folder, sha256, write_through
 from brainseg.scans import preprocessing
 from brainseg.scans.notes import noting, told_together
 
@@ -66,11 +66,6 @@ class PreparedSet:
         return np.char.add(np.char.add(self.datasets, "/"), self.patients)
 
 
-def default_cache() -> Path:
-    """``$BRAINSEG_CACHE`` or else ``~/.cache/brainseg``."""
-    return Path(os.environ.get("BRAINSEG_CACHE") or Path.home() / ".cache" / "brainseg")
-
-
 def prepared_set(
     refs: Sequence[CaseRef], size: int, cache: Path | None = None, classes: Sequence[str] = ()
 ) -> PreparedSet:
@@ -86,7 +81,7 @@ def prepared_set(
     """
     if not refs:
         raise DataError("The data set has no cases.")
-    cache = cache or default_cache()
+    cache = cache or cache_folder()
     folder = cache / f"{len(refs)}cases-{size}px-{_key(refs, size, classes)}"
     if not _is_current(refs, folder, size, classes):
         try:

@@ -5,9 +5,10 @@ A graph reads ``planes``, prepared float32 (n, channels, size, size), any n, and
 those of each, (n, classes, size, size), whose sum is that of tumour. Its metadata, one JSON text
 under the key ``brainseg``, says how to prepare a scan and which threshold to use.
 
-They are kept beside the weights in ``.graphs/<key>``, or in a cache folder where that can't be
-written. The key is a hash of weights, settings and int8 ranges, so a graph of others is
-never used, and is removed when the new one is made.
+They are kept in the user's cache, as ``graphs/<place>/<key>``: never beside the weights, where
+whoever gave them could put a graph of something else. The place is a hash of the checkpoint's
+folder, the key one of weights, settings and int8 ranges, so a graph of others is never used, and
+is removed when the new one is made.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import warnings
 from pathlib import Path
 
 from brainseg.checkpoints.folder import RANGES, Checkpoint, load_module
-from brainseg.files import sha256
+from brainseg.files import cache_folder, sha256
 from brainseg.inference.backends.names import GRAPHS
 from brainseg.scans.preprocessing import CLIP
 
@@ -52,9 +53,8 @@ def cached(checkpoint: Checkpoint, kind: str) -> Path:
 
 def find(checkpoint: Checkpoint, name: str) -> Path | None:
     """A file derived from a checkpoint as it is now, or None if there is none."""
-    key = _key(checkpoint)
-    paths = (root / key / name for root in _roots(checkpoint))
-    return next((path for path in paths if path.is_file()), None)
+    path = _place(checkpoint) / _key(checkpoint) / name
+    return path if path.is_file() else None
 
 
 def remove(checkpoint: Checkpoint, kind: str) -> None:
@@ -66,21 +66,18 @@ def remove(checkpoint: Checkpoint, kind: str) -> None:
 
 def home(checkpoint: Checkpoint) -> Path:
     """The folder for what is derived from a checkpoint as it is now; stale ones are removed."""
-    key = _key(checkpoint)
-    for root in _roots(checkpoint):
-        try:
-            (root / key).mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(root / key, os.W_OK):
-            for stale in root.iterdir():
-                if stale.name != key:
-                    shutil.rmtree(stale, ignore_errors=True)
-            return root / key
-    raise OSError(
-        f"Exported graphs can't be kept: none of {', '.join(map(str, _roots(checkpoint)))} can be "
-        "written. Set BRAINSEG_CACHE to a folder that can."
-    )
+    place, key = _place(checkpoint), _key(checkpoint)
+    with contextlib.suppress(OSError):
+        (place / key).mkdir(parents=True, exist_ok=True)
+    if not os.access(place / key, os.W_OK):
+        raise OSError(
+            f"Exported graphs can't be kept: {place} can't be written. Set BRAINSEG_CACHE to a "
+            "folder that can."
+        )
+    for stale in place.iterdir():
+        if stale.name != key:
+            shutil.rmtree(stale, ignore_errors=True)
+    return place / key
 
 
 def write(checkpoint: Checkpoint, kind: str, path: Path) -> None:
@@ -125,11 +122,9 @@ def _write_openvino(module, planes, told: str, path: Path) -> None:
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def _roots(checkpoint: Checkpoint) -> list[Path]:
-    given = os.environ.get("BRAINSEG_CACHE")
-    cache = Path(given) if given else Path.home() / ".cache" / "brainseg" / "graphs"
+def _place(checkpoint: Checkpoint) -> Path:
     place = hashlib.sha256(str(checkpoint.folder.resolve()).encode()).hexdigest()[:16]
-    return [checkpoint.folder / ".graphs", cache / place]
+    return cache_folder() / "graphs" / place
 
 
 def _key(checkpoint: Checkpoint) -> str:

@@ -17,7 +17,7 @@ from brainseg.scans.preprocessing import prepare
 
 @pytest.fixture(scope="module")
 def checkpoints(random_checkpoints, tmp_path_factory):
-    """A copy of the random checkpoints, so that graphs beside them reach no other test."""
+    """A copy of the random checkpoints, so that graphs of them reach no other test."""
     return shutil.copytree(random_checkpoints, tmp_path_factory.mktemp("copy") / "checkpoints")
 
 
@@ -71,12 +71,12 @@ def test_an_unknown_backend_lists_the_known(checkpoints):
         predictor.read_weights()
 
 
-def test_tuning_chooses_the_fastest_and_remembers(copied, monkeypatch):
+def test_tuning_chooses_the_fastest_and_remembers(copied, tmp_path, monkeypatch):
     checkpoint = read_checkpoint(copied / "unetpp-bce")
     predictor = open_checkpoint(checkpoint, "auto")
     planes = predictor.example_planes()
     before = predictor.forward(planes)
-    assert predictor.backend == "auto" and not (checkpoint.folder / ".graphs").exists()
+    assert predictor.backend == "auto" and not (tmp_path / "cache").exists()
     predictor.tune()
     known = fastest.remembered(checkpoint)
     assert known.backend == predictor.backend == min(known.ms, key=known.ms.get)
@@ -143,13 +143,13 @@ def test_a_remembered_backend_that_no_longer_works_falls_back(copied, phantom_ca
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_pytorch_alone_is_enough(copied, phantom_case, monkeypatch):
+def test_pytorch_alone_is_enough(copied, phantom_case, tmp_path, monkeypatch):
     monkeypatch.setattr(opening, "find_spec", lambda name: None)
     predictor = Predictor(read_checkpoint(copied / "unet-bce"), "auto")
     predictor.tune()
     assert predictor.backend.startswith("pytorch")
     assert predictor.predict(phantom_case.scan).mask.any()
-    assert not list(copied.rglob("graph.*"))
+    assert not list(tmp_path.rglob("graph.*"))
 
 
 def test_damaged_weights_are_said_to_be(copied):
@@ -180,10 +180,10 @@ def writes(monkeypatch):
     return written
 
 
-def test_a_graph_is_made_once_beside_the_weights(copied, writes):
+def test_a_graph_is_made_once_in_the_users_cache(copied, writes, tmp_path):
     checkpoint = read_checkpoint(copied / "unet-bce")
     path = graphs.cached(checkpoint, "onnx")
-    assert path.is_relative_to(checkpoint.folder / ".graphs")
+    assert path.is_relative_to(tmp_path / "cache" / "graphs")
     assert graphs.cached(checkpoint, "onnx") == path and writes == [("unet-bce", "onnx")]
 
 
@@ -196,20 +196,27 @@ def test_a_stale_graph_is_replaced(copied, writes, save_random):
     assert graphs.cached(read_checkpoint(copied / "unet-bce"), "onnx") != new
 
 
-def test_where_the_folder_cannot_be_written_a_cache_folder_is_used(
-    copied, writes, tmp_path, monkeypatch
-):
+def test_nothing_that_came_with_the_weights_is_believed(copied, writes, tmp_path):
     checkpoint = read_checkpoint(copied / "unet-bce")
-    (checkpoint.folder / ".graphs").write_text("in the way")
     path = graphs.cached(checkpoint, "onnx")
-    assert path.is_relative_to(tmp_path / "cache")
-    assert graphs.cached(checkpoint, "onnx") == path and len(writes) == 1
-    monkeypatch.setenv("BRAINSEG_CACHE", str(checkpoint.folder / ".graphs" / "under a file"))
+    foreign = checkpoint.folder / ".graphs" / path.relative_to(path.parents[2])
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("a graph that marks nothing")
+    shutil.rmtree(tmp_path / "cache")
+    assert graphs.find(checkpoint, "onnx/graph.onnx") is None
+    assert graphs.cached(checkpoint, "onnx").read_text() == "a graph of unet-bce"
+    assert len(writes) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_named(copied, writes, tmp_path, monkeypatch):
+    checkpoint = read_checkpoint(copied / "unet-bce")
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("BRAINSEG_CACHE", str(tmp_path / "file"))
     with pytest.raises(OSError, match="BRAINSEG_CACHE"):
         graphs.cached(checkpoint, "onnx")
 
 
-def test_a_graph_that_fails_leaves_nothing(copied, monkeypatch):
+def test_a_graph_that_fails_leaves_nothing(copied, tmp_path, monkeypatch):
     checkpoint = read_checkpoint(copied / "unet-bce")
 
     def fail(checkpoint, kind, path):
@@ -219,7 +226,7 @@ def test_a_graph_that_fails_leaves_nothing(copied, monkeypatch):
     monkeypatch.setattr(graphs, "write", fail)
     with pytest.raises(RuntimeError, match="full"):
         graphs.cached(checkpoint, "onnx")
-    assert not [p for p in (checkpoint.folder / ".graphs").rglob("*") if p.is_file()]
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
     assert graphs.find(checkpoint, "onnx/graph.onnx") is None
 
 
