@@ -54,7 +54,7 @@ def model_card(settings: Settings, metrics: dict, repo: str | None = None) -> st
     """
     try:
         return _model_card(settings, metrics, repo)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise CheckpointError(
             f"{settings.name}: no model card can be written from its settings and scores "
             f"({type(error).__name__}: {str(error)[:80]}): expected those that training writes."

@@ -71,7 +71,7 @@ class Checkpoint:
         """Mean Dice on the validation patients, in [0, 1]; None if the folder does not tell."""
         try:
             dice = float(self.metrics["validation"]["mean_dice"])
-        except (CheckpointError, OSError, ValueError, KeyError, TypeError):
+        except (CheckpointError, OSError, ValueError, ArithmeticError, KeyError, TypeError):
             return None
         return dice if 0 <= dice <= 1 else None  # nor is NaN one
 
@@ -143,19 +143,24 @@ def find_checkpoints(root: str | Path) -> tuple[list[Checkpoint], list[str]]:
     root = Path(root)
     if not root.is_dir():
         raise CheckpointError(f"{root} is not a folder: expected a folder of checkpoints.")
-    # A hidden folder is what a killed save left.
-    folders = sorted(
-        path.parent
-        for path in root.rglob(CONFIG)
-        if not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )
     found, skipped = [], []
-    for folder in folders:
+    for folder in checkpoint_folders(root):
         try:
             found.append(read_checkpoint(folder))
         except CheckpointError as error:
             skipped.append(str(error))
     return sorted(found, key=lambda c: (c.name, str(c.folder))), skipped
+
+
+def checkpoint_folders(root: Path) -> list[Path]:
+    """All folders below ``root``, and itself, that hold a ``config.json``, sorted. Hidden ones,
+    which a killed save left, are not entered, and what goes away meanwhile is passed over."""
+    found = []
+    for folder, below, files in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(".")]
+        if CONFIG in files:
+            found.append(Path(folder))
+    return sorted(found)
 
 
 def labelled(root: str | Path) -> tuple[dict[str, Checkpoint], list[str]]:
@@ -202,6 +207,11 @@ def find_base(stack: Checkpoint, base: Base) -> Checkpoint:
                     f"{stack.folder} was fitted on other weights of {base.name} than those in "
                     f"{folder}: restore them, or train the stack again."
                 )
+            if found.settings.size != stack.settings.size:
+                raise CheckpointError(
+                    f"{stack.folder} takes {stack.settings.size} px and {folder}, which it reads, "
+                    f"{found.settings.size}: expected the same. Train or download it again."
+                )
             return found
     raise CheckpointError(
         f"{stack.folder} reads the predictions of {base.name}, which is not there: expected "
@@ -239,8 +249,7 @@ def load_module(checkpoint: Checkpoint):
                 module = build()
         except ModelError:  # some encoders compute constants when they are built
             module = build()
-        shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-        state = read_weights(path, shapes)
+        state = read_weights(path, module.state_dict())
         module.load_state_dict(state, assign=True)
         if any(tensor.is_meta for tensor in module.buffers()):
             module = build()

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-_TYPES = ("F16", "BF16", "F32", "I64")  # what training writes, and bf16
+if TYPE_CHECKING:
+    import torch
+
+_FLOATS, _COUNTERS = ("F16", "BF16", "F32"), ("I64",)  # what training writes, and bf16
 
 
 class WeightsError(ValueError):
     """A file that is no safetensors file, or holds other tensors than the network needs."""
 
 
-def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict:
+def read_weights(path: Path, wanted: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Tensors by name, floating point in float32, from a safetensors file.
 
-    shapes: name to shape of every tensor there must be. Names, shapes and types are compared in
-    the header, which safetensors itself holds against the length of the file, before memory is
-    taken for any tensor. Raises WeightsError, also for values that are not finite.
+    wanted: every tensor there must be; without memory (on ``meta``) will do. Names, shapes and
+    types are compared in the header, which safetensors itself holds against the length of the
+    file, before memory is taken for any tensor. Raises WeightsError, also for values that are not
+    finite.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            _compare_names(set(file.keys()), set(shapes))
-            for name, shape in shapes.items():
+            _compare_names(set(file.keys()), set(wanted))
+            for name, tensor in wanted.items():
                 header = file.get_slice(name)
-                found = tuple(header.get_shape())
+                found, shape = tuple(header.get_shape()), tuple(tensor.shape)
                 if found != shape:
                     raise WeightsError(f"{name} has the shape {found}, expected {shape}")
-                if header.get_dtype() not in _TYPES:
-                    raise WeightsError(f"{name} is {header.get_dtype()}, expected {_TYPES}")
-            return {name: _finite(name, file.get_tensor(name)) for name in shapes}
+                types = _FLOATS if tensor.is_floating_point() else _COUNTERS
+                if header.get_dtype() not in types:
+                    raise WeightsError(f"{name} is {header.get_dtype()}, expected {types}")
+            return {name: _finite(name, file.get_tensor(name)) for name in wanted}
     except SafetensorError as error:
         raise WeightsError(str(error)) from error
 

@@ -114,7 +114,7 @@ def _card(checkpoint: Checkpoint) -> str:
     from brainseg.checkpoints.card import model_card  # slow to import
 
     try:
-        return (checkpoint.folder / CARD).read_text(encoding="utf-8")
+        return (checkpoint.folder / CARD).read_text(encoding="utf-8", errors="replace")
     except OSError:
         pass
     try:

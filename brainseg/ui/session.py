@@ -7,6 +7,7 @@ nobody. Importing this must not import torch: the first page shall not wait for 
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from brainseg.checkpoints.folder import (
     CONFIG,
     RANGES,
     WEIGHTS,
+    checkpoint_folders,
     file_stem,
     find_checkpoints,
     labelled,
@@ -310,8 +312,12 @@ def _identity(predictor: Predictor) -> dict:
 
 def _fingerprint(checkpoints: str | Path) -> tuple:
     """What changes when a checkpoint below a folder does."""
-    files = [p for name in (CONFIG, WEIGHTS, RANGES) for p in Path(checkpoints).rglob(name)]
-    return tuple(sorted((str(p), p.stat().st_mtime_ns) for p in files))
+    found = []
+    for folder in checkpoint_folders(Path(checkpoints)):
+        for path in (folder / name for name in (CONFIG, WEIGHTS, RANGES)):
+            with contextlib.suppress(OSError):  # not there, or just now replaced
+                found.append((str(path), path.stat().st_mtime_ns))
+    return tuple(found)
 
 
 _finished: dict[tuple, View] = {}

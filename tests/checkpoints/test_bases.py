@@ -47,6 +47,16 @@ def test_a_base_with_other_weights_is_refused(random_checkpoints, tmp_path):
     assert len(skipped) == 1 and "other weights" in skipped[0]
 
 
+def test_a_base_of_another_size_is_refused(random_checkpoints, tmp_path):
+    root = shutil.copytree(random_checkpoints, tmp_path / "all")
+    config = json.loads((root / RESNET / "config.json").read_text())
+    config["brainseg"]["preprocessing"]["size"] *= 2
+    (root / RESNET / "config.json").write_text(json.dumps(config))
+    stack = read_checkpoint(root / "unetpp-bce")
+    with pytest.raises(CheckpointError, match=r"takes 64 px .* 128"):
+        find_base(stack, stack.bases[0])
+
+
 def test_a_base_replaced_while_a_program_runs_is_refused_too(random_checkpoints, tmp_path):
     root = shutil.copytree(random_checkpoints, tmp_path / "all")
     assert len(load_all(root)[0]) == 4  # and kept in memory

@@ -29,6 +29,7 @@ from brainseg.checkpoints import ranges
 from brainseg.checkpoints.folder import (
     CARD,
     CONFIG,
+    HISTORY,
     METRICS,
     ORIGIN,
     RANGES,
@@ -93,11 +94,14 @@ def local_folder(path_or_repo: str | Path) -> Path:
     wanted = parse_reference(text)
     fetched, faults = [], []
     with talking_about(f"{wanted}, which is no folder here"):
-        for name in checkpoint_names(wanted):
-            try:
-                fetched.append(_fetch(Reference(wanted.repo, name, wanted.revision)))
-            except CheckpointError as error:
-                faults.append(str(error))
+        names = checkpoint_names(wanted)
+    for name in names:
+        one = Reference(wanted.repo, name, wanted.revision)
+        try:
+            with talking_about(one):
+                fetched.append(_fetch(one))
+        except CheckpointError as error:
+            faults.append(str(error))
     for fault in faults:
         log.warning("left out: %s", fault)
     if not fetched:
@@ -110,31 +114,38 @@ def local_folder(path_or_repo: str | Path) -> Path:
 def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoint]:
     """Copy the checkpoints of ``user/repo[/name][@revision]``, and the bases of stacks, to
     ``out/<name>``, with their origin beside them. All are read in full before the first is copied.
+    Of a whole repository, one that can't be used is left out with a warning.
 
-    Raises CheckpointError, and then ``out`` is as it was, if one can't be used or another one of
+    Raises CheckpointError, and then ``out`` is as it was, if that leaves none, or if another one of
     its name is there already (unless ``overwrite``).
     """
     wanted = parse_reference(reference)
-    found: dict[str, Checkpoint] = {}
+    found: dict[str, tuple[Checkpoint, str]] = {}  # with their cards
+    faults = []
     with talking_about(wanted):
         for name in [wanted.name] if wanted.name else checkpoint_names(wanted):
-            checkpoint = _fetch_with_bases(Reference(wanted.repo, name, wanted.revision))
-            for base in checkpoint.bases:
-                found.setdefault(base.name, find_base(checkpoint, base))
-            found[name] = checkpoint
-    cards = {}
-    for name, checkpoint in found.items():
-        load_module(checkpoint)
-        cards[name] = _card(checkpoint, wanted.repo)
+            try:
+                checkpoint = _fetch_with_bases(Reference(wanted.repo, name, wanted.revision))
+                for one in (*(find_base(checkpoint, b) for b in checkpoint.bases), checkpoint):
+                    if one.name not in found:
+                        load_module(one)
+                        found[one.name] = one, _card(one, wanted.repo)
+            except CheckpointError as error:
+                faults.append(str(error))
+    if not found or (wanted.name and faults):
+        raise HubError(" ".join(faults))
+    for fault in faults:
+        log.warning("left out: %s", fault)
+    for name, (checkpoint, _) in found.items():
         if not overwrite and _is_another(checkpoint, out / name):
             raise HubError(
                 f"{out / name} holds another checkpoint than {wanted}: --overwrite replaces it, "
                 "--out puts the new one elsewhere."
             )
-    for name, checkpoint in found.items():
+    for name, (checkpoint, card) in found.items():
         if overwrite or not (out / name / CONFIG).is_file():
             copy_checkpoint(checkpoint, out / name)
-            write_text(out / name / CARD, cards[name])
+            write_text(out / name / CARD, card)
         else:
             _refresh(checkpoint, out / name, wanted.repo)
     return [read_checkpoint(out / name) for name in found]
@@ -189,6 +200,7 @@ def _fetch(wanted: Reference) -> Path:
     read_settings(config)  # before gigabytes of weights
     folder = config.parent
     commit = _commit_of(folder)
+    has_weights = (folder / WEIGHTS).is_file()
     for file in (WEIGHTS, METRICS, RANGES):
         path = f"{wanted.name}/{file}"
         known = try_to_load_from_cache(wanted.repo, path, revision=commit)
@@ -204,6 +216,12 @@ def _fetch(wanted: Reference) -> Path:
                 ) from None
             with suppress(RemoteEntryNotFoundError):  # the client remembers what is not there
                 hf_hub_download(wanted.repo, path, revision=commit)
+        except CheckpointError:
+            raise
+        except Exception:  # others put the weights there, and never asked for these
+            if file == WEIGHTS or not has_weights:
+                raise
+            log.warning("%s: the Hub does not answer; used without its %s.", wanted, file)
     origin = {
         "repo": wanted.repo,
         "revision": commit,
@@ -279,11 +297,12 @@ def _cached_paths(wanted: Reference) -> list[str]:
 
 
 def _is_another(checkpoint: Checkpoint, folder: Path) -> bool:
-    if not (folder / CONFIG).is_file():
-        return False
+    """Whether the folder holds what is not this checkpoint, nor what a killed pull left of it."""
+    there = {file for file in (CONFIG, *FILES, HISTORY) if (folder / file).is_file()}
+    needed = {CONFIG, WEIGHTS} if CONFIG in there else {WEIGHTS} if there else set()
     return any(
-        not (folder / file).is_file() or sha256(folder / file) != sha256(checkpoint.folder / file)
-        for file in (CONFIG, WEIGHTS)
+        file not in there or sha256(folder / file) != sha256(checkpoint.folder / file)
+        for file in needed
     )
 
 

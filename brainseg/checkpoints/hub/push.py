@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from brainseg.checkpoints.card import model_card, repository_card
@@ -18,7 +18,7 @@ from brainseg.checkpoints.folder import (
     find_checkpoints,
     read_checkpoint,
 )
-from brainseg.checkpoints.hub.client import Reference, parse_repo, talking_about
+from brainseg.checkpoints.hub.client import HubError, Reference, parse_repo, talking_about
 from brainseg.checkpoints.hub.commit import Remote, commit_files, open_repo
 from brainseg.checkpoints.hub.pull import fetch_description
 from brainseg.checkpoints.settings import CheckpointError, Settings, is_plain_name
@@ -38,7 +38,8 @@ def push(checkpoints: Sequence[Checkpoint], repo: str, *, private: bool = False)
 
     Returns the address of the new commit, or None if everything was there already. Other folders
     of the repository stay as they are. Raises HubError, and then the repository is as it was; also
-    if ``private`` is asked for and the repository is public.
+    if ``private`` is asked for and the repository is public, or if a stack that stays there reads
+    what would be replaced.
     """
     repo = parse_repo(repo)
     chosen = {c.name: c for c in _with_bases(checkpoints)}
@@ -52,6 +53,7 @@ def push(checkpoints: Sequence[Checkpoint], repo: str, *, private: bool = False)
     with talking_about(repo):
         remote = open_repo(repo, private=private)
         described = _described_there(remote, chosen)
+        _refuse_to_break(described, remote, chosen)
         described |= {n: (c.settings, c.metrics) for n, c in chosen.items()}
         files[CARD] = repository_card(repo, [described[n] for n in sorted(described)]).encode()
         stale = [f"{name}/{file}" for name, own in chosen.items() for file in _WORDS
@@ -98,6 +100,20 @@ def _described_there(remote: Remote, pushed: Container[str]) -> dict[str, tuple[
             except CheckpointError:  # not ours to describe
                 found.pop(name, None)
     return found
+
+
+def _refuse_to_break(others: Mapping, remote: Remote, chosen: Mapping[str, Checkpoint]) -> None:
+    """Raise HubError if a stack that stays there reads weights that would be replaced."""
+    for name, (settings, _) in others.items():
+        for base in settings.bases:
+            there = remote.files.get(f"{base.name}/{WEIGHTS}")
+            own = chosen.get(base.name)
+            if own and there == base.sha256 != own.sha256():
+                raise HubError(
+                    f"{name} in {remote.repo} reads {base.name} as it is there, and would not work "
+                    f"with that of {own.folder}: nothing was pushed. Train {name} on it and push "
+                    "both, or push to another repository."
+                )
 
 
 def _message(changed: Sequence[str], remote: Remote) -> str:

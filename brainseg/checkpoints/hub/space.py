@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import sys
@@ -9,6 +10,8 @@ import tempfile
 from importlib.metadata import packages_distributions, version
 from modulefinder import ModuleFinder
 from pathlib import Path
+
+from huggingface_hub import HfApi
 
 import brainseg
 from brainseg.checkpoints.folder import Checkpoint, copy_checkpoint, find_checkpoints
@@ -26,6 +29,7 @@ from brainseg.data import datasets_of
 
 ENTRY = "space.py"
 CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
+log = logging.getLogger(__name__)
 _ROOT = Path(brainseg.__file__).parents[1]
 
 _HUB_ENTRY = '''\
@@ -92,6 +96,11 @@ def write_space(folder: Path, repo: str, checkpoints: str, *, gpu: bool = False)
     if skipped or not found:
         raise CheckpointError(" ".join(skipped) or f"{source} holds no checkpoint for the Space.")
     pinned = _pinned(checkpoints, source)
+    if pinned and _is_private(pinned):
+        log.warning(
+            "%s is private: the Space opens it only with a token of yours that may read it, as the "
+            "secret HF_TOKEN in the Space's settings.", pinned.repo,
+        )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     modules = ModuleFinder(path=[str(_ROOT)])
     modules.run_script(str(_ROOT / "app.py"))
@@ -101,7 +110,9 @@ def write_space(folder: Path, repo: str, checkpoints: str, *, gpu: bool = False)
         shutil.copyfile(path, target)
     if not pinned:
         for checkpoint in found:
-            copy_checkpoint(checkpoint, folder / "checkpoints" / checkpoint.name)
+            below = checkpoint.folder.relative_to(source)  # a name may be there twice, as in runs
+            kept = below if below.name else Path(checkpoint.name)
+            copy_checkpoint(checkpoint, folder / "checkpoints" / kept)
     setting = f'os.environ.setdefault("BRAINSEG_CHECKPOINTS", "{pinned}")\n' if pinned else ""
     texts = {
         "requirements.txt": _requirements(modules, gpu),
@@ -119,6 +130,13 @@ def _pinned(checkpoints: str, source: Path) -> Reference | None:
     if Path(checkpoints).exists():
         return None
     return Reference(parse_reference(checkpoints).repo, None, source.name)
+
+
+def _is_private(repository: Reference) -> bool:
+    try:
+        return bool(HfApi().model_info(repository.repo).private)
+    except Exception:  # the cache serves without the Hub
+        return False
 
 
 def _needed_files(modules: ModuleFinder) -> list[Path]:

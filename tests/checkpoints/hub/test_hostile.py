@@ -213,6 +213,7 @@ def changed(good: dict, change) -> dict:
 
 
 HEAD = "head.weight"  # (1, 32, 1, 1)
+MEAN = "down.0.1.running_mean"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -238,6 +239,15 @@ def test_wrong_types(offer, good, tmp_path, dtype):
         tensors[HEAD] = tensors[HEAD].astype(dtype)
 
     assert HEAD in refused(offer(changed(good, change)), tmp_path)
+
+
+def test_counts_where_numbers_are_needed(offer, good, tmp_path):
+    """Running means of whole numbers would only fail on the first scan."""
+
+    def change(tensors):
+        tensors[MEAN] = tensors[MEAN].astype(np.int64)
+
+    assert f"{MEAN} is I64" in refused(offer(changed(good, change)), tmp_path)
 
 
 def test_tensors_too_many_and_too_few(offer, hub, good, tmp_path):
@@ -300,7 +310,14 @@ def test_local_folders_profit_too(good, tmp_path):
 
 
 def test_scores_that_are_no_scores(offer, tmp_path):
-    for content in (b"[1]", b'{"test": 3}', b'{"test": {"dice": {"mean": "<b>"}}}', b"[" * 10**5):
+    huge = f'{{"validation": {{"mean_dice": 1{"0" * 400}}}}}'.encode()
+    for content in (
+        b"[1]",
+        b'{"test": 3}',
+        b'{"test": {"dice": {"mean": "<b>"}}}',
+        b"[" * 10**5,
+        huge,
+    ):
         with pytest.raises(CheckpointError, match="unet-bce"):
             pull(offer({"metrics.json": content}), tmp_path / "out")
         assert not (tmp_path / "out").exists()

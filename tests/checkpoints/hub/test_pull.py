@@ -125,6 +125,17 @@ def test_one_bad_checkpoint_does_not_hide_the_others(remote, caplog):
     assert len(found) == 3 and "unet-bce" in caplog.text
 
 
+def test_nor_does_it_keep_the_others_from_being_pulled(remote, tmp_path, caplog):
+    damaged = remote.files[f"{DEEPLAB}/model.safetensors"][:1000]
+    remote.commit({f"{DEEPLAB}/model.safetensors": damaged})
+    pulled = pull(REPO, tmp_path / "out")
+    assert {c.name for c in pulled} == {"unet-bce", RESNET}  # the stack reads the damaged one
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"unet-bce", RESNET}
+    assert f"{DEEPLAB}/model.safetensors" in caplog.text and "unetpp-bce" in caplog.text
+    with pytest.raises(CheckpointError, match=DEEPLAB):
+        pull(f"{REPO}/{DEEPLAB}", tmp_path / "out")
+
+
 def test_folders_stay_folders(hub, tmp_path):
     assert local_folder(tmp_path) == tmp_path
     assert local_folder(str(tmp_path / "no" / "such")) == tmp_path / "no" / "such"
@@ -180,6 +191,17 @@ def test_another_checkpoint_is_replaced_only_when_told(remote, trained, tmp_path
     assert all_files(tmp_path) == before
     (checkpoint,) = pull(f"{REPO}/unet-bce", tmp_path, overwrite=True)
     assert checkpoint.settings.model == "unet"
+
+
+def test_what_lies_where_a_checkpoint_shall_go_is_kept(remote, trained, tmp_path):
+    """A run whose config.json is lost or still to come; but not what a killed pull left."""
+    folder = tmp_path / "unet-bce"
+    folder.mkdir()
+    shutil.copyfile(trained / RESNET / "model.safetensors", folder / "model.safetensors")
+    with pytest.raises(HubError, match="--overwrite"):
+        pull(f"{REPO}/unet-bce", tmp_path)
+    shutil.copyfile(trained / "unet-bce" / "model.safetensors", folder / "model.safetensors")
+    pull(f"{REPO}/unet-bce", tmp_path)
 
 
 def test_what_was_added_to_a_pulled_checkpoint_stays(remote, tmp_path):
@@ -283,6 +305,26 @@ def test_offline_in_a_process_of_its_own(remote, settings):
     assert done.stdout.split() == [commit, commit], done.stderr
     last = done.stderr.splitlines()[-1]
     assert "HubError" in last and f"{REPO}/unetpp-bce" in last
+
+
+def test_weights_that_others_fetched_serve_without_their_scores(remote, published, caplog):
+    from huggingface_hub import hf_hub_download
+
+    for file in ("config.json", "model.safetensors"):
+        hf_hub_download(REPO, f"unet-bce/{file}")
+    for method in ("GET", "HEAD"):
+        published.fail(method, "", status=503)
+    checkpoint = download(f"{REPO}/unet-bce")
+    assert load_module(checkpoint) and checkpoint.validation_dice is None
+    assert "without its metrics.json" in caplog.text
+    published.faults.clear()
+    assert download(f"{REPO}/unet-bce").validation_dice == 0.7
+
+
+def test_what_is_not_in_the_cache_does_not_hide_what_is(remote, published, caplog):
+    download(f"{REPO}/unet-bce")
+    published.fail("HEAD", RESNET, status=503)
+    assert len(find_checkpoints(local_folder(REPO))[0]) == 3 and f"{REPO}/{RESNET}" in caplog.text
 
 
 def test_damage_in_the_cache_is_noticed(remote, cache):

@@ -132,6 +132,17 @@ def test_two_of_one_name_are_refused(hub, trained, tmp_path, save_random):
     assert not hub.requests
 
 
+def test_what_a_stack_there_reads_is_not_replaced_without_it(hub, trained, tmp_path, save_random):
+    push(find_to_push([], trained), REPO)
+    before = remote(hub).head
+    other = save_random(tmp_path, "unet_resnet34", encoder="resnet18", seed=9)
+    with pytest.raises(HubError, match=f"unetpp-bce in {REPO} reads {RESNET}"):
+        push([other], REPO)
+    assert remote(hub).head == before
+    push([other], "ada/elsewhere")
+    push(find_to_push([RESNET], trained), REPO)  # the one that is there
+
+
 # ---------------------------------------------------------------- private
 
 

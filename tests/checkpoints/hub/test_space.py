@@ -96,6 +96,22 @@ def test_a_cache_that_cannot_be_written_to_still_tells_the_commit(published, tmp
     assert preload.split(" ")[2] == published.repos["model", REPO].head
 
 
+def test_a_private_repository_needs_a_token_there_too(published, tmp_path, caplog):
+    write_space(tmp_path / "open", SPACE, REPO)
+    assert "HF_TOKEN" not in caplog.text
+    published.repos["model", REPO].private = True
+    write_space(tmp_path / "closed", SPACE, REPO)
+    assert f"{REPO} is private" in caplog.text and "HF_TOKEN" in caplog.text
+
+
+def test_runs_of_one_name_are_all_taken_along(trained, tmp_path):
+    for fold in (0, 1):
+        shutil.copytree(trained / "unet-bce", tmp_path / "runs" / "unet-bce" / f"fold{fold}-seed0")
+    write_space(tmp_path / "space", SPACE, str(tmp_path / "runs"))
+    kept = {name for name in names(tmp_path / "space") if name.endswith(".safetensors")}
+    assert kept == {f"checkpoints/unet-bce/fold{fold}-seed0/model.safetensors" for fold in (0, 1)}
+
+
 def test_a_gpu_space_is_for_zerogpu(trained, tmp_path):
     write_space(tmp_path / "space", SPACE, str(trained), gpu=True)
     found = front_matter(tmp_path / "space")
