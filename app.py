@@ -9,6 +9,7 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -32,7 +33,11 @@ except CheckpointError as error:
     sys.exit(f"error: {error}")
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # a clean exit deletes what was uploaded
+    for name in ("SIGTERM", "SIGHUP"):  # a clean exit deletes what was uploaded
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, lambda *_: sys.exit())
+    tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"]  # what is unpacked goes away with the uploads
     demo.launch(prevent_thread_lock=True, **LAUNCH)
     loading = threading.Timer(1, warm_up, [checkpoints])  # the first page goes first
     loading.daemon = True

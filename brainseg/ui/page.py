@@ -16,7 +16,7 @@ from brainseg.ui.events import PRIVATE
 from brainseg.ui.models_tab import build_models_tab
 from brainseg.ui.stress_tab import build_stress_tab
 from brainseg.ui.study_tab import build_study_tab
-from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, own_uploads
+from brainseg.ui.uploads import MAX_AGE_S, SWEEP_S, forget_visitors, own_uploads
 
 _LINKS = Path(__file__).with_name("links.js").read_text("utf-8")
 STUDY = Path(__file__).parents[2] / "docs" / "study"
@@ -60,6 +60,7 @@ def build(checkpoints: str | Path, study_folder: Path = STUDY) -> gr.Blocks:
         greeting = page.load(lambda: greet(checkpoints), outputs=compare.status, **PRIVATE)
         greeting.then(None, js=_LINKS, **PRIVATE)  # not before, or it would write over a run
         add_endpoints(checkpoints)
+    forget_visitors(page)
     return page.queue(max_size=20)
 
 

@@ -1,37 +1,72 @@
-"""The folder for what visitors give and get: of this process only, nothing in it an hour old."""
+"""What visitors give and get, in a folder of this process and in memory, for less than an hour."""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+
+import gradio as gr
 
 MAX_AGE_S = 2700  # with the pause between sweeps, nothing is an hour old
 SWEEP_S = 300
+_PREFIX = "brainseg-uploads-"
 
 
 def own_uploads() -> None:
     """Keep uploads in a folder of this process, so that none outlives it, or an hour in it: a
-    temporary one, or one inside ``$GRADIO_TEMP_DIR``, whose other files may be somebody else's."""
+    temporary one, or one inside ``$GRADIO_TEMP_DIR``, whose other files may be somebody else's.
+    What a killed process left in one beside it is swept too."""
     given = os.environ.get("GRADIO_TEMP_DIR")
     if given in _own:
         return
     if given:
         Path(given).mkdir(parents=True, exist_ok=True)
-    folder = os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="brainseg-", dir=given or None)
+    folder = os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix=_PREFIX, dir=given or None)
     _own.add(folder)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
-    def keep_sweeping() -> None:
+    def sweep_all() -> None:
+        for each in Path(folder).parent.glob(f"{_PREFIX}*"):
+            sweep(each, MAX_AGE_S)
+            if each != Path(folder):
+                with contextlib.suppress(OSError):  # unless empty
+                    each.rmdir()
+
+    sweep_all()
+    _repeat(sweep_all)
+
+
+def forget_visitors(page: gr.Blocks) -> None:
+    """Drop what Gradio keeps in memory of visitors who were last here ``MAX_AGE_S`` ago: the last
+    values of all components, and so the scan that the viewer shows."""
+
+    def forget() -> None:
+        limit = datetime.now() - timedelta(seconds=MAX_AGE_S)
+        holder = getattr(page, "state_holder", None)  # there is none before the launch
+        for visitor, last in list(holder.time_last_used.items()) if holder else ():
+            if last < limit:
+                holder.session_data.pop(visitor, None)
+                holder.time_last_used.pop(visitor, None)
+
+    _repeat(forget)
+
+
+def _repeat(action: Callable[[], None]) -> None:
+    def repeat() -> None:
         while True:
             time.sleep(SWEEP_S)
-            sweep(Path(folder), MAX_AGE_S)
+            with contextlib.suppress(OSError):  # files come and go meanwhile
+                action()
 
-    threading.Thread(target=keep_sweeping, name="sweep", daemon=True).start()
+    threading.Thread(target=repeat, name="sweep", daemon=True).start()
 
 
 def results_folder() -> str:

@@ -201,6 +201,46 @@ def test_what_is_old_is_swept_and_what_is_new_stays(tmp_path):
     assert MAX_AGE_S + SWEEP_S <= 3600
 
 
+def test_what_a_killed_app_left_beside_is_swept(tmp_path):
+    import os
+
+    left, recent = (tmp_path / f"brainseg-uploads-{name}" / "scan.png" for name in ("old", "new"))
+    theirs = tmp_path / "brainseg-data" / "scan.png"
+    for file in (left, recent, theirs):
+        file.parent.mkdir()
+        file.write_text("x")
+    for path in (left, theirs, left.parent, theirs.parent):
+        os.utime(path, (0, 0))
+    code = "from brainseg.ui import uploads; uploads.own_uploads()"
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert not left.parent.exists() and recent.exists() and theirs.exists()
+
+
+def test_visitors_of_long_ago_are_forgotten(monkeypatch, tmp_path):
+    import time
+    from datetime import datetime, timedelta
+
+    import gradio as gr
+    from gradio.state_holder import StateHolder
+
+    from brainseg.ui import uploads
+
+    monkeypatch.setattr(uploads, "SWEEP_S", 0.01)
+    with gr.Blocks() as page:
+        shown = gr.Textbox()
+    uploads.forget_visitors(page)
+    holder = StateHolder()
+    holder.set_blocks(page)
+    for visitor in ("old", "new"):
+        holder[visitor]._update_value_in_config(shown._id, "a scan")
+    holder.time_last_used["old"] = datetime.now() - timedelta(seconds=uploads.MAX_AGE_S + 1)
+    give_up = time.monotonic() + 20
+    while "old" in holder and time.monotonic() < give_up:
+        time.sleep(0.01)
+    assert set(holder.session_data) == set(holder.time_last_used) == {"new"}
+
+
 def test_in_a_given_folder_what_is_ours_is_swept_and_nothing_else(tmp_path):
     import os
 
