@@ -17,6 +17,7 @@ from brainseg.checkpoints.hub import local_folder
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference.comparing import warm_up
 from brainseg.ui.page import LAUNCH, build
+from brainseg.ui.uploads import remove_uploads
 
 parser = argparse.ArgumentParser(description="Compare segmentation models on your own scan.")
 parser.add_argument(
@@ -33,7 +34,7 @@ except CheckpointError as error:
     sys.exit(f"error: {error}")
 
 if __name__ == "__main__":
-    for name in ("SIGTERM", "SIGHUP"):  # a clean exit deletes what was uploaded
+    for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
             signal.signal(number, lambda *_: sys.exit())
@@ -42,4 +43,9 @@ if __name__ == "__main__":
     loading = threading.Timer(1, warm_up, [checkpoints])  # the first page goes first
     loading.daemon = True
     loading.start()
-    demo.block_thread()
+    try:
+        demo.block_thread()
+    finally:  # at once: comparisons may be at work, and whoever stops us soon kills us
+        remove_uploads()
+        sys.stdout.flush()
+        os._exit(0)

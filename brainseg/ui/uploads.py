@@ -31,7 +31,6 @@ def own_uploads() -> None:
         Path(given).mkdir(parents=True, exist_ok=True)
     folder = os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix=_PREFIX, dir=given or None)
     _own.add(folder)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
     def sweep_all() -> None:
         for each in Path(folder).parent.glob(f"{_PREFIX}*"):
@@ -42,6 +41,12 @@ def own_uploads() -> None:
 
     sweep_all()
     _repeat(sweep_all)
+
+
+def remove_uploads() -> None:
+    """Remove the folder with all that is in it, as happens at the end of the process too."""
+    while _own:
+        shutil.rmtree(_own.pop(), ignore_errors=True)
 
 
 def forget_visitors(page: gr.Blocks) -> None:
@@ -91,3 +96,4 @@ def sweep(folder: Path, older_than_s: float) -> None:
 
 
 _own: set[str] = set()  # folders that are already swept
+atexit.register(remove_uploads)

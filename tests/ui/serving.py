@@ -76,7 +76,8 @@ def serve(checkpoints: Path, folder: Path):
         yield url, folder
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        ended = process.wait(60)
+    assert ended == 0, "it does not end cleanly"
     log = (folder / "log.txt").read_text()
     # Gradio logs the paths it refuses, which the tests ask for.
     assert log.count("Traceback") == log.count("InvalidPathError:")
