@@ -6,10 +6,10 @@
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -33,19 +33,26 @@ try:
 except CheckpointError as error:
     sys.exit(f"error: {error}")
 
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def leave(*_) -> None:
+    """End at once, without what was uploaded: comparisons may be at work for minutes, and whoever
+    stops a program soon kills it."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    remove_uploads()
+    with contextlib.suppress(OSError, RuntimeError):  # nobody reads it, or it is being written
+        sys.stdout.flush()
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
-            signal.signal(number, lambda *_: sys.exit())
-    tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"]  # what is unpacked goes away with the uploads
+    for number in STOPS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, leave)
     demo.launch(prevent_thread_lock=True, **LAUNCH)
     loading = threading.Timer(1, warm_up, [checkpoints])  # the first page goes first
     loading.daemon = True
     loading.start()
-    try:
-        demo.block_thread()
-    finally:  # at once: comparisons may be at work, and whoever stops us soon kills us
-        remove_uploads()
-        sys.stdout.flush()
-        os._exit(0)
+    demo.block_thread()

@@ -92,7 +92,7 @@ class Predictor:
         here on, for the bases too.
 
         The first time on a machine this takes some seconds: graphs are exported and all backends
-        measured. The outcome is kept beside the checkpoint. Calls that come meanwhile are answered
+        measured. The outcome is kept in the user's cache. Calls that come meanwhile are answered
         by PyTorch. Raises CheckpointError for damaged weights.
         """
         for base in self.bases:

@@ -1,5 +1,6 @@
 """Unpacking a .zip that a stranger may have packed, before a scan is read from it."""
 
+import os
 import re
 import stat
 import tempfile
@@ -24,7 +25,10 @@ def unpacked(path: Path, name: str, *, masks: bool = False):
     `name` is what messages call the archive. Raises ScanError for entries with unsafe paths, links,
     a password, more than MAX_UNPACKED_BYTES, and several arrays; zipfile's errors for damage.
     """
-    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+    # The app keeps what visitors gave in one place, which goes away even if a killed process can't.
+    uploads = os.environ.get("GRADIO_TEMP_DIR", "")
+    temporary = tempfile.TemporaryDirectory(dir=uploads if os.path.isdir(uploads) else None)
+    with zipfile.ZipFile(path) as archive, temporary as folder:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
         for entry in entries:
             _check_entry(entry, name)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import gradio as gr
+if TYPE_CHECKING:
+    import gradio as gr
 
+log = logging.getLogger(__name__)
 MAX_AGE_S = 2700  # with the pause between sweeps, nothing is an hour old
 SWEEP_S = 300
 _PREFIX = "brainseg-uploads-"
@@ -23,7 +28,7 @@ _PREFIX = "brainseg-uploads-"
 def own_uploads() -> None:
     """Keep uploads in a folder of this process, so that none outlives it, or an hour in it: a
     temporary one, or one inside ``$GRADIO_TEMP_DIR``, whose other files may be somebody else's.
-    What a killed process left in one beside it is swept too."""
+    What a killed process left beside it is removed."""
     given = os.environ.get("GRADIO_TEMP_DIR")
     if given in _own:
         return
@@ -32,32 +37,43 @@ def own_uploads() -> None:
     folder = os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix=_PREFIX, dir=given or None)
     _own.add(folder)
 
-    def sweep_all() -> None:
-        for each in Path(folder).parent.glob(f"{_PREFIX}*"):
-            sweep(each, MAX_AGE_S)
-            if each != Path(folder):
-                with contextlib.suppress(OSError):  # unless empty
-                    each.rmdir()
+    def keep_clean() -> None:
+        with contextlib.suppress(OSError):
+            os.utime(folder)  # it is in use
+        sweep(Path(folder), MAX_AGE_S)
+        _remove_left(Path(folder).parent)
 
-    sweep_all()
-    _repeat(sweep_all)
+    _remove_left(Path(folder).parent)
+    _repeat(keep_clean)
+
+
+def _remove_left(parent: Path) -> None:
+    """Remove the folders of uploads of our own processes that nobody has used for long."""
+    limit = time.time() - MAX_AGE_S
+    for path in parent.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            ours = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+            if stat.S_ISDIR(found.st_mode) and ours and found.st_mtime < limit:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_uploads() -> None:
     """Remove the folder with all that is in it, as happens at the end of the process too."""
-    while _own:
-        shutil.rmtree(_own.pop(), ignore_errors=True)
+    for folder in list(_own):
+        shutil.rmtree(folder, ignore_errors=True)
+        _own.discard(folder)
 
 
 def forget_visitors(page: gr.Blocks) -> None:
     """Drop what Gradio keeps in memory of visitors who were last here ``MAX_AGE_S`` ago: the last
-    values of all components, and so the scan that the viewer shows."""
+    values of all components, and so the scan that the viewer shows. Not of those who wait."""
 
     def forget() -> None:
         limit = datetime.now() - timedelta(seconds=MAX_AGE_S)
         holder = getattr(page, "state_holder", None)  # there is none before the launch
         for visitor, last in list(holder.time_last_used.items()) if holder else ():
-            if last < limit:
+            if last < limit and not page._queue.pending_event_ids_session.get(visitor):
                 holder.session_data.pop(visitor, None)
                 holder.time_last_used.pop(visitor, None)
 
@@ -68,8 +84,10 @@ def _repeat(action: Callable[[], None]) -> None:
     def repeat() -> None:
         while True:
             time.sleep(SWEEP_S)
-            with contextlib.suppress(OSError):  # files come and go meanwhile
+            try:
                 action()
+            except Exception:  # files come and go meanwhile; the next time it may do
+                log.exception("sweeping failed")
 
     threading.Thread(target=repeat, name="sweep", daemon=True).start()
 

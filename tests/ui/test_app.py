@@ -211,6 +211,8 @@ def test_what_a_killed_app_left_beside_is_swept(tmp_path):
         file.write_text("x")
     for path in (left, theirs, left.parent, theirs.parent):
         os.utime(path, (0, 0))
+    (tmp_path / "brainseg-uploads-link").symlink_to(theirs.parent)
+    os.utime(tmp_path / "brainseg-uploads-link", (0, 0), follow_symlinks=False)
     code = "from brainseg.ui import uploads; uploads.own_uploads()"
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)

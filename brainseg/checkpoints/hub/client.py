@@ -102,9 +102,22 @@ def talking_about(what: object) -> Iterator[None]:
 
 def _is_the_clients(error: Exception) -> bool:
     """The client raises errors of its own, of its transport, of the system, and plain ones."""
+    return _is_of_its_packages(error) or isinstance(error, OSError | ValueError | RuntimeError)
+
+
+def _is_of_its_packages(error: Exception) -> bool:
     package = type(error).__module__.partition(".")[0]
-    transports = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "requests")
-    return package in transports or isinstance(error, OSError | ValueError | RuntimeError)
+    return package in (
+        "huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "requests",
+    )  # fmt: skip
+
+
+def does_not_answer(error: Exception) -> bool:
+    """Whether the Hub can't be reached, or is out of order, rather than refuses."""
+    if (response := getattr(error, "response", None)) is not None:
+        return response.status_code >= 500
+    known = isinstance(error, ConnectionError | TimeoutError) or _is_of_its_packages(error)
+    return known and not isinstance(error, CheckpointError) and not is_not_found(error)
 
 
 def is_not_found(error: Exception) -> bool:

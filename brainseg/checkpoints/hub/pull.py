@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from brainseg.checkpoints.folder import (
     Checkpoint,
     copy_checkpoint,
     find_base,
+    find_checkpoints,
     load_module,
     read_checkpoint,
     read_metrics,
@@ -46,6 +48,7 @@ from brainseg.checkpoints.hub.client import (
     HubError,
     Reference,
     checksum_of,
+    does_not_answer,
     is_not_found,
     parse_reference,
     talking_about,
@@ -116,8 +119,9 @@ def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoi
     ``out/<name>``, with their origin beside them. All are read in full before the first is copied.
     Of a whole repository, one that can't be used is left out with a warning.
 
-    Raises CheckpointError, and then ``out`` is as it was, if that leaves none, or if another one of
-    its name is there already (unless ``overwrite``).
+    Raises CheckpointError, and then ``out`` is as it was, if that leaves none, if another one of
+    its name is there already (unless ``overwrite``), or if a stack that stays reads what would be
+    replaced.
     """
     wanted = parse_reference(reference)
     found: dict[str, tuple[Checkpoint, str]] = {}  # with their cards
@@ -125,13 +129,14 @@ def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoi
     with talking_about(wanted):
         for name in [wanted.name] if wanted.name else checkpoint_names(wanted):
             try:
-                checkpoint = _fetch_with_bases(Reference(wanted.repo, name, wanted.revision))
+                one = Reference(wanted.repo, name, wanted.revision)
+                checkpoint = _fetch_with_bases(one, whole=True)
                 for one in (*(find_base(checkpoint, b) for b in checkpoint.bases), checkpoint):
                     if one.name not in found:
                         load_module(one)
                         found[one.name] = one, _card(one, wanted.repo)
             except CheckpointError as error:
-                faults.append(str(error))
+                faults.append(f"{name}: {error}")
     if not found or (wanted.name and faults):
         raise HubError(" ".join(faults))
     for fault in faults:
@@ -142,6 +147,7 @@ def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoi
                 f"{out / name} holds another checkpoint than {wanted}: --overwrite replaces it, "
                 "--out puts the new one elsewhere."
             )
+    _refuse_to_break(out, {name: checkpoint for name, (checkpoint, _) in found.items()})
     for name, (checkpoint, card) in found.items():
         if overwrite or not (out / name / CONFIG).is_file():
             copy_checkpoint(checkpoint, out / name)
@@ -183,18 +189,32 @@ def fetch_description(wanted: Reference) -> tuple[Settings, dict]:
     return read_settings(config), read_metrics(config.parent)
 
 
-def _fetch_with_bases(wanted: Reference) -> Checkpoint:
-    folder = _fetch(wanted)
+def fetch_settings(wanted: Reference) -> Settings:
+    """Settings of a checkpoint alone."""
+    return read_settings(_fetch_file(wanted, CONFIG, wanted.revision))
+
+
+def _fetch_with_bases(wanted: Reference, *, whole: bool = False) -> Checkpoint:
+    folder = _fetch(wanted, whole=whole)
     checkpoint = read_checkpoint(folder)
     for base in checkpoint.bases:
-        _fetch(Reference(wanted.repo, base.name, _commit_of(folder)))
+        try:
+            _fetch(Reference(wanted.repo, base.name, _commit_of(folder)), whole=whole)
+        except RemoteEntryNotFoundError:
+            raise HubError(
+                f"{wanted} reads {base.name}, which is not in the repository: whoever made it can "
+                "push both again."
+            ) from None
         find_base(checkpoint, base)
     return checkpoint
 
 
-def _fetch(wanted: Reference) -> Path:
+def _fetch(wanted: Reference, *, whole: bool = False) -> Path:
     """The checkpoint's folder in the cache, fetched and compared with its checksums, with its
-    origin beside it where the cache can be written to."""
+    origin beside it where the cache can be written to.
+
+    whole: also raise if only its scores or int8 ranges can't be asked for.
+    """
     # By the revision as given, so that the cache remembers what it stands for.
     config = _fetch_file(wanted, CONFIG, wanted.revision)
     read_settings(config)  # before gigabytes of weights
@@ -216,10 +236,9 @@ def _fetch(wanted: Reference) -> Path:
                 ) from None
             with suppress(RemoteEntryNotFoundError):  # the client remembers what is not there
                 hf_hub_download(wanted.repo, path, revision=commit)
-        except CheckpointError:
-            raise
-        except Exception:  # others put the weights there, and never asked for these
-            if file == WEIGHTS or not has_weights:
+        except Exception as error:
+            # Others put the weights there, and never asked for these.
+            if whole or file == WEIGHTS or not has_weights or not does_not_answer(error):
                 raise
             log.warning("%s: the Hub does not answer; used without its %s.", wanted, file)
     origin = {
@@ -304,6 +323,19 @@ def _is_another(checkpoint: Checkpoint, folder: Path) -> bool:
         file not in there or sha256(folder / file) != sha256(checkpoint.folder / file)
         for file in needed
     )
+
+
+def _refuse_to_break(out: Path, pulled: Mapping[str, Checkpoint]) -> None:
+    """Raise HubError if a stack that stays in a folder reads weights that would be replaced."""
+    for stack in find_checkpoints(out)[0] if out.is_dir() else ():
+        for base in stack.bases if stack.name not in pulled else ():
+            own = out / base.name / WEIGHTS
+            new = pulled.get(base.name)
+            if new and own.is_file() and sha256(own) == base.sha256 != new.sha256():
+                raise HubError(
+                    f"{stack.folder} reads {own.parent} as it is, and would not work with that of "
+                    "the repository: nothing was replaced. --out puts the new one elsewhere."
+                )
 
 
 def _refresh(checkpoint: Checkpoint, folder: Path, repo: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from brainseg.checkpoints.card import model_card, repository_card
@@ -20,7 +21,7 @@ from brainseg.checkpoints.folder import (
 )
 from brainseg.checkpoints.hub.client import HubError, Reference, parse_repo, talking_about
 from brainseg.checkpoints.hub.commit import Remote, commit_files, open_repo
-from brainseg.checkpoints.hub.pull import fetch_description
+from brainseg.checkpoints.hub.pull import fetch_description, fetch_settings
 from brainseg.checkpoints.settings import CheckpointError, Settings, is_plain_name
 
 _WORDS = {
@@ -52,8 +53,8 @@ def push(checkpoints: Sequence[Checkpoint], repo: str, *, private: bool = False)
                 files[f"{name}/{file}"] = checkpoint.folder / file
     with talking_about(repo):
         remote = open_repo(repo, private=private)
+        _refuse_to_break(_settings_there(remote, chosen), remote, chosen)
         described = _described_there(remote, chosen)
-        _refuse_to_break(described, remote, chosen)
         described |= {n: (c.settings, c.metrics) for n, c in chosen.items()}
         files[CARD] = repository_card(repo, [described[n] for n in sorted(described)]).encode()
         stale = [f"{name}/{file}" for name, own in chosen.items() for file in _WORDS
@@ -91,20 +92,31 @@ def _with_bases(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
 def _described_there(remote: Remote, pushed: Container[str]) -> dict[str, tuple[Settings, dict]]:
     """Settings and metrics of the other checkpoints in the repository, for its card."""
     found = {}
-    for path in remote.files:
-        name, _, file = path.partition("/")
-        if file == CONFIG and name not in pushed and is_plain_name(name):
-            try:
-                found[name] = fetch_description(Reference(remote.repo, name, remote.head))
-                model_card(*found[name])
-            except CheckpointError:  # not ours to describe
-                found.pop(name, None)
+    for name in _settings_there(remote, pushed):
+        try:
+            found[name] = fetch_description(Reference(remote.repo, name, remote.head))
+            model_card(*found[name])
+        except CheckpointError:  # not ours to describe
+            found.pop(name, None)
     return found
 
 
-def _refuse_to_break(others: Mapping, remote: Remote, chosen: Mapping[str, Checkpoint]) -> None:
+def _settings_there(remote: Remote, pushed: Container[str]) -> dict[str, Settings]:
+    """Settings of the other checkpoints in the repository."""
+    found = {}
+    for path in remote.files:
+        name, _, file = path.partition("/")
+        if file == CONFIG and name not in pushed and is_plain_name(name):
+            with suppress(CheckpointError):  # a stranger's
+                found[name] = fetch_settings(Reference(remote.repo, name, remote.head))
+    return found
+
+
+def _refuse_to_break(
+    others: Mapping[str, Settings], remote: Remote, chosen: Mapping[str, Checkpoint]
+) -> None:
     """Raise HubError if a stack that stays there reads weights that would be replaced."""
-    for name, (settings, _) in others.items():
+    for name, settings in others.items():
         for base in settings.bases:
             there = remote.files.get(f"{base.name}/{WEIGHTS}")
             own = chosen.get(base.name)

@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from brainseg.scans.preprocessing import CLIP
 
 INPUT, OUTPUT, METADATA = "planes", "probabilities", "brainseg"
 _FILES = {kind: f"graph{suffix}" for kind, suffix in GRAPHS.items()}
+_KEPT_S = 90 * 24 * 3600
 _FORMAT = 1  # part of the key: raise it when graphs of the same checkpoint change
 
 
@@ -53,7 +55,10 @@ def cached(checkpoint: Checkpoint, kind: str) -> Path:
 
 def find(checkpoint: Checkpoint, name: str) -> Path | None:
     """A file derived from a checkpoint as it is now, or None if there is none."""
-    path = _place(checkpoint) / _key(checkpoint) / name
+    place = _place(checkpoint)
+    with contextlib.suppress(OSError):
+        os.utime(place)  # it is in use
+    path = place / _key(checkpoint) / name
     return path if path.is_file() else None
 
 
@@ -65,7 +70,8 @@ def remove(checkpoint: Checkpoint, kind: str) -> None:
 
 
 def home(checkpoint: Checkpoint) -> Path:
-    """The folder for what is derived from a checkpoint as it is now; stale ones are removed."""
+    """The folder for what is derived from a checkpoint as it is now. Stale ones are removed, and so
+    are places that were not looked at for long, whose checkpoints may be gone."""
     place, key = _place(checkpoint), _key(checkpoint)
     with contextlib.suppress(OSError):
         (place / key).mkdir(parents=True, exist_ok=True)
@@ -77,6 +83,10 @@ def home(checkpoint: Checkpoint) -> Path:
     for stale in place.iterdir():
         if stale.name != key:
             shutil.rmtree(stale, ignore_errors=True)
+    for other in place.parent.iterdir():
+        with contextlib.suppress(OSError):
+            if other.stat().st_mtime < time.time() - _KEPT_S:
+                shutil.rmtree(other, ignore_errors=True)
     return place / key
 
 

@@ -136,6 +136,26 @@ def test_nor_does_it_keep_the_others_from_being_pulled(remote, tmp_path, caplog)
         pull(f"{REPO}/{DEEPLAB}", tmp_path / "out")
 
 
+def test_a_stack_whose_base_is_not_there_is_named_with_it(remote, tmp_path, caplog):
+    remote.commit({path: None for path in remote.files if path.startswith(DEEPLAB)})
+    said = f"{REPO}/unetpp-bce reads {DEEPLAB}, which is not in the repository"
+    assert {c.name for c in pull(REPO, tmp_path / "out")} == {"unet-bce", RESNET}
+    assert said in caplog.text
+    with pytest.raises(HubError, match=said):
+        download(f"{REPO}/unetpp-bce")
+
+
+def test_what_a_stack_here_reads_is_not_replaced_without_it(remote, tmp_path, save_random):
+    pull(REPO, tmp_path / "out")
+    other = save_random(tmp_path, "unet_resnet34", encoder="resnet18", seed=9)
+    files = {f"{RESNET}/{path.name}": path.read_bytes() for path in other.folder.iterdir()}
+    remote.commit(files)
+    before = all_files(tmp_path / "out")
+    with pytest.raises(HubError, match="unetpp-bce reads"):
+        pull(f"{REPO}/{RESNET}", tmp_path / "out", overwrite=True)
+    assert all_files(tmp_path / "out") == before
+
+
 def test_folders_stay_folders(hub, tmp_path):
     assert local_folder(tmp_path) == tmp_path
     assert local_folder(str(tmp_path / "no" / "such")) == tmp_path / "no" / "such"

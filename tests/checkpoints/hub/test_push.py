@@ -139,6 +139,9 @@ def test_what_a_stack_there_reads_is_not_replaced_without_it(hub, trained, tmp_p
     with pytest.raises(HubError, match=f"unetpp-bce in {REPO} reads {RESNET}"):
         push([other], REPO)
     assert remote(hub).head == before
+    remote(hub).commit({"unetpp-bce/metrics.json": b"[1]"})  # it can't be described, but it works
+    with pytest.raises(HubError, match=f"unetpp-bce in {REPO} reads {RESNET}"):
+        push([other], REPO)
     push([other], "ada/elsewhere")
     push(find_to_push([RESNET], trained), REPO)  # the one that is there
 

@@ -1,5 +1,6 @@
 """Every backend gives what eager float32 PyTorch gives; the fastest that does is chosen."""
 
+import os
 import shutil
 
 import numpy as np
@@ -194,6 +195,17 @@ def test_a_stale_graph_is_replaced(copied, writes, save_random):
     assert new != old and not old.exists() and len(writes) == 2
     save_random(copied, "unet", seed=8, threshold=0.3)  # the same weights, used differently
     assert graphs.cached(read_checkpoint(copied / "unet-bce"), "onnx") != new
+
+
+def test_graphs_of_checkpoints_that_nobody_uses_go_at_last(copied, writes):
+    names = ("unet-bce", "deeplabv3plus-resnet18-bce", "unetpp-bce")
+    unused, used, new = (read_checkpoint(copied / name) for name in names)
+    paths = [graphs.cached(checkpoint, "onnx") for checkpoint in (unused, used)]
+    for path in paths:
+        os.utime(path.parents[2], (0, 0))
+    assert graphs.find(used, "onnx/graph.onnx") == paths[1]
+    graphs.cached(new, "onnx")
+    assert not paths[0].exists() and paths[1].exists()
 
 
 def test_nothing_that_came_with_the_weights_is_believed(copied, writes, tmp_path):
