@@ -129,15 +129,17 @@ def pull(reference: str, out: Path, *, overwrite: bool = False) -> list[Checkpoi
     with talking_about(wanted):
         for name in [wanted.name] if wanted.name else checkpoint_names(wanted):
             try:
-                one = Reference(wanted.repo, name, wanted.revision)
-                checkpoint = _fetch_with_bases(one, whole=True)
+                asked = Reference(wanted.repo, name, wanted.revision)
+                checkpoint = _fetch_with_bases(asked, whole=True)
                 for one in (*(find_base(checkpoint, b) for b in checkpoint.bases), checkpoint):
                     if one.name not in found:
                         load_module(one)
                         found[one.name] = one, _card(one, wanted.repo)
             except CheckpointError as error:
+                if wanted.name:
+                    raise
                 faults.append(f"{name}: {error}")
-    if not found or (wanted.name and faults):
+    if not found:
         raise HubError(" ".join(faults))
     for fault in faults:
         log.warning("left out: %s", fault)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,8 +53,9 @@ def push(checkpoints: Sequence[Checkpoint], repo: str, *, private: bool = False)
                 files[f"{name}/{file}"] = checkpoint.folder / file
     with talking_about(repo):
         remote = open_repo(repo, private=private)
-        _refuse_to_break(_settings_there(remote, chosen), remote, chosen)
-        described = _described_there(remote, chosen)
+        others = _settings_there(remote, chosen)
+        _refuse_to_break(others, remote, chosen)
+        described = _described_there(remote, others)
         described |= {n: (c.settings, c.metrics) for n, c in chosen.items()}
         files[CARD] = repository_card(repo, [described[n] for n in sorted(described)]).encode()
         stale = [f"{name}/{file}" for name, own in chosen.items() for file in _WORDS
@@ -89,10 +90,11 @@ def _with_bases(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
     return list(found.values())
 
 
-def _described_there(remote: Remote, pushed: Container[str]) -> dict[str, tuple[Settings, dict]]:
-    """Settings and metrics of the other checkpoints in the repository, for its card."""
+def _described_there(remote: Remote, names: Iterable[str]) -> dict[str, tuple[Settings, dict]]:
+    """Settings and metrics of those checkpoints in the repository that can be described, for its
+    card."""
     found = {}
-    for name in _settings_there(remote, pushed):
+    for name in names:
         try:
             found[name] = fetch_description(Reference(remote.repo, name, remote.head))
             model_card(*found[name])
