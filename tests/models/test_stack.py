@@ -20,7 +20,9 @@ from brainseg.inference.export import export
 from brainseg.inference.loading import load
 from brainseg.models.building import ModelError, create_model
 
-CONFIG = Config("unetpp", encoder="resnet18", bases=("one", "two"), stack_output="correction")
+CONFIG = Config(
+    "unetpp", encoder="resnet18", size=64, bases=("one", "two"), stack_output="correction"
+)
 
 
 def build(inputs="predictions"):

@@ -77,6 +77,6 @@ def test_masks_are_predicted_as_they_were_scored(slicewise, phantom_case, asked,
     description = {
         "dataset": "phantom", "selection": "all", "patients": 1, "slicewise": slicewise, "note": "",
     }  # fmt: skip
-    assert _tell(args, refs, scored, description, ["a"], lambda row: None) == 0
+    assert _tell(args, refs, scored, description, ["a"], lambda row: None, None) == 0
     assert args.sheet.is_file()
     assert [options["slicewise"] for options in asked] == [slicewise]
