@@ -22,7 +22,7 @@ import torch
 
 from brainseg.bench import before, hardware, our_comparison, plain_comparison, serving, stand_ins
 from brainseg.bench.processes import in_own_process
-from brainseg.checkpoints.folder import Checkpoint, load_module, read_checkpoint
+from brainseg.checkpoints.folder import Checkpoint, find_checkpoints, load_module
 from brainseg.checkpoints.ranges import LARGEST_CHANGE, LARGEST_MEAN_CHANGE, read_proof
 from brainseg.data.phantom import make_case
 from brainseg.files import markdown_table
@@ -32,7 +32,6 @@ from brainseg.inference.backends.opening import open_backend
 from brainseg.machine import bf16_is_barred, processor_has_bf16, usable_cores
 from brainseg.models.operations import operations
 from brainseg.scans.scan import Scan
-from brainseg.study.claims import ROWS
 
 ROUNDS = 15
 VOLUME_SHAPE = (155, 240, 240)
@@ -57,7 +56,8 @@ def run(
     """All figures. Keys that end in ``_ratio`` are reference time divided by ours, except
     ``app_start_ratio``, ``*_floor_ratio`` and ``resident_growth_ratio``, where less is better.
 
-    shipped: folder of trained checkpoints; random weights stand in for the others.
+    shipped: folder of trained checkpoints; random weights stand in for those that are missing of
+    the six compared first.
     data: the LGG set, to compare masks on its fold 0. The other arguments make it small for tests.
     """
     with (
@@ -258,7 +258,7 @@ def page(result: dict) -> str:
         "sides in turns\nand states medians. The plain comparison runs PyTorch as it comes, in "
         "float32, one model after another,\nbases again for each stack; the floor is a network's "
         'operations at the peak of a matrix product, below which\nconvolutions can come. "All '
-        'models" are the six of the study, and a bar is what we aim at. Figures hold for\nthe '
+        'models" are those that are shipped, and a bar is what we aim at. Figures hold for\nthe '
         "machine named. How int8 works is told in [int8.md](int8.md).\n\n"
         f"{report(result)}\n"
     )
@@ -274,8 +274,8 @@ def _backends(folder: Path, compile_s: float) -> dict:
     """What each model's choice was made from, and the compiled network where there is time."""
     models, proofs = {}, {}
     give_up = time.perf_counter() + compile_s
-    for name in ROWS:
-        checkpoint = read_checkpoint(folder / name)
+    for checkpoint in find_checkpoints(folder)[0]:
+        name = checkpoint.name
         known = fastest.remembered(checkpoint)
         ms = dict(known.ms)
         if time.perf_counter() < give_up:
@@ -317,7 +317,8 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
     result: dict = {}
     peaks: dict[str, float] = {}
     total_s = total_floor_s = 0.0
-    for name in ROWS:
+    for checkpoint in find_checkpoints(folder)[0]:
+        name = checkpoint.name
         backend, seconds = ours("network", name, rounds)
         # Of int8 too the floor is that of bf16, where there is any: it may well be undercut.
         narrow = torch.bfloat16 if processor_has_bf16() else torch.float32
@@ -326,7 +327,6 @@ def _floors(folder: Path, ours: Callable, rounds: int) -> dict:
         kind = str(dtype).removeprefix("torch.")
         if kind not in peaks:
             peaks[kind] = hardware.matrix_product_flops(torch.device("cpu"), dtype)
-        checkpoint = read_checkpoint(folder / name)
         planes = torch.from_numpy(_empty_planes(checkpoint))
         floor_s = operations(load_module(checkpoint), planes) / peaks[kind]
         total_s, total_floor_s = total_s + seconds, total_floor_s + floor_s

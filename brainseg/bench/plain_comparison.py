@@ -16,6 +16,7 @@ import SimpleITK as sitk
 import torch
 
 from brainseg.checkpoints.folder import Checkpoint, find_base, find_checkpoints, load_module
+from brainseg.models.classes import to_probabilities
 from brainseg.scans.preprocessing import normalise, prepare, restore
 from brainseg.scans.scan import Scan
 
@@ -35,7 +36,8 @@ class Plain:
         if self.bases:
             planes = np.stack([base.probabilities(planes) for base in self.bases], axis=1)
         with torch.no_grad():
-            return torch.sigmoid(self.module(torch.from_numpy(planes)))[:, 0].numpy()
+            # Of a network that tells classes apart: that of any of them.
+            return to_probabilities(self.module(torch.from_numpy(planes))).sum(1).numpy()
 
     def predict(self, scan: Scan) -> np.ndarray:
         """Probabilities on the scan's own grid, float32 (slices, height, width)."""
@@ -60,12 +62,17 @@ def make(folder: Path) -> Callable[[Scan], tuple[float, dict[str, np.ndarray]]]:
             model.checkpoint.name: maps[model.checkpoint.name] > model.checkpoint.settings.threshold
             for model in models
         }
-        stack = next((model for model in models if model.bases), None)
+        stacks = [model for model in models if model.bases]
+        stack = max(stacks, key=lambda one: one.checkpoint.validation_dice or 0, default=None)
         fused = [base.checkpoint.name for base in stack.bases] if stack else list(maps)
         masks["fusion_mean"] = np.mean([maps[name] for name in fused], axis=0) > 0.5
         masks["fusion_vote"] = np.mean([masks[name] for name in fused], axis=0) > 0.5
         masks["fusion_staple"] = _staple([masks[name] for name in fused]) > 0.5
-        singles = [maps[model.checkpoint.name] for model in models if not model.bases]
+        singles = [
+            maps[model.checkpoint.name]
+            for model in models
+            if not model.bases and not model.checkpoint.settings.classes
+        ]
         masks["fusion_all"] = np.mean(singles, axis=0) > 0.5
         return time.perf_counter() - began, masks
 

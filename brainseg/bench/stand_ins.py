@@ -1,5 +1,5 @@
-"""The models of the study for a measurement of speed: trained where they are shipped, or else with
-seeded random weights, for speed does not depend on what they hold."""
+"""The models for a measurement of speed: all that are shipped, and of the six that were compared
+first those that are not with seeded random weights, for speed does not depend on what they hold."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from brainseg.checkpoints.folder import (
     Checkpoint,
     architecture_json,
     copy_checkpoint,
+    find_checkpoints,
     load_module,
     read_checkpoint,
     save_checkpoint,
@@ -27,7 +28,8 @@ from brainseg.training.planning import parse_name
 
 
 def gather(shipped: Path, folder: Path, size: int = preprocessing.SIZE) -> list[str]:
-    """Put all rows of the study into ``folder``; returns the names of those with random weights.
+    """Put all that is shipped into ``folder``, and all of ``ROWS``; returns the names of those with
+    random weights.
 
     ``size``: side of the stand-ins' input.
     """
@@ -47,6 +49,9 @@ def gather(shipped: Path, folder: Path, size: int = preprocessing.SIZE) -> list[
         except CheckpointError:
             _save_random(config, [read_checkpoint(folder / base) for base in bases], image, folder)
             random.append(config.name)
+    for checkpoint in find_checkpoints(shipped)[0]:
+        if checkpoint.name not in ROWS:
+            copy_checkpoint(checkpoint, folder / checkpoint.name)
     return random
 
 

@@ -20,14 +20,17 @@ def test_the_plain_comparison_finds_the_same_masks(random_checkpoints, phantom_c
 
 
 @pytest.mark.slow
-def test_the_whole_benchmark_in_small(tmp_path):
+def test_the_whole_benchmark_in_small(random_checkpoints):
     result = compare.run(
-        tmp_path, size=64, rounds=1, volume_shape=(32, 48, 48), starts=1, visitors=2,
+        random_checkpoints, size=64, rounds=1, volume_shape=(32, 48, 48), starts=1, visitors=2,
         comparisons=2, compile_s=0,
     )  # fmt: skip
     json.dumps(result, allow_nan=False)
-    assert set(result["random_weights"]) == set(result["models"]) == set(ROWS)
+    # The stack of that folder was not fitted on the stand-ins of its bases' names.
+    assert set(result["random_weights"]) == {*ROWS} - {"unet-bce"}
+    others = {"unet_resnet34-resnet18-bce", "deeplabv3plus-resnet18-bce"}
+    assert set(result["models"]) == {*ROWS} | others
     assert result["visitors_errors"] == result["visitors_with_wrong_answers"] == 0
     assert all(value > 0 for key, value in result.items() if key.endswith("_ratio"))
     table = compare.page(result)
-    assert all(name in table for name in ROWS)
+    assert all(name in table for name in result["models"])
