@@ -255,6 +255,8 @@ def paste(page, path: Path, name: str) -> None:
 
 def test_a_picture_is_pasted_and_another_in_its_place(visit, scan_png):
     page = visit()
+    # The page's script names the inputs once it listens: before, nobody hears of a paste.
+    page.wait_for_selector(".scan-drop input[type=file][aria-label]", state="attached")
     paste(page, scan_png, "first.png")
     paste(page, scan_png, "second.png")
     compare(page)

@@ -56,9 +56,10 @@ def choose(page, kind: str) -> None:
 
 
 def reload(page) -> None:
-    # Gradio logs a request that a reload cuts off as an error.
     page.wait_for_function(f"!document.querySelector('{VIEWER}').state().isAsking")
     page.wait_for_timeout(100)
+    # Gradio logs a request that a reload cuts off as an error, with the last breath of a page.
+    page.evaluate("console.error = () => {}")
     page.reload()
 
 
