@@ -44,7 +44,7 @@ _WORDS = (
     "**Dice**: twice the overlap of two masks over the sum of their sizes, per patient over the "
     "whole volume; 1 is the same, 0 nothing in common. **Interval**: patients are drawn anew "
     "10,000 times, with repeats, and 95 % of the means lie in it; of few patients it is too "
-    "narrow: drawn from the 88 at hand, intervals of 15 held the mean of all in 86 to 89 of 100 "
+    "narrow: drawn from the 88 at hand, intervals of 15 held the mean of all in 86 to 90 of 100 "
     "cases. **Out of fold**: by a run that "
     "had not seen the patient. **Seed**: the random numbers of one training. **p**: how likely so "
     "large a difference would be by chance; of several tests p is raised for their number (Holm). "
