@@ -3,6 +3,7 @@ first those that are not with seeded random weights, for speed does not depend o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from brainseg.checkpoints.folder import (
     Checkpoint,
     architecture_json,
     copy_checkpoint,
+    find_base,
     find_checkpoints,
     load_module,
     read_checkpoint,
@@ -49,9 +51,12 @@ def gather(shipped: Path, folder: Path, size: int = preprocessing.SIZE) -> list[
         except CheckpointError:
             _save_random(config, [read_checkpoint(folder / base) for base in bases], image, folder)
             random.append(config.name)
-    for checkpoint in find_checkpoints(shipped)[0]:
+    for checkpoint in find_checkpoints(shipped)[0] if shipped.is_dir() else ():
         if checkpoint.name not in ROWS:
-            copy_checkpoint(checkpoint, folder / checkpoint.name)
+            with suppress(CheckpointError):  # a stack alone
+                for base in checkpoint.bases:
+                    find_base(checkpoint, base)
+                copy_checkpoint(checkpoint, folder / checkpoint.name)
     return random
 
 

@@ -94,7 +94,7 @@ def _evaluate_out_of_fold(args: argparse.Namespace) -> int:
         print(f"skipped: {reason}", file=sys.stderr)
     earlier = _scores_of(args.against) if args.against else None
     runs, refs = _known(runs, refs, args.against, earlier)
-    note = out_of_fold.note(runs, args.dataset)
+    note = out_of_fold.note(runs, args.dataset, refs)
     classes = _class_scores(args)
     rows = out_of_fold.evaluate(runs, refs, slicewise=args.slicewise, observers=[classes])
     description = _write_scores(args, refs, rows, out_of_fold.SELECTION, note)

@@ -38,7 +38,7 @@ def unpacked(path: Path, name: str, *, masks: bool = False):
                 "are read. Put one scan into it only."
             )
         _check_kind({entry.filename for entry in entries}, name)
-        entries = [e for e in entries if not is_clutter_within(PurePosixPath(e.filename).parts)]
+        entries = [entry for entry in entries if not is_clutter_within(_path(entry).parts)]
         arrays = [e.filename.removesuffix(".npy") for e in entries if e.filename.endswith(".npy")]
         if len(arrays) > 1:
             raise ScanError(
@@ -49,7 +49,7 @@ def unpacked(path: Path, name: str, *, masks: bool = False):
         left = MAX_UNPACKED_BYTES
         entries.sort(key=lambda entry: natural_key(entry.filename))
         for number, entry in enumerate(entries):
-            inner = PurePosixPath(entry.filename)
+            inner = _path(entry)
             # Flat, plain names: nothing in the archive decides where its files go.
             plain = re.sub(r"[^\w.-]", "_", inner.name)
             plain = plain if len(plain) <= 80 else f"n{plain[-79:]}"  # what was cut may leave a dot
@@ -69,7 +69,7 @@ def _of_one_folder(
     one scan."""
     homes: dict[PurePosixPath, list[zipfile.ZipInfo]] = {}
     for entry in entries:
-        inner = PurePosixPath(entry.filename)
+        inner = _path(entry)
         if inner.suffix.lower() in _PICTURES:
             homes.setdefault(inner.parent, []).append(entry)
     others = [home for home in homes if is_mask_folder(home.name) != of_masks]
@@ -100,8 +100,13 @@ def _check_kind(files: set[str], name: str) -> None:
         )
 
 
+def _path(entry: zipfile.ZipInfo) -> PurePosixPath:
+    """Some programs on Windows part folders by backslashes."""
+    return PurePosixPath(entry.filename.replace("\\", "/"))
+
+
 def _check_entry(entry: zipfile.ZipInfo, name: str) -> None:
-    inner = entry.filename.replace("\\", "/")
+    inner = str(_path(entry))
     if inner.startswith("/") or ".." in inner.split("/") or re.match(r"[A-Za-z]:", inner):
         raise ScanError(
             f"{name} holds an entry with an unsafe path ({entry.filename}). "

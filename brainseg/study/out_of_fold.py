@@ -88,10 +88,10 @@ def predictor_of(runs: Runs, row: dict) -> Predictor:
     return open_together([runs[name][row["fold"]]])[name]
 
 
-def note(runs: Runs, dataset: str) -> str:
+def note(runs: Runs, dataset: str, refs: Sequence[CaseRef]) -> str:
     """What a reader of these scores must know of the data set and of how thresholds came about, ""
     if nothing."""
-    notes, waiting, passed = notes_of(dataset), [], []
+    notes, waiting, passed = notes_of(dataset, {ref.patient_id for ref in refs}), [], []
     for name, by_fold in runs.items():
         chosen = {fold: run.metrics.get("validation") for fold, run in by_fold.items()}
         if folds := [str(fold) for fold in chosen if not chosen[fold]]:

@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 if TYPE_CHECKING:
     import gradio as gr
 
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 MAX_AGE_S = 2700  # with the pause between sweeps, nothing is an hour old
 SWEEP_S = 300
 _PREFIX = "brainseg-uploads-"
+_LOCK = ".lock"  # in such a folder, held as long as its process lives
 
 
 def own_uploads() -> None:
@@ -35,11 +38,13 @@ def own_uploads() -> None:
     if given:
         Path(given).mkdir(parents=True, exist_ok=True)
     folder = os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix=_PREFIX, dir=given or None)
-    _own.add(folder)
+    lock = _own[folder] = FileLock(Path(folder, _LOCK))
+    lock.acquire()
 
     def keep_clean() -> None:
         with contextlib.suppress(OSError):
-            os.utime(folder)  # it is in use
+            for path in (folder, lock.lock_file):
+                os.utime(path)  # it is in use
         sweep(Path(folder), MAX_AGE_S)
         _remove_left(Path(folder).parent)
 
@@ -55,14 +60,20 @@ def _remove_left(parent: Path) -> None:
             found = path.lstat()
             ours = not hasattr(os, "getuid") or found.st_uid == os.getuid()
             if stat.S_ISDIR(found.st_mode) and ours and found.st_mtime < limit:
-                shutil.rmtree(path, ignore_errors=True)
+                with contextlib.suppress(Timeout), FileLock(path / _LOCK, timeout=0):
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_uploads() -> None:
     """Remove the folder with all that is in it, as happens at the end of the process too."""
-    for folder in list(_own):
-        shutil.rmtree(folder, ignore_errors=True)
-        _own.discard(folder)
+    for folder, lock in list(_own.items()):
+        lock.release()
+        aside = f"{folder}-gone"  # where threads that are still at work put nothing more
+        with contextlib.suppress(OSError):
+            os.rename(folder, aside)
+        for path in (aside, folder):
+            shutil.rmtree(path, ignore_errors=True)
+        _own.pop(folder, None)
 
 
 def forget_visitors(page: gr.Blocks) -> None:
@@ -72,10 +83,14 @@ def forget_visitors(page: gr.Blocks) -> None:
     def forget() -> None:
         limit = datetime.now() - timedelta(seconds=MAX_AGE_S)
         holder = getattr(page, "state_holder", None)  # there is none before the launch
+        # Those whose page is still there: of others Gradio may list an event as pending for ever.
+        events = list(page._queue.event_ids_to_events.values())
+        waiting = {event.session_hash for event in events if event.alive}
         for visitor, last in list(holder.time_last_used.items()) if holder else ():
-            if last < limit and not page._queue.pending_event_ids_session.get(visitor):
-                holder.session_data.pop(visitor, None)
-                holder.time_last_used.pop(visitor, None)
+            if last < limit and visitor not in waiting:
+                with holder.lock:
+                    holder.session_data.pop(visitor, None)
+                    holder.time_last_used.pop(visitor, None)
 
     _repeat(forget)
 
@@ -113,5 +128,5 @@ def sweep(folder: Path, older_than_s: float) -> None:
             continue
 
 
-_own: set[str] = set()  # folders that are already swept
+_own: dict[str, FileLock] = {}  # folders that are already swept
 atexit.register(remove_uploads)

@@ -91,6 +91,8 @@ def test_pictures_of_several_folders_are_no_volume(tmp_path):
     assert "left out as scans by their names: images" in notes[0]
     others = {f"p2/{i}.png": picture for i, picture in enumerate(pictures)}
     refused(archive(tmp_path / "b.zip", {**slices, **others}), "several folders (images, p2)")
+    both = {name.replace("/", "\\"): picture for name, picture in {**slices, **others}.items()}
+    refused(archive(tmp_path / "d.zip", both), "several folders (images, p2)")
 
 
 def test_long_names_lose_no_slice(tmp_path):

@@ -201,3 +201,5 @@ def test_frames_of_single_bits_are_whole_to_the_last_pixel(tmp_path):
     path = segmentation(tmp_path / "seg", frames, np.arange(6) * 3.0)
     mask, _ = read(path, scan)
     assert np.array_equal(mask, frames)
+    path.write_bytes(path.read_bytes()[:-10])
+    refused(path, "truncated", read=lambda file: read(file, scan))

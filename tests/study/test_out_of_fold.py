@@ -20,6 +20,7 @@ from brainseg.checkpoints.folder import (
 )
 from brainseg.config import Config
 from brainseg.data import phantom
+from brainseg.data.case import CaseRef
 from brainseg.data.splits import fold_of
 from brainseg.inference.loading import load
 from brainseg.inference.predictor import Predictor
@@ -255,20 +256,23 @@ def test_what_cannot_be_read_is_left_out_before_anything_is_scored(runs, trained
 
 
 def test_thresholds_that_passed_through_runs_which_had_seen_the_fold(found):
-    assert out_of_fold.note(found, "phantom") == (
+    assert out_of_fold.note(found, "phantom", []) == (
         "Thresholds (and fusion weights) of unet-bce (fold 0, 1, 2, 3, 4), unet-dice (fold 0, 1, "
         "2, 3, 4) were chosen by runs that had seen the patients scored."
     )
     found = {"unetpp-bce": found["unetpp-bce"]}
-    assert out_of_fold.note(found, "phantom") == ""
-    assert "approximation" in out_of_fold.note(found, "figshare")
+    refs = [CaseRef("meningioma-0", "0", (), None)]
+    assert out_of_fold.note(found, "phantom", refs) == ""
+    assert "approximation" in out_of_fold.note(found, "figshare", refs)
+    of_mat = [CaseRef("figshare_100360", "0", (), None)]
+    assert "approximation" not in out_of_fold.note(found, "figshare", of_mat)
 
 
 def test_a_stand_in_is_told_and_takes_the_weighted_fusion_with_it(runs):
     for fold in (1, 3):
         without_validation(folder_of(runs, "unet-bce", fold))
     found, _ = out_of_fold.find_runs(runs)
-    told = out_of_fold.note(found, "phantom")
+    told = out_of_fold.note(found, "phantom", [])
     assert told.startswith(
         "No threshold was chosen yet for unet-bce (fold 1, 3): a stand-in was used there. "
     )

@@ -50,7 +50,13 @@ def test_where_most_is_marked_is_still_told_once_a_slice_is_drawn_on(visit, scan
     give(page, scan_nifti[0])
     compare(page)
     jump = page.inner_text(f"{VIEWER} .jump")
+    start = state(page, "s.index")
+    page.locator(f"{VIEWER} .jump").focus()
     page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        f"(() => {{ const s = document.querySelector('{VIEWER}').state();"
+        f"return s.index !== {start} && s.slice }})()"
+    )
     x, y = begin_drawing(page)
     page.mouse.move(x - 40, y)
     page.mouse.down()

@@ -343,6 +343,9 @@ def _refuse_to_break(out: Path, pulled: Mapping[str, Checkpoint]) -> None:
 def _refresh(checkpoint: Checkpoint, folder: Path, repo: str) -> None:
     """Bring what was told of the same weights up to date: what is missing, and what is still as it
     was pulled. What somebody has changed or added stays."""
+    card = None  # as we would have written it of what is there; unknown of damaged scores
+    with suppress(CheckpointError):
+        card = _card(read_checkpoint(folder), repo)
     pulled = (read_origin(folder) or {}).get("sha256", {})
     for file in (METRICS, RANGES, ORIGIN):
         there, here = checkpoint.folder / file, folder / file
@@ -350,16 +353,16 @@ def _refresh(checkpoint: Checkpoint, folder: Path, repo: str) -> None:
         if there.is_file() and not is_changed:
             with replacing(here) as aside:
                 shutil.copyfile(there, aside)
-    write_text(folder / CARD, _card(read_checkpoint(folder), repo))
+    if card is None or not (folder / CARD).is_file() or (folder / CARD).read_text("utf-8") == card:
+        write_text(folder / CARD, _card(read_checkpoint(folder), repo))
 
 
 def _can_be_used(path: Path) -> bool:
     """A JSON file that is there and whole."""
     try:
-        json.loads(path.read_text(encoding="utf-8"))
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
     except (OSError, ValueError, RecursionError):
         return False
-    return True
 
 
 def _card(checkpoint: Checkpoint, repo: str) -> str:

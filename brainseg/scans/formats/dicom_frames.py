@@ -100,7 +100,7 @@ def decode(file: Path, header: dict, name: str) -> np.ndarray:
         _check_length(header, name)
         is_deflated = header.get("transfer_syntax", "").endswith(_DEFLATED)
         if header.get("allocated", (8,))[0] == 1 and "pixel_bytes" in header and not is_deflated:
-            return _bits(file, header)
+            return _bits(file, header, name)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetImageIO(VOLUMES["dicom"])
@@ -133,12 +133,17 @@ def _check_length(header: dict, name: str) -> None:
         )
 
 
-def _bits(file: Path, header: dict) -> np.ndarray:
+def _bits(file: Path, header: dict, name: str) -> np.ndarray:
     """Frames of single bits, which GDCM does not decode to the end."""
     shape = tuple(count_of(header, key) for key in ("frame_count", "rows", "columns"))
     with open(file, "rb") as stream:
         stream.seek(header["pixels"])
         stored = np.frombuffer(stream.read(header["pixel_bytes"]), np.uint8)
+    if len(stored) < header["pixel_bytes"]:
+        raise ScanError(
+            f"{name} ends within its pixels, after {len(stored):,} of {header['pixel_bytes']:,} "
+            "bytes: it is truncated. Copy, download or export it again."
+        )
     return np.unpackbits(stored, count=math.prod(shape), bitorder="little").reshape(shape)
 
 

@@ -84,9 +84,11 @@ def _is_sound(packed: bytes, most: int) -> bool:
     not looked at."""
     unpacker = zlib.decompressobj()
     try:
-        while packed and not unpacker.eof and most > 0:
-            most -= len(unpacker.decompress(packed, 2**20))
-            packed = unpacker.unconsumed_tail
+        for start in range(0, len(packed), 2**16):  # what is not consumed yet is copied each time
+            piece = packed[start : start + 2**16]
+            while piece and not unpacker.eof and most > 0:
+                most -= len(unpacker.decompress(piece, 2**20))
+                piece = unpacker.unconsumed_tail
     except zlib.error:
         return False
     return unpacker.eof or most <= 0

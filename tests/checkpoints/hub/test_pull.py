@@ -235,8 +235,16 @@ def test_what_was_added_to_a_pulled_checkpoint_stays(remote, tmp_path):
     (again,) = pull(f"{REPO}/unet-bce", tmp_path)
     assert again.validation_dice == 0.75 and (folder / "history.csv").is_file()
     assert again.origin["revision"] == remote.head
+    (folder / "README.md").write_text("mine")
+    (folder / "metrics.json").write_text("[]")  # of no use to anybody
+    (again,) = pull(f"{REPO}/unet-bce", tmp_path)
+    assert again.validation_dice == 0.25
+    (folder / "README.md").write_text("mine")
+    pull(f"{REPO}/unet-bce", tmp_path)
+    assert (folder / "README.md").read_text() == "mine"
     (fresh,) = pull(f"{REPO}/unet-bce", tmp_path, overwrite=True)
     assert fresh.validation_dice == 0.25 and not (folder / "history.csv").exists()
+    assert (folder / "README.md").read_text() != "mine"
 
 
 def test_what_replaces_a_pulled_checkpoint_has_no_origin(remote, trained, tmp_path):
