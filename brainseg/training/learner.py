@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -73,12 +74,12 @@ class Learner:
     def step(self, x: torch.Tensor, y: torch.Tensor, lesson: Lesson | None = None) -> torch.Tensor:
         """One optimisation step on inputs and masks, and on a lesson without masks if there is one;
         the loss, detached, on the device."""
-        inputs = x if lesson is None else torch.cat([x, lesson.x])
         with self.accelerator.autocast():
-            logits = self.model(inputs)
-        loss = self.loss(logits[: len(x)].float(), y)
+            loss = self.loss(self.model(x).float(), y)
         if lesson is not None:
-            loss = loss + lesson.loss(logits[len(x) :])
+            with self.accelerator.autocast(), _statistics_kept(self.bare):
+                logits = self.model(lesson.x)
+            loss = loss + lesson.loss(logits)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -122,6 +123,20 @@ def make_learner(
         class_weights = class_weights.to(accelerator.device)
     loss = create_loss(config.loss, class_weights)
     return Learner(model, bare, average, optimizer, loss, accelerator)
+
+
+@contextmanager
+def _statistics_kept(model: torch.nn.Module) -> Iterator[None]:
+    """Normalise by the batch at hand, and leave the running statistics as they are: those of strong
+    views would not be those of slices as they are."""
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def _running_average(decay: float):

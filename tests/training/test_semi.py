@@ -19,7 +19,7 @@ from brainseg.training import loop as training
 from brainseg.training import roles, runs, schedule
 from brainseg.training.augmentation import cutmix
 from brainseg.training.batches import Batches
-from brainseg.training.learner import TrainingError, make_accelerator
+from brainseg.training.learner import TrainingError, make_accelerator, make_learner
 from brainseg.training.loop import train
 from brainseg.training.roles import roles_of
 from brainseg.training.teacher import Lesson
@@ -170,14 +170,14 @@ def test_classes_of_theirs_do_not_either(tmp_path):
     names = ("oedema", "core", "enhancing")
     refs = load(None, patients=14, size=32, slices=6)
     data = prepared_set(refs, 32, tmp_path / "cache", classes=names)
-    config = replace(SEMIS[1], classes=names)
+    config = replace(SEMIS[1], classes=names, lr=0.01, steps_per_epoch=12)  # sure of something
     hidden = roles_of(config, data)["unlabelled"]
     told = weights(config, data, tmp_path / "told")
     classes = np.array(data.classes)
     classes[hidden] = 3 - classes[hidden]
     assert same(told, weights(config, replace(data, classes=classes), tmp_path / "lied"))
     assert all(torch.isfinite(value).all() for value in told.values())
-    supervised = replace(SUPERVISED, classes=names)
+    supervised = replace(config, semi=None)
     assert not same(told, weights(supervised, data, tmp_path / "without"))
 
 
@@ -234,6 +234,22 @@ def test_nothing_is_asked_where_a_skull_was_taken_away(data):
     assert 0 < (~seen).float().mean() < 1
     outside = strong[(~seen)[:, None].expand(strong.shape)]
     assert outside.max() < strong[seen[:, None].expand(strong.shape)].mean()
+
+
+def test_strong_views_do_not_count_in_the_running_statistics():
+    torch.manual_seed(0)
+    x, y = torch.randn(4, 3, 32, 32), torch.zeros(4, 1, 32, 32)
+    answers = with_background(torch.zeros(4, 1, 32, 32))
+    strange = Lesson(9 * x + 5, answers, torch.ones(4, 32, 32), SEMI["mean-teacher"], weight=1.0)
+    told = []
+    for lesson in (None, strange):
+        learner = make_learner(SUPERVISED, make_accelerator("no", cpu=True))
+        learner.model.train()
+        learner.step(x, y, lesson)
+        told.append((dict(learner.bare.named_buffers()), dict(learner.bare.named_parameters())))
+    (buffers, parameters), (with_it, others) = told
+    assert any(name.endswith("running_var") for name in buffers)
+    assert same(buffers, with_it) and not same(parameters, others)
 
 
 def test_agreement_in_numbers():
