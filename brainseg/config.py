@@ -154,10 +154,7 @@ class Config:
             suffix = CLASSES_SUFFIX if self.classes else ""
             bases = tuple(base + suffix for base in MODELS[self.model].bases)
             object.__setattr__(self, "bases", bases)
-        for base in self.bases:
-            spec = MODELS.get(base.partition("-")[0]) if isinstance(base, str) else None
-            good = not (spec and spec.is_stack)
-            _check(good, "bases", base, "models that read images, not others' predictions")
+        self._check_bases()
         if self.leak:  # which has its own maps
             object.__setattr__(self, "stack_maps", PAIRS)
         if not MODELS[self.model].is_atrous:
@@ -199,6 +196,14 @@ class Config:
                 good = type(value) is int and least <= value < 2**32
                 expected = f"a whole number from {least} to 2**32 - 1"
                 _check(good, key, value, expected + ", or null" * (kind != "int"))
+
+    def _check_bases(self) -> None:
+        for base in self.bases:
+            spec = MODELS.get(base.partition("-")[0]) if isinstance(base, str) else None
+            good = not (spec and spec.is_stack)
+            _check(good, "bases", base, "models that read images, not others' predictions")
+            good = bool(self.classes) or not str(base).endswith(CLASSES_SUFFIX)
+            _check(good, "bases", base, "no base that tells classes apart, or --classes too")
 
     def _check_datasets(self) -> None:
         _check(isinstance(self.dataset, str), "dataset", self.dataset, "a name")

@@ -319,6 +319,14 @@ def test_a_stack_reads_no_stack(tmp_path, capsys):
     assert "expected models that read images" in capsys.readouterr().err
 
 
+def test_a_base_that_tells_classes_apart_needs_classes(tmp_path, capsys):
+    flags = ["--model", "unetpp", "--bases", "unet-bce-classes"]
+    assert main(tmp_path, *flags) == 2
+    assert "bases is 'unet-bce-classes': expected no base that tells" in capsys.readouterr().err
+    (stack,) = train.resolve(train.parse([*FLAGS, *flags, "--classes"]))
+    assert [base.name for base in planning.plan([stack], tmp_path)[stack].bases] == [*stack.bases]
+
+
 def test_config_repeats_a_run(tmp_path):
     assert main(tmp_path, "--model", "unet", "--loss", "hybrid", "--lr", "0.002") == 0
     config = tmp_path / "runs/phantom/unet-hybrid/without0+1-seed0/config.json"
