@@ -27,6 +27,7 @@ from brainseg.models.specs import (
     STACK_OUTPUTS,
     WITH_IMAGE,
     atrous_warning,
+    maps_of,
     reads_image,
 )
 
@@ -199,11 +200,16 @@ class Config:
 
     def _check_bases(self) -> None:
         for base in self.bases:
-            spec = MODELS.get(base.partition("-")[0]) if isinstance(base, str) else None
+            _check(isinstance(base, str), "bases", base, "names")
+            spec = MODELS.get(base.partition("-")[0])
             good = not (spec and spec.is_stack)
             _check(good, "bases", base, "models that read images, not others' predictions")
-            good = bool(self.classes) or not str(base).endswith(CLASSES_SUFFIX)
+            good = bool(self.classes) or not base.endswith(CLASSES_SUFFIX)
             _check(good, "bases", base, "no base that tells classes apart, or --classes too")
+        kinds = {maps_of(base, len(self.classes)) for base in self.bases}
+        good = self.stack_output != CORRECTION or len(kinds) == 1
+        expected = "for a correction bases that all tell classes apart, or none"
+        _check(good, "bases", self.bases, expected)
 
     def _check_datasets(self) -> None:
         _check(isinstance(self.dataset, str), "dataset", self.dataset, "a name")

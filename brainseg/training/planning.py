@@ -41,7 +41,8 @@ def plan(configs: list[Config], runs: Path) -> dict[Config, Planned]:
     """Every run that ``configs`` need, themselves included, in an order in which each comes after
     those it reads.
 
-    Raises ConfigError if two of them that differ would share a folder: said now, not after hours.
+    Raises ConfigError, now and not after hours, if two of them that differ would share a folder, if
+    a stack takes another size than a base that is there or asked for, or if a base's name is none.
     """
     needed: dict[Config, Planned] = {}
     asked = {config.run_folder(runs): config for config in configs}
@@ -52,6 +53,7 @@ def plan(configs: list[Config], runs: Path) -> dict[Config, Planned]:
         planned = Planned(config)
         if config.is_stack:
             bases = tuple(_base(config, name, runs, asked) for name in config.bases)
+            _check_sizes(config, bases)
             planned = Planned(config, bases, _helpers(config, bases))
         for other in planned.reads:
             add(other)
@@ -112,6 +114,15 @@ def _base(stack: Config, name: str, runs: Path, asked: dict[Path, Config]) -> Co
         with suppress(CheckpointError, ConfigError):  # which is told when it is trained
             return read_state_config(folder / STATE)
     return wanted
+
+
+def _check_sizes(stack: Config, bases: tuple[Config, ...]) -> None:
+    for base in bases:
+        if base.size != stack.size:
+            raise ConfigError(
+                f"{base.name} is of {base.size} px and {stack.name}, which reads it, of "
+                f"{stack.size}: give both the same --size, or another --runs."
+            )
 
 
 def _helpers(stack: Config, bases: tuple[Config, ...]) -> tuple[Config, ...]:

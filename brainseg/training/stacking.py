@@ -121,14 +121,8 @@ def _predict(
     out: np.ndarray,
     accelerator: Accelerator,
 ) -> None:
-    base_config = checkpoint.settings.run
-    if base_config.size != config.size:
-        raise ValueError(
-            f"{checkpoint.folder} was trained at {base_config.size} px and the stack at "
-            f"{config.size} px: give both the same --size."
-        )
     model = load_module(checkpoint).to(accelerator.device)
-    batches = Batches(base_config, data, None, accelerator.device)
+    batches = Batches(checkpoint.settings.run, data, None, accelerator.device)
     for start in tqdm(
         range(0, len(rows), config.batch_size),
         desc=f"{checkpoint.name} predicts",

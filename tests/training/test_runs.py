@@ -327,6 +327,19 @@ def test_a_base_that_tells_classes_apart_needs_classes(tmp_path, capsys):
     assert [base.name for base in planning.plan([stack], tmp_path)[stack].bases] == [*stack.bases]
 
 
+def test_what_no_stack_can_read_is_said_before_anything_is_trained(tmp_path):
+    stack = Config("unetpp", bases=("unet-bce", "unet_resnet34-bce"), size=64)
+    base = replace(stack, model="unet", size=32)
+    with pytest.raises(ConfigError, match=r"unet-bce is of 32 px and unetpp-bce, .* of 64: give"):
+        planning.plan([base, stack], tmp_path)
+    assert len(planning.plan([replace(base, size=64), stack], tmp_path)) == 1 + 2 * 4
+    mixed = {"bases": ("unet-bce-classes", "unet_resnet34-bce"), "classes": ("a", "b")}
+    assert Config("unetpp", **mixed).bases == mixed["bases"]
+    with pytest.raises(ConfigError, match="for a correction bases that all tell classes apart"):
+        Config("unetpp", **mixed, stack_output="correction")
+    assert Config("unetpp", classes=("a", "b"), stack_output="correction").is_stack
+
+
 def test_config_repeats_a_run(tmp_path):
     assert main(tmp_path, "--model", "unet", "--loss", "hybrid", "--lr", "0.002") == 0
     config = tmp_path / "runs/phantom/unet-hybrid/without0+1-seed0/config.json"
