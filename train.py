@@ -39,7 +39,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument_group("runs and hardware").add_argument
     add("--runs", type=Path, metavar="DIR", default=Path("runs"),
         help="where runs live (default: runs)")  # fmt: skip
-    add("--out", type=Path, metavar="DIR", help="also copy finished checkpoints to DIR/<name>")
+    add("--out", type=Path, metavar="DIR", help="also copy finished checkpoints, "
+        "and what a U-Net++ reads, to DIR/<name>")  # fmt: skip
     add("--push-to-hub", metavar="USER/REPO", help="also push finished checkpoints to the "
         "Hugging Face Hub")  # fmt: skip
     add("--private", action="store_true", help="make that repository private")
@@ -311,7 +312,7 @@ def here(
 ) -> list[Config]:
     """Train everything needed, one after the other, on this machine; returns what failed.
     ``uncopied`` gets the names of those that could not be copied to ``--out``."""
-    from brainseg.checkpoints.folder import Checkpoint, copy_checkpoint
+    from brainseg.checkpoints.folder import Checkpoint, copy_checkpoint, find_base
     from brainseg.training.learner import make_accelerator
     from brainseg.training.runs import Workplace, run_all
 
@@ -333,7 +334,8 @@ def here(
         if not args.out or not accelerator.is_main_process:
             return
         try:
-            copy_checkpoint(checkpoint, args.out / checkpoint.name)
+            for one in (*(find_base(checkpoint, base) for base in checkpoint.bases), checkpoint):
+                copy_checkpoint(one, args.out / one.name)
         except (ValueError, OSError) as error:  # the run itself is whole, and others may read it
             uncopied.append(checkpoint.name)
             print(f"error: {checkpoint.folder} could not be copied: {error}", file=sys.stderr)
