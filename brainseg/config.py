@@ -31,7 +31,10 @@ from brainseg.models.specs import (
     reads_image,
 )
 
-LEAKS = ("slices", "in-sample")  # mistakes made on purpose, see data/splits.py
+LEAKS = {  # mistakes made on purpose, in words
+    "slices": "split by slice: a patient's slices on both sides",
+    "in-sample": "stack fitted on predictions for its bases' own training patients",
+}
 # Keys of older configurations that no longer decide anything, or are said otherwise now.
 DROPPED = ("precision", "stack_folds", "held_out_block")
 # Settings that came later: at their defaults they are no part of the hash, so that runs from before
@@ -101,7 +104,7 @@ class Config:
         metavar="NAME")  # fmt: skip
     leak: str | None = _setting(None, "make a mistake on purpose, to measure what it feigns: split "
         "by slice, or fit a U-Net++ on predictions for its bases' own training patients",
-        group=WHAT, choices=LEAKS)  # fmt: skip
+        group=WHAT, choices=tuple(LEAKS))  # fmt: skip
     dataset: str = _setting("lgg", "one, or several for one training", group=DATA, nargs="+")
     classes: tuple[str, ...] = ()  # told apart, in the order of their values; () is tumour or not
     shares: tuple[float, ...] = _setting((), "of each data set's tumour slices, drawn anew each "
@@ -177,7 +180,7 @@ class Config:
         for key in ("small_share", "slice_share", "grey_share", "missing_share", "strip_share"):
             _check(0 <= getattr(self, key) <= 1, key, getattr(self, key), "0 to 1")
         _check(self.lr > 0, "lr", self.lr, "a number above 0")
-        leak = LEAKS[self.is_stack]
+        leak = tuple(LEAKS)[self.is_stack]
         _check(self.leak in (None, leak), "leak", self.leak, f"{leak} with {self.model}, or none")
         _check(0 <= self.ema < 1, "ema", self.ema, "0 (off) or more, below 1")
         weights = self.encoder_weights

@@ -17,6 +17,7 @@ from brainseg.checkpoints.card_scores import (
     scores_section,
 )
 from brainseg.checkpoints.settings import CheckpointError, Settings
+from brainseg.config import LEAKS
 from brainseg.data import datasets_of, notes_of
 from brainseg.files import markdown_table
 from brainseg.models.consistency import SEMI
@@ -273,6 +274,8 @@ def _training(settings: Settings) -> list[str]:
         f"- {settings.epochs_done} epochs{steps}{small}, {kept}; "
         f"AdamW, peak learning rate {run.lr:g}, batch {run.batch_size}, seed {run.seed}",
     ]
+    if run.leak:
+        lines.append(f"- A mistake made on purpose, to measure what it feigns: {LEAKS[run.leak]}")
     lines += _few_labels(settings)
     if run.shares:
         shares = zip(run.shares, datasets, strict=True)
@@ -281,10 +284,10 @@ def _training(settings: Settings) -> list[str]:
     if settings.bases:
         names = ", ".join(base.name for base in settings.bases)
         but = ", though it had seen those of the test fold" if run.stack_maps == SINGLES else ""
-        lines.append(
-            f"- {_what_it_gives(settings)} {names}; fitted on predictions for patients whom the "
-            f"predicting network had not seen{but}"
+        fitted = (
+            "; fitted on predictions for patients whom the predicting network had not seen" + but
         )
+        lines.append(f"- {_what_it_gives(settings)} {names}{'' if run.leak else fitted}")
     return lines
 
 
@@ -320,8 +323,9 @@ def _patients(settings: Settings) -> str:
     run, numbers = settings.run, settings.patients
     role = "to validate on" if run.watch else "also left out"
     others = f"{numbers['val']} {role}, " if numbers["val"] else ""
+    split = "" if run.leak == "slices" else ", split by patient"
+    but = ", but see the note below the scores" if notes_of(settings.dataset) else ""
     return (
         f"{numbers['train']} to train on, {others}{numbers['test']} to test on "
-        f"(fold {run.test_fold} of 5, split by patient"
-        + (", but see the note below the scores)" if notes_of(settings.dataset) else ")")
+        f"(fold {run.test_fold} of 5{split}{but})"
     )

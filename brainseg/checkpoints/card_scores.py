@@ -68,6 +68,11 @@ def _words(settings: Settings, dataset: str, alone: bool) -> str:
 def _chosen_on(validation: dict, settings: Settings) -> str:
     """On whose predictions the threshold was chosen, and what else was."""
     threshold = f"{validation['threshold']:.2f}"
+    if settings.run.leak == "slices":
+        return (
+            "validation (other slices of the patients it was trained on; epoch and threshold "
+            f"{threshold} were chosen on them)"
+        )
     if "fold" in validation:
         return (
             f"validation (fold {validation['fold']}; epoch and threshold {threshold} were "

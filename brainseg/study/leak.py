@@ -11,12 +11,9 @@ from pathlib import Path
 
 from brainseg.checkpoints.folder import Checkpoint, find_checkpoints, read_checkpoint
 from brainseg.checkpoints.settings import CheckpointError
+from brainseg.config import LEAKS
 
-MISTAKES = {
-    None: "split by patient, fitted out of fold",
-    "slices": "split by slice: a patient's slices on both sides",
-    "in-sample": "stack fitted on predictions for its bases' own training patients",
-}
+MISTAKES = {None: "split by patient, fitted out of fold", **LEAKS}
 
 
 def leak_meter(runs: Path) -> dict:

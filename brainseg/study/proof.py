@@ -102,13 +102,19 @@ def choose_patients(
     """Cases to take ranges from, cases by data set to choose layers by and prove it on, and the
     latter's role.
 
-    Raises DataError where the first is empty, or the others are not of two patients or more.
+    Raises DataError where the first is empty, or the others are not of two patients or more, and
+    for runs that were trained on some patients only or with a leak.
     """
     run = checkpoint.settings.run
     if run.labelled or run.limit_patients:
         raise DataError(
             f"{checkpoint.name} was trained on some of its patients only, and ranges would be "
             "taken from others: it is not quantised."
+        )
+    if run.leak:
+        raise DataError(
+            f"{checkpoint.name} was trained with a mistake made on purpose (--leak {run.leak}) and "
+            "may know whom it would be proven on: it is not quantised."
         )
     role = TRAINING if run.watched_fold is None else VALIDATION
     training: list[CaseRef] = []

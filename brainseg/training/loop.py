@@ -305,7 +305,8 @@ def _finish(run: _Run, settings: Settings) -> Checkpoint:
     if config.watch:
         choice = _choose(run, model)
         settings = replace(settings, threshold=choice.threshold)
-        metrics["validation"] = {"fold": config.watched_fold, **choice.to_json()}
+        fold = {} if config.leak == "slices" else {"fold": config.watched_fold}
+        metrics["validation"] = {**fold, **choice.to_json()}
     else:
         rows = np.concatenate([run.roles["val"], run.roles["test"]])
         counts = validate(model, config, run.batches, rows, accelerator)

@@ -33,6 +33,7 @@ def test_the_meter_sets_each_mistake_beside_its_honest_twin(tmp_path, capsys):
     folder = tmp_path / "runs/phantom/unet-bce/without0+1-seed0-leak-slices"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert leaking["believed"] == metrics["validation"]["mean_dice"]
+    assert "fold" not in metrics["validation"]  # for it is of no fold
     assert leaking["true"] == metrics["test"]["dice"]["mean"]
     metrics["test"] = {"fold": 0}  # as where nobody is in it
     (folder / "metrics.json").write_text(json.dumps(metrics))

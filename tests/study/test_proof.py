@@ -52,6 +52,11 @@ def test_who_watched_nobody_is_proven_on_training_patients_without_ranges_from_t
     }
 
 
+def test_who_was_trained_with_a_mistake_on_purpose_is_not_proven():
+    with pytest.raises(DataError, match=r"--leak slices.*not quantised"):
+        proof.choose_patients(run(left_out=(2, 3), leak="slices"), {"lgg": refs(60)})
+
+
 def test_many_training_cases_are_thinned_evenly():
     training, _, _ = proof.choose_patients(run(left_out=(0, 1)), {"lgg": refs(900)})
     assert proof.CALIBRATION_CASES / 2 < len(training) <= proof.CALIBRATION_CASES
