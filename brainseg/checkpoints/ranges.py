@@ -15,7 +15,7 @@ from pathlib import Path
 
 from brainseg.checkpoints.folder import RANGES, Checkpoint
 from brainseg.checkpoints.settings import CheckpointError, is_plain_name
-from brainseg.files import write_text
+from brainseg.files import sha256, write_text
 
 FORMAT = 1
 LARGEST_MEAN_CHANGE = 0.002  # of the mean Dice over patients
@@ -67,7 +67,8 @@ class Proof:
     the patient whose Dice changes most, without sign.
     int8_share: of all multiplications, those in int8, 0 to 1. The layers of the others are left as
         they were, because quantising them changes most.
-    int8_bases: of a stack: names of the bases that it read in int8 meanwhile.
+    int8_bases: of a stack: the bases that it read in int8 meanwhile, each with its name and
+        ``ranges_sha256``.
     """
 
     role: str
@@ -78,7 +79,7 @@ class Proof:
     rest: str
     calibration_slices: int
     int8_share: float
-    int8_bases: tuple[str, ...] = ()
+    int8_bases: tuple[tuple[str, str], ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -93,7 +94,7 @@ class Proof:
             f"by more than {self.largest_change:.4f}, on {self.patients} {self.role} patients, "
             f"with {self.int8_share:.0%} of all multiplications in int8"
             + bool(self.int8_bases)
-            * f", and in int8 {' and '.join(self.int8_bases)}"
+            * f", and in int8 {' and '.join(name for name, _ in self.int8_bases)}"
         )
 
 
@@ -133,10 +134,17 @@ def read_proof(checkpoint: Checkpoint) -> Proof | None:
         return None
 
 
-def int8_bases(stack: Checkpoint) -> tuple[str, ...]:
-    """Names of the bases that a stack may read in int8; none where it has no proof that holds."""
+def may_read_in_int8(stack: Checkpoint, base: Checkpoint) -> bool:
+    """Whether a stack has proven to read this base in int8, over the ranges that it has now."""
     proof = read_proof(stack)
-    return proof.int8_bases if proof is not None and proof.holds else ()
+    if proof is None or not proof.holds or not (base.folder / RANGES).is_file():
+        return False
+    return (base.name, ranges_sha256(base)) in proof.int8_bases
+
+
+def ranges_sha256(checkpoint: Checkpoint) -> str:
+    """The checksum of its ``int8.json``."""
+    return sha256(checkpoint.folder / RANGES)
 
 
 def has_proven(checkpoint: Checkpoint) -> bool:
@@ -173,9 +181,16 @@ _MAKE = "make them by python -m brainseg quantise"
 
 def _proof(values: dict) -> Proof:
     _need(isinstance(values, dict), "proof")
-    names = values.get("int8_bases", [])
-    _need(isinstance(names, list) and all(map(is_plain_name, names)), "names of bases")
-    proof = Proof(**{**values, "int8_bases": tuple(names)})
+    bases = values.get("int8_bases", [])
+    good = isinstance(bases, list) and all(
+        isinstance(base, list)
+        and len(base) == 2
+        and is_plain_name(base[0])
+        and isinstance(base[1], str)
+        for base in bases
+    )
+    _need(good, "names of bases, each with the sha256 of its ranges")
+    proof = Proof(**{**values, "int8_bases": tuple(map(tuple, bases))})
     _need(proof.role in ROLES and proof.rest in RESTS, "proof")
     _need(
         all(type(n) is int and n > 0 for n in (proof.patients, proof.calibration_slices)), "proof"

@@ -19,7 +19,7 @@ from brainseg.checkpoints.folder import (
     labelled,
     read_checkpoint,
 )
-from brainseg.checkpoints.ranges import int8_bases
+from brainseg.checkpoints.ranges import may_read_in_int8
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference.backends import opening
 from brainseg.inference.backends.names import INT8, REFERENCE
@@ -105,10 +105,9 @@ def load_usable(
 
 def open_checkpoint(checkpoint: Checkpoint, backend: str = REFERENCE) -> Predictor:
     """A predictor of its own, which nobody else holds; the bases of a stack are shared."""
-    proven = int8_bases(checkpoint)
     bases = [
-        _predictor(find_base(checkpoint, base), backend, may_be_int8=base.name in proven)
-        for base in checkpoint.bases
+        _predictor(base, backend, may_be_int8=may_read_in_int8(checkpoint, base))
+        for base in (find_base(checkpoint, base) for base in checkpoint.bases)
     ]
     return Predictor(checkpoint, backend, bases)
 
@@ -136,11 +135,11 @@ def _barred(checkpoints: Iterable[Checkpoint]) -> set[Path]:
     runs once, for itself and for its stacks."""
     barred = set()
     for stack in checkpoints:
-        proven = int8_bases(stack) if stack.bases else ()
-        for base in stack.bases:
+        for named in stack.bases:
             with suppress(CheckpointError):  # said where the stack is opened
-                folder = find_base(stack, base).folder.resolve()
-                barred |= {folder} if base.name not in proven else set()
+                base = find_base(stack, named)
+                if not may_read_in_int8(stack, base):
+                    barred.add(base.folder.resolve())
     return barred
 
 

@@ -22,6 +22,7 @@ from brainseg.checkpoints.ranges import (
     Ranges,
     RangesError,
     has_proven,
+    ranges_sha256,
     write_ranges,
 )
 from brainseg.data.case import CaseRef, DataError
@@ -62,10 +63,11 @@ def quantise(
     )
     everything = calibrate(checkpoint, planes)
     choosing, proving = ((half, _dice(in_float32, half)) for half in _halves(others))
-    proven = tuple(b.name for b in checkpoint.bases if has_proven(find_base(checkpoint, b)))
+    read = (find_base(checkpoint, base) for base in checkpoint.bases)
+    proven = tuple((base.name, ranges_sha256(base)) for base in read if has_proven(base))
     proof = None
     for bases in dict.fromkeys((proven, ())):  # in float32 where they can't be in int8
-        in_int8 = _predictor(checkpoint, int8_bases=bases)
+        in_int8 = _predictor(checkpoint, int8_bases=[name for name, _ in bases])
         for ranges, share in candidates(checkpoint, everything, planes):
             in_int8.use(INT8, run_of(checkpoint, ranges))
             for half, expected in (choosing, proving):

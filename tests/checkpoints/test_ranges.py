@@ -3,23 +3,32 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from brainseg.checkpoints.folder import RANGES, copy_checkpoint, read_checkpoint, replace_settings
+from brainseg.checkpoints.folder import (
+    RANGES,
+    copy_checkpoint,
+    find_base,
+    read_checkpoint,
+    replace_settings,
+)
 from brainseg.checkpoints.ranges import (
     Activation,
     Proof,
     Ranges,
     RangesError,
     has_proven,
+    may_read_in_int8,
     read_ranges,
     write_ranges,
 )
 from brainseg.checkpoints.settings import CheckpointError
 
 IT = Ranges("0123456789abcdef", (Activation(3, (4, 5), (-0.5, 0.0), (1.5, 2.0)),))
-PROOF = Proof("validation", 20, 0.78, -0.0013, 0.0092, "bf16", 159, 0.9, ("one", "two"))
+PROOF = Proof("validation", 20, 0.78, -0.0013, 0.0092, "bf16", 159, 0.9,
+              (("one", "0a"), ("two", "1b")))  # fmt: skip
 
 
 @pytest.fixture
@@ -104,7 +113,9 @@ def edited(told, *path, value):
         (("proof", "patients"), 0),
         (("proof", "mean_change"), "none"),
         (("proof", "more"), 1),
-        (("proof", "int8_bases"), ["../up"]),
+        (("proof", "int8_bases"), [["../up", "0a"]]),
+        (("proof", "int8_bases"), ["one", "two"]),  # of whatever ranges they have
+        (("proof", "int8_bases"), [["one", 1]]),
         (("proof", "int8_bases"), "unet"),
         (("proof",), []),
         (("activations", 0), 7),
@@ -130,3 +141,21 @@ def test_a_damaged_file_is_as_good_as_none(checkpoint, content):
     with pytest.raises(CheckpointError, match="remove it"):
         read_ranges(checkpoint)
     assert not has_proven(checkpoint)
+
+
+def test_the_shipped_stack_reads_its_bases_in_int8_over_the_ranges_it_was_proven_with(tmp_path):
+    name, shipped = "unetpp_efficientnet-bce", Path(__file__).parents[2] / "checkpoints"
+    stack = read_checkpoint(shipped / name)
+    assert len(stack.bases) == 2
+    for one in (stack, *(find_base(stack, base) for base in stack.bases)):
+        copy_checkpoint(one, tmp_path / one.name)
+    stack = read_checkpoint(tmp_path / name)
+    bases = [find_base(stack, base) for base in stack.bases]
+    assert [may_read_in_int8(stack, base) for base in bases] == [True, True]
+    ranges, proof = read_ranges(bases[0])
+    first = ranges.activations[0]
+    first = replace(first, high=tuple(0.8 * high for high in first.high))
+    write_ranges(bases[0], replace(ranges, activations=(first, *ranges.activations[1:])), proof)
+    (bases[1].folder / RANGES).unlink()
+    assert has_proven(stack) and has_proven(bases[0])
+    assert [may_read_in_int8(stack, base) for base in bases] == [False, False]

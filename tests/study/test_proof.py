@@ -197,12 +197,13 @@ def test_a_stack_that_changes_by_its_bases_in_int8_is_proven_on_bases_in_float32
     read = []
     fake = SimpleNamespace(planes=lambda slices: np.zeros((1, 1)), size=64, use=lambda *_: None)
     monkeypatch.setattr(
-        proof, "_predictor", lambda _, int8_bases=(): read.append(int8_bases) or fake
+        proof, "_predictor", lambda _, int8_bases=(): read.append([*int8_bases]) or fake
     )
     monkeypatch.setattr(proof, "choose_patients", lambda *_: ([], {}, "validation"))
     monkeypatch.setattr(proof, "_some_slices", lambda *_: [None])
     monkeypatch.setattr(proof, "find_base", lambda _, one: one)
     monkeypatch.setattr(proof, "has_proven", lambda one: True)
+    monkeypatch.setattr(proof, "ranges_sha256", lambda one: f"that of {one.name}")
     monkeypatch.setattr(proof, "calibrate", lambda *_: None)
     monkeypatch.setattr(proof, "run_of", lambda *_: None)
     monkeypatch.setattr(proof, "candidates", lambda *_: iter([(None, 1.0), (None, 0.8)]))
@@ -210,8 +211,10 @@ def test_a_stack_that_changes_by_its_bases_in_int8_is_proven_on_bases_in_float32
     monkeypatch.setattr(proof, "write_ranges", lambda *_: None)
     monkeypatch.setattr(proof, "compared", lambda *_: (0.5, 0.0, 0.02 if read[-1] else 0.001))
     found = proof.quantise(stack, {})
-    assert read == [(), ("base",), ()]
+    assert read == [[], ["base"], []]
     assert found.holds and found.int8_bases == () and found.int8_share == 1.0
+    monkeypatch.setattr(proof, "compared", lambda *_: (0.5, 0.0, 0.001))
+    assert proof.quantise(stack, {}).int8_bases == (("base", "that of base"),)
 
 
 def test_the_command_says_what_came_of_it(checkpoint, few, monkeypatch, capsys):
