@@ -268,14 +268,16 @@ def _choose(run: _Run, model: torch.nn.Module) -> Choice:
 
 
 def _keep(run: _Run, row: dict) -> None:
-    """Count a finished epoch, and write what is needed to go on from it."""
+    """Write what is needed to go on from a finished epoch, and count it once its weights are
+    there: Ctrl-C may come in between."""
     progress, is_main = run.progress, run.accelerator.is_main_process
+    is_best = row["val_dice"] > progress.best_dice or not run.config.watch
+    if is_best and is_main:
+        save_weights(run.folder / BEST, run.learner.average.module)
     progress.history.append(row)
     progress.epochs_done = row["epoch"]
-    if row["val_dice"] > progress.best_dice or not run.config.watch:
+    if is_best:
         progress.best_dice, progress.best_epoch = row["val_dice"], row["epoch"]
-        if is_main:
-            save_weights(run.folder / BEST, run.learner.average.module)
     if is_main:
         save_state(run.folder / STATE, run.config, progress, run.learner)
 

@@ -154,6 +154,24 @@ def test_interrupt_keeps_the_finished_epochs(data, tmp_path):
     assert checkpoint.settings.interrupted and checkpoint.settings.epochs_done == 2
 
 
+def test_interrupt_while_weights_are_written_keeps_those_of_the_epoch_before(
+    data, tmp_path, monkeypatch
+):
+    def interrupt(path, module):
+        if path.exists():
+            raise KeyboardInterrupt
+        save(path, module)
+
+    save = training.save_weights
+    monkeypatch.setattr(training, "save_weights", interrupt)
+    with pytest.raises(training.Interrupted) as caught:
+        run(replace(TINY, watch=False), data, tmp_path / "run")
+    settings = caught.value.checkpoint.settings
+    assert (settings.epochs_done, settings.best_epoch) == (1, 1)
+    with open(tmp_path / "run" / "history.csv", newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 1
+
+
 def test_interrupt_before_the_first_epoch_ends_leaves_no_checkpoint(data, tmp_path, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
