@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -56,7 +56,7 @@ class Workplace:
     score: bool = True
     initial: Path | None = None
     unlabelled: list[Path] | None = None
-    _loaded: dict | None = None
+    _loaded: dict = field(default_factory=dict)  # shared by those that are made of this one
 
     def for_needed(self) -> Workplace:
         """For runs that were not asked for but are read by one that was: never started anew."""
@@ -67,7 +67,7 @@ class Workplace:
         prepared set."""
         key = (config.dataset, config.size, config.limit_patients, config.classes)
         key += (config.unlabelled,)
-        if self._loaded is None or self._loaded["key"] != key:
+        if self._loaded.get("key") != key:
             refs = load_datasets(config.dataset, self.data)
             if config.limit_patients:
                 refs = {name: _first(own, config.limit_patients) for name, own in refs.items()}
@@ -83,7 +83,7 @@ class Workplace:
                 name: [ref for ref in own if not any(ref is other for other in unread)]
                 for name, own in refs.items()
             }
-            self._loaded = {"key": key, "value": (refs, prepared)}
+            self._loaded.update(key=key, value=(refs, prepared))
         return self._loaded["value"]
 
 

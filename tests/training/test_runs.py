@@ -229,6 +229,16 @@ def test_stacks_that_are_fitted_on_the_same_maps_share_them(tmp_path, monkeypatc
     assert len(asked) == 10
 
 
+def test_a_data_set_is_loaded_once_for_all_that_a_command_needs(tmp_path, monkeypatch):
+    loaded, load = [], phantom.load
+    monkeypatch.setattr(phantom, "load", lambda path=None: loaded.append(path) or load(path))
+    place = runs.Workplace(None, tmp_path, tmp_path, make_accelerator("no", cpu=True))
+    config = Config("unet", dataset="phantom", size=32)
+    found = place.for_needed().dataset(config)
+    assert place.dataset(config) is found and len(loaded) == 1
+    assert place.dataset(replace(config, size=64)) is not found and len(loaded) == 2
+
+
 def test_one_failing_combination_does_not_stop_the_others(tmp_path, capsys, monkeypatch):
     def broken(name):
         raise ValueError("this loss is broken")
