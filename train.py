@@ -36,7 +36,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "or one for all, or NAME=DIR (default: $BRAINSEG_DATA or data/)")  # fmt: skip
     add("--unlabelled", type=Path, nargs="+", metavar="DIR", help="folders of scans without a mask "
         "for --semi; masks beside them are not read")  # fmt: skip
-    add = parser.add_argument_group("runs and hardware").add_argument
+    runs = parser.add_argument_group("runs and hardware")
+    add = runs.add_argument
     add("--runs", type=Path, metavar="DIR", default=Path("runs"),
         help="where runs live (default: runs)")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="also copy finished checkpoints, "
@@ -46,8 +47,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--private", action="store_true", help="make that repository private")
     add("--cache", type=Path, metavar="DIR", help="prepared slices, and maps that stacks are "
         "fitted on (default: $BRAINSEG_CACHE or ~/.cache/brainseg)")  # fmt: skip
-    add("--resume", action="store_true", help="continue an unfinished run from its last epoch")
-    add("--overwrite", action="store_true", help="start anew where a run exists")
+    there = runs.add_mutually_exclusive_group().add_argument
+    there("--resume", action="store_true", help="continue an unfinished run from its last epoch")
+    there("--overwrite", action="store_true", help="start anew where a run exists")
     add("--no-test", action="store_true", help="leave the test fold's scores for later: the same "
         "command without this flag adds them")  # fmt: skip
     add("--config", type=Path, metavar="FILE", help="repeat the run of a checkpoint's config.json; "

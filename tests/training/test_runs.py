@@ -352,6 +352,12 @@ def test_what_no_stack_can_read_is_said_before_anything_is_trained(tmp_path):
     assert Config("unetpp", classes=("a", "b"), stack_output="correction").is_stack
 
 
+def test_a_run_is_gone_on_with_or_begun_anew(capsys):
+    with pytest.raises(SystemExit):
+        train.parse(["--resume", "--overwrite"])
+    assert "not allowed with argument --resume" in capsys.readouterr().err
+
+
 def test_config_repeats_a_run(tmp_path):
     assert main(tmp_path, "--model", "unet", "--loss", "hybrid", "--lr", "0.002") == 0
     config = tmp_path / "runs/phantom/unet-hybrid/without0+1-seed0/config.json"
