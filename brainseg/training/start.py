@@ -18,11 +18,20 @@ from brainseg.models.specs import SINGLES
 
 
 def weights_file(path: Path) -> Path:
-    """The file of weights in a checkpoint folder, or the file given. Raises ConfigError."""
+    """The safetensors file in a checkpoint folder, or the one given. Raises ConfigError."""
+    from safetensors import SafetensorError, safe_open
+
     file = path / WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise ConfigError(f"--init-from {path}: expected a checkpoint folder or weights file.")
-    return file
+    try:
+        with safe_open(file, framework="np"):
+            return file
+    except SafetensorError as error:
+        raise ConfigError(
+            f"--init-from {path} is no safetensors file ({error}): expected a checkpoint folder or "
+            "such a file. Save other weights by safetensors.torch.save_file."
+        ) from error
 
 
 def starting_weights(config: Config, path: Path | None) -> tuple[dict, Start | None]:

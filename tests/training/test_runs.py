@@ -449,6 +449,20 @@ def test_init_from_remembers_the_start_and_refuses_one_that_knows_too_much(tmp_p
     assert start_of(replace(helper, left_out=(0, 1)), start)
 
 
+def test_weights_to_start_from_that_are_none_are_refused_before_any_data_are_read(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(phantom, "load", lambda path=None: pytest.fail("data were read"))
+    file = tmp_path / "model.pth"
+    torch.save({"weight": torch.zeros(2)}, file)
+    for content in (file.read_bytes(), b""):
+        file.write_bytes(content)
+        assert main(tmp_path, "--model", "unet", "--init-from", str(file)) == 2
+        told = capsys.readouterr().err
+        assert f"error: --init-from {file} is no safetensors file" in told
+        assert "Traceback" not in told
+
+
 def test_encoder_with_unet_is_refused_in_a_sentence(tmp_path, capsys):
     assert main(tmp_path, "--model", "unet", "--encoder", "resnet18") == 1
     assert "does not go with unet" in capsys.readouterr().err
