@@ -53,8 +53,8 @@ def quantise(
     """
     if not has_int8():
         raise RangesError(
-            "This processor has no instructions for int8, or OpenVINO is missing: quantise where "
-            "int8 can run, so that what is proven is what runs."
+            "This processor has no instructions for int8: quantise where int8 can run, so that "
+            "what is proven is what runs."
         )
     training, others, role = choose_patients(checkpoint, refs)
     in_float32 = _predictor(checkpoint)
