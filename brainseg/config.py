@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 import sys
 from dataclasses import dataclass, field
@@ -37,10 +35,8 @@ LEAKS = {  # mistakes made on purpose, in words
 }
 # Keys of older configurations that no longer decide anything, or are said otherwise now.
 DROPPED = ("precision", "stack_folds", "held_out_block")
-# Settings that came later: at their defaults they are no part of the hash, so that runs from before
-# keep theirs. The first ones are of semi-supervised runs alone.
+# Settings of semi-supervised runs alone.
 SEMI_SETTINGS = ("unlabelled_ratio", "semi_weight", "semi_ramp", "sure", "strong")
-LATER = ("stack_maps", "labelled", "unlabelled", "semi", "steps_per_epoch", *SEMI_SETTINGS)
 # What runs did before these could be set, where that is not the default.
 BEFORE = {
     "atrous_rates": (12, 24, 36),
@@ -369,13 +365,6 @@ class Config:
             for key in mine
             if mine[key] != theirs[key]
         )
-
-    @property
-    def hash(self) -> str:
-        told = self.to_json()
-        told = {k: v for k, v in told.items() if k not in LATER or v != getattr(Config, k)}
-        text = json.dumps(told, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def from_json(values: dict) -> Config:

@@ -152,7 +152,6 @@ class Settings:
             "preprocessing": self.preprocessing,
             "threshold": self.threshold,
             "run": self.run.to_json(),
-            "run_hash": self.run.hash,
         }
 
 

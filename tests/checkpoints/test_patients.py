@@ -51,7 +51,7 @@ def test_they_are_read_back_and_no_part_of_what_a_run_is():
     assert settings_from_json(written) == told
     silent = settings()
     assert "patient_hashes" not in silent.to_json()
-    assert silent.to_json()["run_hash"] == written["run_hash"] and silent.run == told.run
+    assert silent.run == told.run
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,7 @@ def add_run(tmp_path, save_random, narrow_unet):
     def add(validation_dice, *, started_from=None, interrupted=False, unknown=(), **settings):
         config = Config(model="unet", dataset="phantom", size=64, **settings)
         folder = config.run_folder(tmp_path)
-        saved = save_random(
-            tmp_path, "unet", name=config.name, run=config.to_json(), run_hash=config.hash
-        )
+        saved = save_random(tmp_path, "unet", name=config.name, run=config.to_json())
         folder.parent.mkdir(parents=True, exist_ok=True)
         saved.folder.rename(folder)
         described = json.loads((folder / "config.json").read_text())
