@@ -303,8 +303,8 @@ def main(argv: list[str] | None = None) -> int:
 
         print(table(needed, args.runs))
     if failed:
-        names = ", ".join(config.name for config in failed)
-        print(f"{len(failed)} of {len(needed)} runs failed: {names}", file=sys.stderr)
+        titles = "; ".join(config.title for config in failed)
+        print(f"{len(failed)} of {len(needed)} runs failed: {titles}", file=sys.stderr)
     pushed = not args.push_to_hub or push([c for c in configs if c not in failed], args)
     return 0 if pushed and not failed and not uncopied else 1
 

@@ -334,24 +334,29 @@ class Config:
         """What to say if some of its atrous convolutions see nothing but the centre."""
         return atrous_warning(self.model, self.atrous_rates, self.size)
 
+    @property
+    def variant(self) -> str:
+        """``-correction-from-1a2b3c4d``: what is unusual of it; "" of most."""
+        parts = (
+            "-image" * (self.stack_inputs == WITH_IMAGE),
+            "-correction" * (self.stack_output == CORRECTION),
+            "-singles" * (self.stack_maps == SINGLES),
+            f"-from-{self.init_from[:8]}" if self.init_from else "",
+            self.masks_suffix,
+            f"-leak-{self.leak}" if self.leak else "",
+            "-unwatched" * self.is_helper,
+        )
+        return "".join(parts)
+
+    @property
+    def title(self) -> str:
+        """What tells it from others of a command: ``unet-bce on lgg without fold 3, seed 1``."""
+        folds = " and ".join(map(str, self.left_out))
+        return f"{self.name}{self.variant} on {self.dataset} without fold {folds}, seed {self.seed}"
+
     def run_folder(self, runs: Path) -> Path:
-        """``<runs>/<dataset>/<name>/without<k>+<j>-seed<s>``, with ``-image``, ``-correction``,
-        ``-singles``, ``-from-<sha256>``, ``-labelled<n>``, ``-<semi>``, ``-and-<sha256>`` of scans
-        without masks, ``-leak-<which>`` or ``-unwatched`` behind it."""
-        run = f"without{'+'.join(map(str, self.left_out))}-seed{self.seed}"
-        if self.stack_inputs == WITH_IMAGE:
-            run += "-image"
-        if self.stack_output == CORRECTION:
-            run += "-correction"
-        if self.stack_maps == SINGLES:
-            run += "-singles"
-        if self.init_from:
-            run += f"-from-{self.init_from[:8]}"
-        run += self.masks_suffix
-        if self.leak:
-            run += f"-leak-{self.leak}"
-        if self.is_helper:
-            run += "-unwatched"
+        """``<runs>/<dataset>/<name>/without<k>+<j>-seed<s>``, with its variant behind it."""
+        run = f"without{'+'.join(map(str, self.left_out))}-seed{self.seed}{self.variant}"
         return runs / self.dataset / self.name / run
 
     def to_json(self) -> dict:

@@ -43,7 +43,7 @@ def run_on_ray(
             except Exception as error:
                 cause = getattr(error, "cause", None) or error
                 failed[config] = cause
-                print(f"error: {config.name}: {cause}", file=sys.stderr)
+                print(f"error: {config.title}: {cause}", file=sys.stderr)
         return failed
     finally:
         ray.shutdown()

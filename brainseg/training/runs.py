@@ -111,7 +111,7 @@ def run_all(
         config = planned.config
         if broken := [other for other in planned.reads if other in failed]:
             failed.append(config)
-            print(f"error: {config.name} reads {broken[0].name}, which failed.", file=sys.stderr)
+            print(f"error: {config.title} reads {broken[0].title}, which failed.", file=sys.stderr)
             continue
         if config not in asked:
             say(f"{config.name} is read by a stack: it comes first.")
@@ -131,7 +131,7 @@ def run_all(
             if place.accelerator.num_processes > 1:  # others of them may wait for this one
                 raise
             failed.append(config)
-            print(f"error: {config.name}: {error}", file=sys.stderr)
+            print(f"error: {config.title}: {error}", file=sys.stderr)
         except Exception:  # a fault of ours: told in full, and the other runs still go on
             if place.accelerator.num_processes > 1:
                 raise
@@ -144,7 +144,7 @@ def run_all(
                 done(read_checkpoint(config.run_folder(place.runs)))
             except (ValueError, OSError) as error:
                 failed.append(config)
-                print(f"error: {config.name}: {error}", file=sys.stderr)
+                print(f"error: {config.title}: {error}", file=sys.stderr)
     return failed
 
 
@@ -181,8 +181,7 @@ def run(planned: Planned, place: Workplace) -> Checkpoint:
 def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkpoint:
     config, accelerator = planned.config, place.accelerator
     resume = _may_continue(config, folder, place)
-    without = " and ".join(map(str, config.left_out))
-    accelerator.print(f"\n=== {config.name} on {config.dataset}, without fold {without}: {folder}")
+    accelerator.print(f"\n=== {config.title}: {folder}")
     accelerator.print(
         f"{accelerator.num_processes} processes, {accelerator.device}, precision "
         f"{accelerator.mixed_precision}"

@@ -252,7 +252,24 @@ def test_one_failing_combination_does_not_stop_the_others(tmp_path, capsys, monk
     found, _ = find_checkpoints(tmp_path / "runs")
     assert [c.name for c in found] == ["unet-bce", "unet-hybrid"]
     assert main(tmp_path, "--model", "unetpp", "--bases", "unet-bce", "unet-dice") == 1
-    assert "unetpp-bce reads unet-dice, which failed" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    of = "on phantom without fold 0 and 1, seed 0"
+    assert f"error: unet-dice {of}: this loss is broken" in told
+    assert f"error: unetpp-bce {of} reads unet-dice {of}, which failed." in told
+
+
+def test_failed_runs_are_told_apart(tmp_path, capsys, monkeypatch):
+    def broken(config, *args, **kwargs):
+        raise ValueError("no luck")
+
+    monkeypatch.setattr(runs, "train", broken)
+    assert main(tmp_path, "--model", "unet", "--left-out", "3", "--seeds", "0", "1") == 1
+    told = capsys.readouterr().err
+    titles = [f"unet-bce on phantom without fold 3, seed {seed}" for seed in (0, 1)]
+    assert all(f"error: {title}: no luck" in told for title in titles)
+    assert f"2 of 2 runs failed: {'; '.join(titles)}\n" in told
+    leaking = Config("unet", leak="slices").title
+    assert leaking == "unet-bce-leak-slices on lgg without fold 0 and 1, seed 0"
 
 
 def test_a_damaged_state_is_a_sentence_and_the_others_go_on(tmp_path, capsys):
