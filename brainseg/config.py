@@ -45,7 +45,6 @@ BEFORE = {
     "strip_share": 0.0,
 }
 
-
 MAX_SIZE = 2048  # pixels; far above any real network input
 _LEAST = {"seed": 0, "batch_size": 2, "size": 32}  # of whole numbers; the others are 1 or more
 
@@ -72,7 +71,8 @@ class Config:
     between machines. The checkpoint records which one was used.
 
     Settings that a model does not have (a stack's or atrous rates for other models, encoder
-    weights for the self-defined U-Net) take their default, so that they never make two runs of one.
+    weights for the self-defined U-Net) take their default, as an encoder does that is the model's
+    own, so that they never make two runs of one.
     """
 
     model: str = _setting("unet_resnet34", "one or several", group=WHAT, nargs="+",
@@ -159,6 +159,8 @@ class Config:
             object.__setattr__(self, "stack_maps", PAIRS)
         if not MODELS[self.model].is_atrous:
             object.__setattr__(self, "atrous_rates", ATROUS_RATES)
+        if self.encoder == MODELS[self.model].encoder:
+            object.__setattr__(self, "encoder", None)
         if MODELS[self.model].encoder is None:
             object.__setattr__(self, "encoder_weights", None)
         self._check_datasets()

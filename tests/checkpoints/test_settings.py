@@ -88,6 +88,17 @@ def test_shipped_checkpoints_are_read_as_they_were_trained(path):
     }
 
 
+def test_a_run_that_names_its_models_own_encoder_is_what_it_was(tmp_path):
+    name = "unet_resnet34-resnet34-bce"
+    told = replace(settings_of(Config("unet_resnet34")), name=name).to_json()
+    told["run"]["encoder"] = "resnet34"
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"brainseg": told}))
+    settings = read_settings(path)
+    assert (settings.name, settings.encoder) == (name, "resnet34")
+    assert settings.run == Config("unet_resnet34")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

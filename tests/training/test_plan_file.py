@@ -121,6 +121,13 @@ def test_the_studys_plan(tmp_path):
         assert {c.left_out for c in family} == {(fold,) for fold in range(5)}
 
 
+def test_the_plan_of_encoders_has_a_run_of_each(tmp_path):
+    configs = resolve("--plan", STUDY.with_name("backbones.toml"))
+    names = [config.name for config in plan(configs, tmp_path)]
+    assert names[1] == "unet_resnet34-bce" and len(names) == 4  # its own is not named twice
+    assert len({replace(config, encoder=None) for config in configs}) == 1
+
+
 def test_the_plan_of_few_masks(tmp_path):
     """All runs of a model take equally many steps, and differ in masks, method, seed or folds."""
     configs = resolve("--plan", FEW)

@@ -74,6 +74,9 @@ def test_settings_a_model_does_not_have_make_no_second_run():
     for model in ("unet", "unet_resnet34", "unet_efficientnet"):
         assert replace(stack, model=model) == Config(model)
     assert Config("unet", encoder_weights="imagenet") == Config("unet", encoder_weights=None)
+    own = {model: spec.encoder for model, spec in MODELS.items()}
+    assert all(Config(model, encoder=encoder) == Config(model) for model, encoder in own.items())
+    assert Config("unet_efficientnet", encoder="resnet34").encoder == "resnet34"
     assert replace(stack, bases=()) == Config("unetpp", stack_inputs="predictions+image") != stack
 
 
