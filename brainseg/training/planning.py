@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from brainseg.checkpoints.folder import CARD, CONFIG, Checkpoint, read_checkpoint
@@ -17,17 +18,17 @@ from brainseg.models.specs import CLASSES_SUFFIX, MODELS, PAIRS
 class Planned:
     """A run and the runs that it reads, each with its whole configuration.
 
-    helpers: the first base's, one for each fold the stack is trained on, then the next base's; none
-        if the stack is fitted in-sample.
+    helpers: of each base one for each fold the stack is trained on, in their order; none if the
+        stack is fitted in-sample.
     """
 
     config: Config
     bases: tuple[Config, ...] = ()
-    helpers: tuple[Config, ...] = ()
+    helpers: tuple[tuple[Config, ...], ...] = ()
 
     @property
     def reads(self) -> tuple[Config, ...]:
-        return self.bases + self.helpers
+        return (*self.bases, *chain.from_iterable(self.helpers))
 
 
 def combinations(models: list[str], losses: list[str]) -> list[tuple[str, str]]:
@@ -54,7 +55,7 @@ def plan(configs: list[Config], runs: Path) -> dict[Config, Planned]:
         if config.is_stack:
             bases = tuple(_base(config, name, runs, asked) for name in config.bases)
             _check_sizes(config, bases)
-            planned = Planned(config, bases, _helpers(config, bases))
+            planned = Planned(config, bases, tuple(_helpers(config, base) for base in bases))
         for other in planned.reads:
             add(other)
         needed[config] = planned
@@ -125,12 +126,12 @@ def _check_sizes(stack: Config, bases: tuple[Config, ...]) -> None:
             )
 
 
-def _helpers(stack: Config, bases: tuple[Config, ...]) -> tuple[Config, ...]:
-    """For each base and each fold that the stack is trained on a run of the base's like that has
-    not seen this fold, nor, but for singles, the stack's test fold."""
+def _helpers(stack: Config, base: Config) -> tuple[Config, ...]:
+    """For each fold that the stack is trained on a run of the base's like that has not seen this
+    fold, nor, but for singles, the stack's test fold."""
     if stack.leak:
         return ()
     left_out = [(fold,) for fold in stack.training_folds]
     if stack.stack_maps == PAIRS:
         left_out = [tuple(sorted((stack.test_fold, fold))) for (fold,) in left_out]
-    return tuple(replace(base, left_out=own, watch=False) for base in bases for own in left_out)
+    return tuple(replace(base, left_out=own, watch=False) for own in left_out)

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -194,11 +195,12 @@ def _train_and_score(planned: Planned, folder: Path, place: Workplace) -> Checkp
     maps = initial = None
     seen: dict[str, tuple[str, ...]] = {}
     if config.is_stack:
-        bases, helpers = (
+        bases, *helpers = (
             [read_checkpoint(read.run_folder(place.runs)) for read in reads]
-            for reads in (planned.bases, planned.helpers)
+            for reads in (planned.bases, *planned.helpers)
         )
-        if any(c.settings.data_key not in (None, prepared.key) for c in bases + helpers):
+        found = chain(bases, *helpers)
+        if any(read.settings.data_key not in (None, prepared.key) for read in found):
             note(
                 f"{config.name} reads runs that were trained on other files of {config.dataset} "
                 "than are there now: train these anew with --overwrite if that was not meant."

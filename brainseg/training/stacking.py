@@ -36,7 +36,7 @@ _FORGOTTEN_S = 7 * 24 * 3600
 def base_maps(
     config: Config,
     bases: list[Checkpoint],
-    helpers: list[Checkpoint],
+    helpers: list[list[Checkpoint]],
     data: PreparedSet,
     accelerator: Accelerator,
 ) -> np.ndarray:
@@ -44,10 +44,9 @@ def base_maps(
     where it tells classes apart, one for each class. They are kept beside the prepared slices, for
     every stack that is fitted on the same; those that none has read for a week are removed.
 
-    helpers: the first base's, one for each fold the stack is trained on, then the next base's; none
-    for a stack that is fitted in-sample.
+    helpers: of each base, as in ``planning.Planned``.
     """
-    by_fold = [_experts(config, base, i, helpers) for i, base in enumerate(bases)]
+    by_fold = [_experts(config, *own) for own in zip(bases, helpers, strict=True)]
     made_by = [[expert.sha256() for expert in experts.values()] for experts in by_fold]
     told = f"{_FORMAT} {data.key} {accelerator.mixed_precision} {made_by}"
     path = data.folder.parent / f"maps-{hashlib.sha256(told.encode()).hexdigest()[:16]}.npy"
@@ -60,15 +59,11 @@ def base_maps(
     return np.load(path, mmap_mode="r")
 
 
-def _experts(
-    config: Config, base: Checkpoint, number: int, helpers: list[Checkpoint]
-) -> dict[int, Checkpoint]:
+def _experts(config: Config, base: Checkpoint, helpers: list[Checkpoint]) -> dict[int, Checkpoint]:
     """Which network predicts the patients of each fold, in the place of one base."""
     experts = dict.fromkeys(range(FOLDS), base)
     if helpers:  # else a leak made on purpose: the bases predict what they were trained on
-        trained = config.training_folds
-        own = helpers[number * len(trained) : (number + 1) * len(trained)]
-        experts |= dict(zip(trained, own, strict=True))
+        experts |= dict(zip(config.training_folds, helpers, strict=True))
     return experts
 
 

@@ -59,7 +59,7 @@ def test_an_in_sample_stack_reads_its_bases_own_training_predictions(tmp_path):
                    limit_patients=12, leak="in-sample")  # fmt: skip
     assert list(planning.plan([stack], tmp_path / "r")) == [config, stack]  # no helpers
     _, data = place.dataset(config)
-    maps = stacking.base_maps(stack, [base], [], data, place.accelerator)
+    maps = stacking.base_maps(stack, [base], [[]], data, place.accelerator)
     assert np.isfinite(maps).all() and (maps.reshape(len(maps), -1).max(1) > 0).all()
 
 

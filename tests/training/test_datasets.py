@@ -169,7 +169,7 @@ def test_a_stacks_maps_come_from_networks_that_saw_neither_of_one_id(data, tmp_p
     planned = planning.plan([stack], here.runs)[stack]
     assert planned.bases == (config,)
     base, *helpers = (runs.run(Planned(read), here) for read in planned.reads)
-    maps = stacking.base_maps(stack, [base], helpers, data, here.accelerator)
+    maps = stacking.base_maps(stack, [base], [helpers], data, here.accelerator)
     roles = slice_roles(data.patients, (0, 1))
     experts = {0: base, 1: base, **dict(zip((2, 3, 4), helpers, strict=True))}
     for fold, expert in experts.items():
