@@ -198,7 +198,7 @@ def _train_epoch(run: _Run, epoch: int) -> dict[str, float]:
     config, accelerator, share, steps = run.config, run.accelerator, run.share, run.steps
     torch.manual_seed(seed_of(config.seed, epoch, accelerator.process_index))  # dropout
     order = epoch_rows(config, run.data, run.roles["train"], epoch)
-    others = _others(run, epoch)
+    others = _others(run, epoch) if config.semi else None
     size, total = epoch_size(config, epoch), config.epochs * steps
     run.learner.model.train()
     losses: list[torch.Tensor] = []
@@ -229,10 +229,10 @@ def _train_epoch(run: _Run, epoch: int) -> dict[str, float]:
 
 
 def _others(run: _Run, epoch: int) -> np.ndarray:
-    """The slices without a mask of one epoch, (steps, of a batch); without any if none are read."""
-    config, rows = run.config, run.roles.get("unlabelled", np.empty(0, int))
-    shape = (run.steps, config.unlabelled_slices if config.semi else 0)
-    return unlabelled_rows(config, rows, epoch, shape[0] * shape[1]).reshape(shape)
+    """The slices without a mask of one epoch of a semi-supervised run, (steps, of a batch)."""
+    shape = (run.steps, run.config.unlabelled_slices)
+    rows = run.roles["unlabelled"]
+    return unlabelled_rows(run.config, rows, epoch, shape[0] * shape[1]).reshape(shape)
 
 
 def _lesson(run: _Run, others: np.ndarray, epoch: int, step: int) -> Lesson:
@@ -345,7 +345,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 def _csv(rows: list[dict]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["epoch"])
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
