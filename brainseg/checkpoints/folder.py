@@ -21,6 +21,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,6 +178,20 @@ def labelled(root: str | Path) -> tuple[dict[str, Checkpoint], list[str]]:
         c.folder.relative_to(root).as_posix() if c.name in repeated else c.name for c in found
     )
     return dict(zip(labels, found, strict=True)), skipped
+
+
+def find_named(names: Sequence[str], root: Path) -> list[Checkpoint]:
+    """Checkpoints by name in ``root`` or by folder; all in ``root`` for no names.
+
+    Raises CheckpointError if one can't be used, or there is none.
+    """
+    if names:
+        folders = [root / name if (root / name).is_dir() else Path(name) for name in names]
+        return [read_checkpoint(folder) for folder in folders]
+    found, skipped = find_checkpoints(root)
+    if skipped or not found:
+        raise CheckpointError(" ".join(skipped) or f"{root} holds no checkpoint.")
+    return found
 
 
 def file_stem(label: str) -> str:

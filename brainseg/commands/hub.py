@@ -19,12 +19,12 @@ def push_flags(parser: argparse.ArgumentParser) -> None:
 
 def push(args: argparse.Namespace) -> int:
     """Push the checkpoints named, and print the commit's address."""
-    from brainseg.checkpoints.hub.push import find_to_push
+    from brainseg.checkpoints.folder import find_named
     from brainseg.checkpoints.hub.push import push as push_checkpoints
 
     if bool(args.names) == args.all:
         raise ValueError("Give either NAMEs or --all: python -m brainseg push NAME|--all REPO")
-    checkpoints = find_to_push(args.names, args.checkpoints)
+    checkpoints = find_named(args.names, args.checkpoints)
     address = push_checkpoints(checkpoints, args.repo, private=args.private)
     print(address or f"{args.repo} has all of it already: nothing was pushed.")
     return 0

@@ -19,13 +19,13 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Quantise each, and say what was proven; 1 if one does not hold the bounds."""
-    from brainseg.checkpoints.hub.push import find_to_push
+    from brainseg.checkpoints.folder import find_named
     from brainseg.data import load_datasets
     from brainseg.inference.backends.names import INT8
     from brainseg.study.proof import quantise
 
     failed = 0
-    for checkpoint in find_to_push(args.names, args.checkpoints):
+    for checkpoint in find_named(args.names, args.checkpoints):
         refs = load_datasets(checkpoint.settings.dataset, args.data)
         proof = quantise(checkpoint, refs, print)
         what = f"may run on {INT8}" if proof.holds else "keeps bf16 or float32"

@@ -14,6 +14,7 @@ from brainseg.checkpoints.folder import (
     copy_checkpoint,
     file_stem,
     find_checkpoints,
+    find_named,
     labelled,
     load_module,
     read_checkpoint,
@@ -154,6 +155,17 @@ def test_no_folder_to_look_in(tmp_path):
     with pytest.raises(CheckpointError, match="nowhere"):
         find_checkpoints(tmp_path / "nowhere")
     assert find_checkpoints(tmp_path) == ([], [])
+
+
+def test_checkpoints_are_named_by_their_names_or_folders(random_checkpoints, tmp_path):
+    one, other = random_checkpoints / "unet-bce", random_checkpoints / "unetpp-bce"
+    found = find_named(["unet-bce", str(other)], random_checkpoints)
+    assert [checkpoint.folder for checkpoint in found] == [one, other]
+    assert one in [checkpoint.folder for checkpoint in find_named([], random_checkpoints)]
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        find_named([], tmp_path)
+    with pytest.raises(CheckpointError, match="is not a checkpoint folder"):
+        find_named(["unet"], tmp_path)
 
 
 def test_labels_are_names_or_where_these_repeat_paths(random_checkpoints, tmp_path):

@@ -16,8 +16,6 @@ from brainseg.checkpoints.folder import (
     WEIGHTS,
     Checkpoint,
     find_base,
-    find_checkpoints,
-    read_checkpoint,
 )
 from brainseg.checkpoints.hub.client import HubError, Reference, parse_repo, talking_about
 from brainseg.checkpoints.hub.commit import Remote, commit_files, open_repo
@@ -61,20 +59,6 @@ def push(checkpoints: Sequence[Checkpoint], repo: str, *, private: bool = False)
         stale = [f"{name}/{file}" for name, own in chosen.items() for file in _WORDS
                  if not (file == HISTORY and own.origin)]  # which pulling leaves there  # fmt: skip
         return commit_files(remote, files, stale, lambda changed: _message(changed, remote))
-
-
-def find_to_push(names: Sequence[str], root: Path) -> list[Checkpoint]:
-    """Checkpoints by name in ``root`` or by folder; all in ``root`` for no names.
-
-    Raises CheckpointError if one can't be used.
-    """
-    if names:
-        folders = [root / name if (root / name).is_dir() else Path(name) for name in names]
-        return [read_checkpoint(folder) for folder in folders]
-    found, skipped = find_checkpoints(root)
-    if skipped or not found:
-        raise CheckpointError(" ".join(skipped) or f"{root} holds no checkpoint to push.")
-    return found
 
 
 def _with_bases(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:

@@ -7,9 +7,9 @@ import pytest
 from huggingface_hub import ModelCard
 
 from brainseg.__main__ import main
-from brainseg.checkpoints.folder import read_checkpoint
+from brainseg.checkpoints.folder import find_named, read_checkpoint
 from brainseg.checkpoints.hub.client import HubError
-from brainseg.checkpoints.hub.push import find_to_push, push
+from brainseg.checkpoints.hub.push import push
 from brainseg.checkpoints.settings import CheckpointError
 from tests.checkpoints.hub.hub_server import TOKEN, sha256
 
@@ -46,9 +46,9 @@ def test_one_folder_per_checkpoint_in_one_commit(hub, unet):
 
 
 def test_pushing_twice_changes_nothing(hub, unet, trained):
-    push(find_to_push([], trained), REPO)
+    push(find_named([], trained), REPO)
     commits = len(remote(hub).commits)
-    assert push(find_to_push([], trained), REPO) is None
+    assert push(find_named([], trained), REPO) is None
     assert push([unet], REPO) is None
     assert len(remote(hub).commits) == commits
     assert hub.asked("POST", "/preupload/") == 1
@@ -89,15 +89,15 @@ def test_int8_ranges_go_along(hub, unet):
 
 
 def test_a_stack_brings_its_bases(hub, trained):
-    push(find_to_push(["unetpp-bce"], trained), REPO)
+    push(find_named(["unetpp-bce"], trained), REPO)
     names = {path.partition("/")[0] for path in remote(hub).files if "/" in path}
     assert names == {"unetpp-bce", RESNET, DEEPLAB}
     assert len(remote(hub).commits) == 2
 
 
 def test_the_repository_card_names_all_that_is_there(hub, trained):
-    push(find_to_push(["unet-bce"], trained), REPO)
-    push(find_to_push([RESNET], trained), REPO)
+    push(find_named(["unet-bce"], trained), REPO)
+    push(find_named([RESNET], trained), REPO)
     assert remote(hub).commits[-1].message == f"Add {RESNET}"
     card = ModelCard(remote(hub).files["README.md"].decode())
     assert "unet-bce" in card.text and RESNET in card.text
@@ -133,7 +133,7 @@ def test_two_of_one_name_are_refused(hub, trained, tmp_path, save_random):
 
 
 def test_what_a_stack_there_reads_is_not_replaced_without_it(hub, trained, tmp_path, save_random):
-    push(find_to_push([], trained), REPO)
+    push(find_named([], trained), REPO)
     before = remote(hub).head
     other = save_random(tmp_path, "unet_resnet34", encoder="resnet18", seed=9)
     with pytest.raises(HubError, match=f"unetpp-bce in {REPO} reads {RESNET}"):
@@ -143,7 +143,7 @@ def test_what_a_stack_there_reads_is_not_replaced_without_it(hub, trained, tmp_p
     with pytest.raises(HubError, match=f"unetpp-bce in {REPO} reads {RESNET}"):
         push([other], REPO)
     push([other], "ada/elsewhere")
-    push(find_to_push([RESNET], trained), REPO)  # the one that is there
+    push(find_named([RESNET], trained), REPO)  # the one that is there
 
 
 # ---------------------------------------------------------------- private

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from brainseg.__main__ import main
+from brainseg.checkpoints.folder import find_named
 from brainseg.checkpoints.hub.push import push
 from tests.checkpoints.hub.hub_server import TOKEN
 from tests.checkpoints.hub.loopback import HOME
@@ -71,8 +72,9 @@ def test_a_traceback_holds_no_token(hub, trained):
     """In a notebook an error is shown with all that led to it."""
     hub.fail("POST", "/preupload/", status=418, message=f"Bearer {TOKEN}")
     code = (
-        "from brainseg.checkpoints.hub.push import *; from pathlib import Path;"
-        f"push(find_to_push(['unet-bce'], Path({str(trained)!r})), {REPO!r})"
+        "from brainseg.checkpoints.folder import find_named; from pathlib import Path;"
+        "from brainseg.checkpoints.hub.push import push;"
+        f"push(find_named(['unet-bce'], Path({str(trained)!r})), {REPO!r})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "HubError" in done.stderr and "(418)" in done.stderr
@@ -82,12 +84,10 @@ def test_a_traceback_holds_no_token(hub, trained):
 def test_the_token_file_serves_too(hub, trained, monkeypatch, everything):
     from pathlib import Path
 
-    from brainseg.checkpoints.hub.push import find_to_push
-
     monkeypatch.delenv("HF_TOKEN")
     path = Path(HOME.name) / "token"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(TOKEN)
-    assert push(find_to_push(["unet-bce"], trained), REPO)
+    assert push(find_named(["unet-bce"], trained), REPO)
     path.unlink()
     assert TOKEN not in everything()
