@@ -40,8 +40,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add = runs.add_argument
     add("--runs", type=Path, metavar="DIR", default=Path("runs"),
         help="where runs live (default: runs)")  # fmt: skip
-    add("--out", type=Path, metavar="DIR", help="also copy finished checkpoints, "
-        "and what a U-Net++ reads, to DIR/<name>")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="copy finished checkpoints and bases to DIR/<name>")
     add("--push-to-hub", metavar="USER/REPO", help="also push finished checkpoints to the "
         "Hugging Face Hub")  # fmt: skip
     add("--private", action="store_true", help="make that repository private")
@@ -373,7 +372,7 @@ def push(configs: list[Config], args: argparse.Namespace) -> bool:
 
 def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:
     """Train everything needed on a Ray cluster; returns what failed."""
-    from brainseg.training.cluster import absolute, run_on_ray
+    from brainseg.training.cluster import run_on_ray
     from brainseg.training.learner import make_accelerator
     from brainseg.training.runs import Workplace, conclude
 
@@ -381,14 +380,13 @@ def on_ray(args: argparse.Namespace, needed: dict) -> list[Config]:
         raise ConfigError(
             "--ray goes without --out, --overwrite and --track: give a new --runs folder."
         )
-    place = absolute(
-        data=args.data, cache=args.cache, runs=args.runs, initial=args.init_from,
+    place = Workplace(
+        args.data, args.cache, args.runs, None, score=not args.no_test, initial=args.init_from,
         unlabelled=args.unlabelled,
     )  # fmt: skip
-    place = {**place, "score": not args.no_test}
     options = {"precision": args.precision, "cpu": args.cpu, "compiler": args.compile}
     failed = list(run_on_ray(needed.values(), place, args.ray, **options))
-    conclude(needed, Workplace(accelerator=make_accelerator("no", cpu=True), **place))
+    conclude(needed, dataclasses.replace(place, accelerator=make_accelerator("no", cpu=True)))
     return failed
 
 

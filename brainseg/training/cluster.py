@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
+
+import torch
 
 from brainseg.config import Config, ConfigError
+from brainseg.training.learner import make_accelerator
 from brainseg.training.planning import Planned
+from brainseg.training.runs import Workplace, run
 
 
 def run_on_ray(
-    needed: Iterable[Planned], place: dict, address: str, **hardware
+    needed: Iterable[Planned], place: Workplace, address: str, **hardware
 ) -> dict[Config, Exception]:
     """Run everything planned (see ``planning.plan``) on the cluster; returns what failed.
 
-    place: keyword arguments of ``runs.Workplace`` that can travel; data, cache and runs must be
-        paths that every node sees.
+    place: without an accelerator, which each task makes for itself; its folders must be such as
+        every node sees.
     address: of a running cluster ("auto", "ray://head:10001"), or "local" to start one here.
     hardware: precision, cpu and compiler as in ``learner.make_accelerator``; on the CPU also where
         a node has no GPU.
@@ -26,6 +31,7 @@ def run_on_ray(
         import ray
     except ImportError as error:
         raise ConfigError("--ray needs Ray: pip install 'brainseg[ray]'") from error
+    place = _absolute(place)
     ray.init(address=None if address == "local" else address, log_to_driver=False)
     try:
         has_gpus = not hardware["cpu"] and ray.cluster_resources().get("GPU", 0) > 0
@@ -49,31 +55,28 @@ def run_on_ray(
         ray.shutdown()
 
 
-def _task(planned: Planned, place: dict, hardware: dict, *reads: str) -> str:
+def _task(planned: Planned, place: Workplace, hardware: dict, *reads: str) -> str:
     """One run, on whichever node Ray gave it; returns its folder."""
     import ray
-    import torch
-
-    from brainseg.training.learner import make_accelerator
-    from brainseg.training.runs import Workplace, run
 
     given = ray.get_runtime_context().get_assigned_resources()
     if not given.get("GPU"):
         torch.set_num_threads(max(1, int(given.get("CPU", 1))))
     accelerator = make_accelerator(**{**hardware, "cpu": hardware["cpu"] or not given.get("GPU")})
     # A retry finds what the lost try left.
-    place = Workplace(accelerator=accelerator, **{**place, "resume": True})
-    return str(run(planned, place).folder)
+    return str(run(planned, replace(place, accelerator=accelerator, resume=True)).folder)
 
 
-def absolute(**folders) -> dict:
-    """Paths, lists of them, and by name, made absolute, since a task's working folder is Ray's."""
+def _absolute(place: Workplace) -> Workplace:
+    """The same folders by absolute paths, since a task's working folder is Ray's."""
+    folders = ("data", "cache", "runs", "initial", "unlabelled")
+    return replace(place, **{key: _resolved(getattr(place, key)) for key in folders})
 
-    def resolved(folder):
-        if isinstance(folder, dict):
-            return absolute(**folder)
-        if isinstance(folder, list):
-            return [resolved(single) for single in folder]
-        return folder and folder.expanduser().resolve()
 
-    return {key: resolved(folder) for key, folder in folders.items()}
+def _resolved(folder):
+    """A path, a list of them or some by name; None as it is."""
+    if isinstance(folder, dict):
+        return {name: _resolved(own) for name, own in folder.items()}
+    if isinstance(folder, list):
+        return [_resolved(own) for own in folder]
+    return folder and folder.expanduser().resolve()

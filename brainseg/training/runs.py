@@ -43,7 +43,8 @@ class Workplace:
     """Where runs read and write, and how they go about existing ones; shared by a whole grid.
 
     data: folders of the data sets, as ``load_datasets`` takes them.
-    accelerator: may have a tracker, to which each epoch's figures go.
+    accelerator: may have a tracker, to which each epoch's figures go; None on its way to where
+        there will be one.
     score: on the test fold, once a run is finished.
     initial: checkpoint to start from. unlabelled: folders of scans without a mask.
     """
@@ -51,7 +52,7 @@ class Workplace:
     data: Paths
     cache: Path | None
     runs: Path
-    accelerator: Accelerator
+    accelerator: Accelerator | None
     resume: bool = False
     overwrite: bool = False
     score: bool = True
