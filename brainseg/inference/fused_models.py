@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from brainseg.inference.fusion import MOST_IN_STAPLE, fuse, mean_result
+from brainseg.inference.fusion import MOST_IN_STAPLE, fuse, with_classes
 from brainseg.inference.results import FUSIONS, Result
 
 
@@ -45,16 +45,11 @@ def expected_results(predictors: Mapping) -> list[tuple[str, str]]:
 
 def fusions(predictors: Mapping, results: Mapping[str, Result]) -> Iterator[Result]:
     """All fusions there are, of the results of all predictors, one by one."""
-    names = _names(predictors)
-    if not names:
-        return
     fused, singles = fusion_members(predictors)
-    weights = None
-    if "fusion_weighted" in names:
-        weights = [predictors[label].validation_dice for label in fused]
-    yield from fuse([results[label] for label in fused], weights)
-    if "fusion_all" in names:
-        yield mean_result("fusion_all", [results[label] for label in singles])
+    weights = [predictors[label].validation_dice for label in fused]
+    for name in _names(predictors):
+        members = [results[label] for label in (singles if name == "fusion_all" else fused)]
+        yield with_classes(fuse(name, members, weights), members)
 
 
 def _names(predictors: Mapping) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,36 +12,23 @@ from brainseg.inference.results import Result
 MOST_IN_STAPLE = 63  # masks: which of them mark a pixel is a number of 64 bits
 
 
-def fuse(results: Sequence[Result], weights: Sequence[float] | None) -> Iterator[Result]:
-    """All fusions of these models' results but ``fusion_all``, in the order of ``FUSIONS``; of more
-    than ``MOST_IN_STAPLE`` without STAPLE.
+def fuse(name: str, results: Sequence[Result], weights: Sequence[float] = ()) -> Result:
+    """The fusion of this name, one of ``FUSIONS``, of these results, tumour alone. A mean has the
+    mean of their thresholds, weighted alike.
 
-    weights: their models' Dice on validation patients; without them nothing is weighted.
+    weights: of ``fusion_weighted``, their models' Dice on validation patients, above 0.
+    ``fusion_staple`` takes ``MOST_IN_STAPLE`` results or fewer.
     """
-    for fused in _fuse(results, weights):
-        yield with_classes(fused, results)
-
-
-def _fuse(results: Sequence[Result], weights: Sequence[float] | None) -> Iterator[Result]:
-    masks = [result.mask for result in results]
-    maps = [result.probabilities for result in results]
-    thresholds = [result.threshold for result in results]
-    yield _mean_result("fusion_mean", results)
-    if weights is not None:
-        threshold = float(np.average(thresholds, weights=weights))
-        yield Result("fusion_weighted", "fusion", mean(maps, weights), threshold)
-    yield Result("fusion_vote", "fusion", vote(masks), 0.5)
-    if len(masks) > MOST_IN_STAPLE:
-        return
-    probabilities, *beliefs = staple(masks)
-    names = [result.name for result in results]
-    estimates = dict(zip(names, zip(*beliefs, strict=True), strict=True))
-    yield Result("fusion_staple", "fusion", probabilities, 0.5, estimates)
-
-
-def mean_result(name: str, results: Sequence[Result]) -> Result:
-    """The mean of probabilities, at the mean of the thresholds."""
-    return with_classes(_mean_result(name, results), results)
+    if name == "fusion_vote":
+        return Result(name, "fusion", vote([result.mask for result in results]), 0.5)
+    if name == "fusion_staple":
+        probabilities, *beliefs = staple([result.mask for result in results])
+        models = [result.name for result in results]
+        estimates = dict(zip(models, zip(*beliefs, strict=True), strict=True))
+        return Result(name, "fusion", probabilities, 0.5, estimates)
+    shares = weights if name == "fusion_weighted" else None
+    threshold = float(np.average([result.threshold for result in results], weights=shares))
+    return Result(name, "fusion", mean([r.probabilities for r in results], shares), threshold)
 
 
 def with_classes(fused: Result, results: Sequence[Result]) -> Result:
@@ -56,11 +43,6 @@ def with_classes(fused: Result, results: Sequence[Result]) -> Result:
     return replace(
         fused, classes=results[0].classes, class_probabilities=shares * fused.probabilities
     )
-
-
-def _mean_result(name: str, results: Sequence[Result]) -> Result:
-    threshold = float(np.mean([result.threshold for result in results]))
-    return Result(name, "fusion", mean([r.probabilities for r in results]), threshold)
 
 
 def mean(probabilities: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:

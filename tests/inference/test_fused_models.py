@@ -82,8 +82,11 @@ def test_of_several_stacks_the_best_on_validation_says_what_is_fused():
     assert fused_models.fusion_members(lone)[0] == ["a", "b", "c", "d"]  # one is no fusion
     many = {str(number): stand_in(str(number)) for number in range(64)}
     assert "fusion_staple" not in dict(fused_models.expected_results(many))
-    results = [Result(name, "model", np.full((1, 1, 1), 0.7, np.float32), 0.5) for name in many]
-    assert [one.name for one in fusion.fuse(results, None)] == ["fusion_mean", "fusion_vote"]
+    results = {
+        name: Result(name, "model", np.full((1, 1, 1), 0.7, np.float32), 0.5) for name in many
+    }
+    fused = [one.name for one in fused_models.fusions(many, results)]
+    assert fused == ["fusion_mean", "fusion_vote"]
     for dice in (0.7, 0.6, None):  # of equal ones the first
         second.validation_dice = dice
         assert fused_models.fusion_members(found)[0] == ["a", "b"]
