@@ -67,8 +67,9 @@ class Settings:
         that of tumour.
     encoder_source: the repository or package from which the encoder's first weights came.
     patients: how many it was trained, validated and tested on, by role.
-    patient_hashes: whom it was trained on, and watched to choose epoch and threshold, see
-        ``checkpoints/patients.py``; empty where it does not tell.
+    patient_hashes: by role (``HASHED_ROLES``) whom it was trained on, with masks and without, whom
+        it watched to choose epoch and threshold, whom the weights that it began with knew, and whom
+        the maps of its bases; see ``checkpoints/patients.py``. Empty where it does not tell.
     precision: in which it was trained: ``bf16``, ``fp16`` or ``no`` (float32).
     """
 

@@ -1,4 +1,5 @@
-"""Ways to run a network on a CPU: PyTorch, ONNX Runtime and OpenVINO, as they are installed here.
+"""Ways to run a network: PyTorch, on ``$BRAINSEG_DEVICE``, and, where that is the CPU, ONNX Runtime
+and OpenVINO too, as they are installed here.
 
 A backend is a function that takes a checkpoint and gives another: from planes as
 ``preprocessing.normalise`` makes them, float32 (n, channels, size, size), to probabilities,
