@@ -69,13 +69,12 @@ def _head(study: Study) -> list[str]:
 def _leaderboard_head(study: Study) -> list[str]:
     """What the leaderboard and all after it are of."""
     about = study.about
-    return [
-        "## The six compared first",
+    told = (
         "All scores that follow, but where others are named, are of data set "
-        f"`{about['dataset']}`, {about['selection']}, {about['patients']} patients whom no model, "
-        "threshold or weight has seen; p-values are of paired Wilcoxon tests, corrected together "
-        "by Holm's method.",
-    ]
+        f"`{about['dataset']}`, {about['selection']}, {about['patients']} patients; p-values are "
+        "of paired Wilcoxon tests, corrected together by Holm's method."
+    )
+    return ["## The six compared first", " ".join(filter(None, (told, about["note"])))]
 
 
 def _discussion(study: Study) -> list[str]:

@@ -65,6 +65,15 @@ def test_a_study_without_its_summary_is_refused_in_a_sentence(study):
     assert main(["report", "--study", str(study), "--readme", str(readme)]) == 1
 
 
+def test_the_page_tells_what_a_reader_of_the_scores_must_know(study):
+    note = "Not a fair test of unet-bce: it was trained on some of these patients."
+    write_results(rows_of(DICE), study, {**DESCRIPTION, "note": note})
+    write_report(study, study.parents[1] / "README.md")
+    page = study.with_suffix(".md").read_text()
+    (told,) = [line for line in page.splitlines() if line.startswith("All scores that follow")]
+    assert told.endswith(f" {note}") and "has seen" not in told
+
+
 def test_a_dot_in_the_study_s_name_stays(study):
     dotted = study.rename(study.with_name("study-1.2"))
     written = write_report(dotted, study.parents[1] / "README.md")
