@@ -21,13 +21,15 @@ FEW_LABELS = "few-labels.csv"
 # What decides how a semi-supervised run learns, beside its method.
 ASKED = ("semi_weight", "semi_ramp", "sure", "strong")
 COLUMNS = (
-    "checkpoint", "method", "labelled", "left_out", "seed", "with_masks", "without_masks", "size",
-    "steps", "batch", "batch_without_masks", *ASKED, "validation_dice", "patient", "dice",
+    "dataset", "checkpoint", "method", "labelled", "left_out", "seed", "with_masks",
+    "without_masks", "size", "steps", "batch", "batch_without_masks", *ASKED, "validation_dice",
+    "patient", "dice",
 )  # fmt: skip
 _WHOLE = (
     "seed", "with_masks", "without_masks", "size", "steps", "batch", "batch_without_masks",
 )  # fmt: skip
-RUN = ["checkpoint", "method", "labelled", "left_out", "seed"]  # what makes a run another one
+# What makes a run another one.
+RUN = ["dataset", "checkpoint", "method", "labelled", "left_out", "seed"]
 SUPERVISED = "supervised"
 ALL = "all"
 
@@ -64,8 +66,9 @@ def joined(earlier: DataFrame, rows: Sequence[dict]) -> DataFrame:
     """Rows of ``score_runs``, and of an earlier table those of other runs, in the order of runs, so
     that a curve can be trained bit by bit and anywhere.
 
-    Raises ValueError if runs of one checkpoint would differ in size, steps or batch, or those of
-    one method in the slices of a batch without masks or in a setting of ``ASKED``.
+    Raises ValueError if runs would be of several data sets, those of one checkpoint differ in size,
+    steps or batch, or those of one method in the slices of a batch without masks or in a setting of
+    ``ASKED``.
     """
     import pandas as pd
 
@@ -75,6 +78,7 @@ def joined(earlier: DataFrame, rows: Sequence[dict]) -> DataFrame:
             pd.MultiIndex.from_frame(table[RUN].astype({"seed": float}))
         )
         table = pd.concat([earlier[~is_again], table])
+    _check_alike(table, "The table", ("dataset",))
     for checkpoint, own in table.groupby("checkpoint"):
         _check_alike(own, checkpoint, ("size", "steps", "batch"))
         for method, taught in own[own["method"] != SUPERVISED].groupby("method"):
@@ -85,9 +89,10 @@ def joined(earlier: DataFrame, rows: Sequence[dict]) -> DataFrame:
 
 def _check_alike(table: DataFrame, whose: str, keys: Sequence[str]) -> None:
     for key in keys:
-        if len(found := sorted(set(table[key].astype(float)))) > 1:
+        if len(found := sorted(set(table[key]))) > 1:
+            told = (one if isinstance(one, str) else f"{one:g}" for one in found)
             raise ValueError(
-                f"{whose} has runs of {' and '.join(f'{value:g}' for value in found)} ({key}), "
+                f"{whose} has runs of {' and '.join(told)} ({key}), "
                 "those of the table's earlier rows included: expected one. Give another --out, or "
                 "delete those rows to begin anew."
             )
@@ -107,8 +112,7 @@ def curve(table: DataFrame) -> list[dict]:
     runs, none of them against it; or ``costs``: the same below 0.
     """
     points = []
-    for checkpoint, own in table.groupby("checkpoint", sort=False):
-        own = _complete(own)
+    for checkpoint, own in counted(table).groupby("checkpoint", sort=False):
         sizes = own.groupby("labelled")["with_masks"].mean().sort_values()
         for labelled, with_masks in sizes.items():
             here = own[own["labelled"] == labelled]
@@ -136,6 +140,13 @@ def curve(table: DataFrame) -> list[dict]:
         gap["pays"] = bool(is_firm and gap["low"] > 0 and min(gap["each"]) > 0)
         gap["costs"] = bool(is_firm and gap["high"] < 0 and max(gap["each"]) < 0)
     return points
+
+
+def counted(table: DataFrame) -> DataFrame:
+    """Of rows, of one run at least, those that ``curve`` counts."""
+    import pandas as pd
+
+    return pd.concat([_complete(own) for _, own in table.groupby("checkpoint", sort=False)])
 
 
 def with_runs(table: DataFrame) -> DataFrame:
@@ -170,7 +181,7 @@ def _named(point: dict) -> str:
 
 
 def _complete(own: DataFrame) -> DataFrame:
-    """Of one checkpoint's rows those that ``curve`` counts."""
+    """Of one checkpoint's rows those of folds and seeds that have all points."""
     points = own["labelled"].astype(str) + " " + own["method"]
     of_run = points.groupby(own["run"]).agg(frozenset)
     most = max(of_run, key=lambda some: (len(some), sum(some <= other for other in of_run)))
@@ -229,6 +240,7 @@ def _steps(checkpoint: Checkpoint) -> int:
 def _about(checkpoint: Checkpoint) -> dict:
     settings, run = checkpoint.settings, checkpoint.settings.run
     return {
+        "dataset": run.dataset,
         "checkpoint": checkpoint.name,
         "method": run.semi or SUPERVISED,
         "labelled": f"{run.labelled:g}" if run.labelled else ALL,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from brainseg.files import markdown_table
 from brainseg.models.consistency import SEMI
 from brainseg.study.choices import choices_table
-from brainseg.study.few_labels import ASKED, SUPERVISED, curve, verdict
+from brainseg.study.few_labels import ASKED, SUPERVISED, counted, curve, verdict
 from brainseg.study.findings import Study
 from brainseg.study.score import gap_text, interval_text
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def few_labels_section(study: Study) -> list[str]:
     """The curve in numbers and the verdict; nothing where its runs were not scored."""
-    table = study.few_labels
-    if table.empty:
+    if study.few_labels.empty:
         return []
-    points, tried = curve(table), study.few_labels_tried
+    table, tried = counted(study.few_labels), study.few_labels_tried
+    points = curve(table)
     headings = (
         None, "patients with masks", "method", "runs", "validation Dice", "mean Dice",
         "95 % interval", "minus supervised", "p (Holm)", "of each pair of runs",
@@ -28,7 +28,7 @@ def few_labels_section(study: Study) -> list[str]:
     return [
         "## Few masks",
         "What do the masks of a few patients buy, and what do scans without any add? Of "
-        f"`{study.about['dataset']}` alone, {_patients(table)} to test. All runs of a "
+        f"`{table['dataset'].iloc[0]}` alone, {_patients(table)} to test. All runs of a "
         f"model took equally many steps: {_steps(table)}. Whose masks are used a hash of seed and "
         "patient chooses, so that few lie among many. Semi-supervised runs learn from the other "
         f"training patients' scans too, whose masks they never see{_asked(table, tried)}. "

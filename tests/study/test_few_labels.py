@@ -16,10 +16,10 @@ WITHOUT = np.linspace(0.4, 0.75, 8)  # Dice of eight patients
 
 def rows(labelled, method, dice, seed=0, left_out="0+1", **more):
     about = {
-        "checkpoint": "unet-bce", "method": method, "labelled": labelled, "left_out": left_out,
-        "seed": seed, "with_masks": {"4": 4, "8": 8, "all": 53}[labelled], "without_masks": 9,
-        "size": 128, "steps": 800, "batch": 16, "validation_dice": 0.5,
-        "batch_without_masks": 16 * (method != "supervised"),
+        "dataset": "lgg", "checkpoint": "unet-bce", "method": method, "labelled": labelled,
+        "left_out": left_out, "seed": seed, "without_masks": 9,
+        "with_masks": {"4": 4, "8": 8, "all": 53}[labelled], "size": 128, "steps": 800,
+        "batch": 16, "validation_dice": 0.5, "batch_without_masks": 16 * (method != "supervised"),
     }  # fmt: skip
     if method != "supervised":
         about |= {"semi_weight": 1.0, "semi_ramp": 0.3, "sure": 0.9, "strong": 2.0}
@@ -130,6 +130,7 @@ def test_runs_are_scored_and_unequal_steps_refused(tmp_path, monkeypatch, capsys
     assert main(command) == 0
     assert "masks of 3, mean-teacher" in capsys.readouterr().out
     found = with_runs(read_table(out))
+    assert set(found["dataset"]) == {"phantom"}
     assert set(found["labelled"]) == {"3", "all"} and set(found["steps"]) == {2}
     assert found.groupby(["labelled", "method"])["patient"].nunique().nunique() == 1
     taught = found[found["method"] == "mean-teacher"]
@@ -164,6 +165,8 @@ def test_rows_of_other_runs_stay_and_those_of_the_same_are_replaced(tmp_path):
     with pytest.raises(ValueError, match="of 8 and 16"):  # in the first table as well
         joined(pd.DataFrame(), [*MADE_UP[0], *rows("8", "supervised", WITHOUT, batch=8)])
     joined(read_table(path), rows("8", "fixmatch", WITHOUT, sure=0.5))  # another method's own
+    with pytest.raises(ValueError, match=r"runs of figshare and lgg \(dataset\)"):
+        joined(read_table(path), rows("4", "supervised", WITHOUT, dataset="figshare"))
     with pytest.raises(ValueError, match=r"by mean-teacher has runs of 0.5 and 0.9 \(sure\)"):
         joined(read_table(path), rows("8", "mean-teacher", WITHOUT, sure=0.5))
 

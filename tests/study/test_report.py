@@ -294,7 +294,7 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
     readme = study.parents[1] / "README.md"
     write_report(study, readme)
     assert "## Few masks" not in study.with_suffix(".md").read_text()
-    about = {"checkpoint": "unet-bce", "left_out": "0+1", "without_masks": 9,
+    about = {"dataset": "lgg", "checkpoint": "unet-bce", "left_out": "0+1", "without_masks": 9,
              "size": 128, "steps": 800, "batch": 16, "validation_dice": 0.5}  # fmt: skip
     asked = {"semi_weight": 0.1, "semi_ramp": 0.3, "sure": 0.5, "strong": 2}
     rows = [
@@ -310,9 +310,11 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
     write_table(study / "few-labels.csv", [row for row in rows if row["method"] == "supervised"])
     write_report(study, readme)
     assert "these settings" not in study.with_suffix(".md").read_text()  # there are none
-    write_table(study / "few-labels.csv", rows)
+    begun = {**rows[0], "left_out": "2+3", "patient": "q0"}  # other folds, of which more is to come
+    write_table(study / "few-labels.csv", [*rows, begun])
     assert study / "few-labels.png" in write_report(study, readme)
     page = study.with_suffix(".md").read_text()
+    assert "Of `lgg` alone, 8 patients of fold 0 to test." in page
     assert (
         "`unet-bce` 800 of 16 slices with masks, and semi-supervised 8 without, at 128 px" in page
     )
