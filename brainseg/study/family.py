@@ -16,24 +16,16 @@ from brainseg.study.findings import Study
 
 OUT_OF_FOLD = "Every patient, out of fold"
 HELD_OUT = "On the held-out fold"
-TOLD = (
-    "Single models have one encoder from one start and were trained alike on all data sets named "
-    "here; a U-Net++ begins with random weights, reads their maps and corrects their mean. "
+READ_BY = (
     "p-values are of paired Wilcoxon tests, corrected for the tests on one data set (Holm). An "
-    "interval over patients knows nothing of training noise: all is one seed. The claims were "
-    "worded after scores of fold 0 had been seen: a first U-Net++, fitted on the patients of one "
-    "fold, was the equal of the mean there, and the one that stands here was fitted on four."
-)
-AGAIN = (
-    "What out of fold says of fold 0 above is told here once more: for single models these are the "
-    "same runs and patients. The U-Net++ here, which is shipped, was fitted on maps of models that "
-    "had not seen fold 0; those above on maps of models that had seen the patients scored."
+    "interval over patients knows nothing of training noise."
 )
 
 
 def family(study: Study) -> list[dict]:
-    """The groups of scores that there are: ``title``, ``told`` (in the first, of all), ``names``
-    of models and fusions, best first by the mean of the data sets' means, and ``sets``.
+    """The groups of scores that there are: ``title``, ``told`` (``told.md`` beside the sets, and in
+    the first how to read all), ``names`` of models and fusions, best first by the mean of the data
+    sets' means, and ``sets``.
 
     Each of these has ``dataset``, ``folder`` (in the study's), ``selection``, ``patients``,
     ``note``, ``scores`` by name (as ``summarise`` gives them, and ``folds``, the mean of each fold
@@ -42,10 +34,14 @@ def family(study: Study) -> list[dict]:
     have a section of their own, and those without any Dice are passed over.
     """
     groups = []
-    for title, studies in ((OUT_OF_FOLD, study.out_of_fold), (HELD_OUT, study.held_out)):
+    for title, folder, studies in (
+        (OUT_OF_FOLD, "out-of-fold", study.out_of_fold),
+        (HELD_OUT, "held-out", study.held_out),
+    ):
         sets = [_one_set(one, study) for one in sorted(studies, key=_place)]
         if sets := [one for one in sets if one["scores"]]:
-            told = AGAIN if groups else TOLD
+            by_hand = study.by_hand(f"{folder}/told.md")
+            told = " ".join(filter(None, (by_hand, "" if groups else READ_BY)))
             groups.append({"title": title, "told": told, "names": _best_first(sets), "sets": sets})
     return groups
 

@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 UNEQUAL = "They were not all trained for equally long, so that these rows alone decide no claim."
-EQUAL = (
-    "The verdicts are on models that were all trained for equally many epochs. These are not all "
-    "those in the leaderboard: some of those were trained for longer."
-)
+EQUAL = "The verdicts are on models that were all trained for equally many epochs."
 
 
 @dataclass(frozen=True)
@@ -121,8 +118,32 @@ class Study:
     @cached_property
     def equal(self) -> Study | None:
         """The study's rows, all trained for equally many epochs, if their scores are in
-        ``equal/``."""
-        return self.beside("equal")
+        ``equal/``. Raises ValueError if they were not."""
+        found = self.beside("equal")
+        if found and len(found.trained_for) > 1:
+            raise ValueError(
+                f"{found.folder} holds models trained for {_and_for(found.trained_for)}: expected "
+                "equally many epochs, as many of them on smaller pictures. Score others elsewhere."
+            )
+        return found
+
+    @property
+    def trained_for(self) -> set[str]:
+        """How long its models were trained, in words, as far as they tell."""
+        return {training_text(m) for m in self.models.values() if "total_epochs" in m}
+
+    @property
+    def equal_note(self) -> str:
+        """On which models the verdicts are; "" where it is on those of the leaderboard."""
+        if not self.equal:
+            return ""
+        others = self.trained_for - self.equal.trained_for
+        if not others:
+            return EQUAL
+        return (
+            f"{EQUAL} These are not all those in the leaderboard: some of those were trained for "
+            f"{_and_for(others)}."
+        )
 
     @cached_property
     def longer(self) -> Study | None:
@@ -216,10 +237,9 @@ class Study:
         patient."""
         return with_runs(read_table(self.folder / FEW_LABELS))
 
-    @cached_property
-    def discussion(self) -> str:
-        """What a person wrote about it, "" if nobody did."""
-        path = self.folder / "discussion.md"
+    def by_hand(self, name: str) -> str:
+        """What a person wrote into this file of the folder, "" if nobody did."""
+        path = self.folder / name
         return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
     @property
@@ -274,13 +294,14 @@ class Study:
                 }
             )
         first = next(iter(self.models.values()), {})
+        is_unequal = self.equal and len(self.trained_for) > 1
         return {
             "dataset": self.about["dataset"],
             "fold": first.get("fold"),
             "patients": self.about["patients"],
             "size_px": first.get("size_px"),
-            "note": " ".join(filter(None, (self.about["note"], self.equal and UNEQUAL))),
-            "claims_note": " ".join(filter(None, (how_to_read(self.claims), self.equal and EQUAL))),
+            "note": " ".join(filter(None, (self.about["note"], is_unequal and UNEQUAL))),
+            "claims_note": " ".join(filter(None, (how_to_read(self.claims), self.equal_note))),
             "rows": rows,
         }
 
@@ -303,3 +324,7 @@ class Study:
             for file, (title, alt) in CAPTIONS.items()
             if there[file]
         ]
+
+
+def _and_for(trained: set[str]) -> str:
+    return " and for ".join(sorted(trained))

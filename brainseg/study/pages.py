@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from brainseg.files import markdown_table
+from brainseg.metrics.surface import TOLERANCE
 from brainseg.study.choices import choices_table
 from brainseg.study.claims import ROWS, differences, how_to_read
 from brainseg.study.class_section import classes_section
@@ -44,21 +45,19 @@ _WORDS = (
     "**Dice**: twice the overlap of two masks over the sum of their sizes, per patient over the "
     "whole volume; 1 is the same, 0 nothing in common. **Interval**: patients are drawn anew "
     "10,000 times, with repeats, and 95 % of the means lie in it; of few patients it is too "
-    "narrow: drawn from the 88 at hand, intervals of 15 held the mean of all in 86 to 90 of 100 "
-    "cases. **Out of fold**: by a run that "
-    "had not seen the patient. **Seed**: the random numbers of one training. **p**: how likely so "
-    "large a difference would be by chance; of several tests p is raised for their number (Holm). "
-    "A claim is **confirmed** if its model beats every rival with p below 0.05 and an interval "
-    "above 0, **refuted** if a rival beats it so, else **not confirmed**. **STAPLE**: a vote in "
-    "which masks that agree more often weigh more."
+    "narrow. **Out of fold**: by a run that had not seen the patient. **Seed**: the random numbers "
+    "of one training. **p**: how likely so large a difference would be by chance; of several tests "
+    "p is raised for their number (Holm). A claim is **confirmed** if its model beats every rival "
+    "with p below 0.05 and an interval above 0, **refuted** if a rival beats it so, else **not "
+    "confirmed**. **STAPLE**: a vote in which masks that agree more often weigh more."
 )
 
 
 def _head(study: Study) -> list[str]:
     parts = [
         "# The study",
-        "Written by `python -m brainseg report` from the files in `study/`; only the discussion "
-        "and the sentences in short are by hand.",
+        "Written by `python -m brainseg report` from the files in `study/`; only `discussion.md`, "
+        "the sentences in `conclusions.toml` and each `told.md` are by hand.",
         _WORDS,
     ]
     if study.missing:
@@ -78,7 +77,8 @@ def _leaderboard_head(study: Study) -> list[str]:
 
 
 def _discussion(study: Study) -> list[str]:
-    return [study.discussion] if study.discussion else []
+    discussion = study.by_hand("discussion.md")
+    return [discussion] if discussion else []
 
 
 def readme_table(study: Study) -> str:
@@ -122,10 +122,8 @@ def _leaderboard_section(study: Study) -> list[str]:
         "## Leaderboard",
         markdown_table(headings, rows),
         "*Each slice alone* (as if uploaded by itself) and *validation* are mean Dice. IoU to "
-        "volume error are means over patients. HD95 and surface Dice (tolerance 2 px) are "
-        "two-dimensional, over slices in which both masks have something; those in which one alone "
-        "has are passed over, and counted beside them. The last columns tell the rank and the "
-        "share of best places when the patients are drawn anew 10,000 times.",
+        f"volume error are means over patients. {_distances_text(study)} The last columns tell the "
+        "rank and the share of best places when the patients are drawn anew 10,000 times.",
         *study.pictures("dice"),
     ]
 
@@ -165,11 +163,9 @@ def _fusion_section(study: Study) -> list[str]:
     bases = sorted({base for model in study.models.values() for base in model["bases"]})
     shown = [name for name in study.dice if name in fusions or name in bases]
     rows = [[f"`{name}`", *dice_cells(study.scores[name]["dice"])[:2]] for name in shown]
-    rest = ", but `fusion_all`: the mean of every single model" if "fusion_all" in fusions else ""
-    told = f" All read {' and '.join(f'`{base}`' for base in bases)}{rest}." if bases else ""
     section = [
         "## Fusion bench",
-        f"Does learning to fuse beat averaging?{told}",
+        f"Does learning to fuse beat averaging?{_read_text(study)}",
         markdown_table((None, *DICE_HEADINGS[:2]), rows),
     ]
     if not study.beliefs.empty:
@@ -183,6 +179,20 @@ def _fusion_section(study: Study) -> list[str]:
         rows = [[f"`{name}`", *map("{:.4f}".format, own)] for name, *own in means.itertuples()]
         section.append(markdown_table(headings, rows))
     return section
+
+
+def _read_text(study: Study) -> str:
+    """What stacks read, and fusions, where all of them read the same."""
+    stacks = {name: sorted(m["bases"]) for name, m in study.models.items() if m["bases"]}
+    alike = len(set(map(tuple, stacks.values()))) == 1
+    if alike and len(bases := next(iter(stacks.values()))) > 1 and set(bases) <= study.dice.keys():
+        rest = ", but `fusion_all`: the mean of every single model" * ("fusion_all" in study.dice)
+        return f" All read {_named(bases)}{rest}."
+    return "".join(f" `{name}` reads {_named(bases)}." for name, bases in stacks.items())
+
+
+def _named(names: list[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
 
 
 def _calibration_section(study: Study) -> list[str]:
@@ -267,9 +277,9 @@ def _leak_section(study: Study) -> list[str]:
         "## Leak meter",
         "The same model and budget, split honestly and with a mistake made on purpose. What it "
         "believes is the Dice on the slices it was validated on: by the honest way the patients of "
-        "fold 1, by slice a fifth of the slices of all but the test patients, in-sample a fifth of "
-        "the training patients. So the mistakes change what is trained on and validated on too. "
-        "The patients of the last columns no variant has seen.",
+        "the fold it watched, by slice a fifth of the slices of all but the test patients, "
+        "in-sample a fifth of the training patients. So the mistakes change what is trained on and "
+        "validated on too. The patients of the last columns no variant has seen.",
         markdown_table(headings, rows),
     ]
 
@@ -328,6 +338,19 @@ def _training_section(study: Study) -> list[str]:
         for name, model in study.models.items()
     ]
     return ["## The checkpoints", markdown_table(headings, rows)]
+
+
+def _distances_text(study: Study) -> str:
+    """Over what surface distances were taken, which depends on whether scans state a spacing."""
+    ways = {
+        "px": f"two-dimensional (tolerance {TOLERANCE} px), over slices",
+        "mm": f"three-dimensional (of one slice two; tolerance {TOLERANCE} mm), over scans",
+    }
+    taken = [way for unit, way in ways.items() if study.table[f"hd95_{unit}"].notna().any()]
+    return (
+        f"HD95 and surface Dice are {' or '.join(taken or ways.values())} in which both masks have "
+        "something; those in which one alone has are passed over, and counted beside them."
+    )
 
 
 def _validation(study: Study, name: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from brainseg.files import markdown_table
 from brainseg.metrics.statistics import paired_difference
 from brainseg.models.losses import LOSSES
-from brainseg.study.findings import EQUAL, Study
+from brainseg.study.findings import Study
 from brainseg.study.score import DICE_HEADINGS, dice_cells, dice_text, gap_text
 from brainseg.study.training_text import begun_text, training_text
 
@@ -24,7 +24,8 @@ def equal_table(study: Study) -> list[str]:
         for name in study.equal.dice
         if (model := study.equal.models.get(name))
     ]
-    return [f"{EQUAL} Their scores are in `study/equal/`.", markdown_table(headings, rows)]
+    told = f"{study.equal_note} Their scores are in `study/equal/`."
+    return [told, markdown_table(headings, rows)]
 
 
 def losses_section(study: Study) -> list[str]:

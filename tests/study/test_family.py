@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from brainseg.study.family import HELD_OUT, OUT_OF_FOLD, family, order_text
+from brainseg.study.family import HELD_OUT, OUT_OF_FOLD, READ_BY, family, order_text
 from brainseg.study.findings import Study
 from brainseg.study.report import FAMILY_MARKS, MARKS, write_report
 from brainseg.study.score import COLUMNS, write_results
@@ -76,6 +76,16 @@ def test_groups_hold_every_data_set_with_its_scores_by_fold(study):
     folds = figshare["scores"][UNET]["folds"]
     assert folds == pytest.approx({"0": even.mean() + 0.03, "1": odd.mean() - 0.01})
     assert held["sets"][0]["scores"][STACK]["folds"] == {}  # one fold is no spread
+
+
+def test_what_is_said_of_these_very_scores_is_by_hand(study):
+    assert [group["told"] for group in family(Study(study))] == [READ_BY, ""]
+    assert "fold 0" not in READ_BY and "U-Net" not in READ_BY
+    (study / "out-of-fold" / "told.md").write_text("All is one seed.\n")
+    (study / "held-out" / "told.md").write_text("The U-Net++ is shipped.\n")
+    everyone, held = family(Study(study))
+    assert everyone["told"] == f"All is one seed. {READ_BY}"
+    assert held["told"] == "The U-Net++ is shipped."
 
 
 def test_a_claim_is_judged_wherever_its_models_are(study):

@@ -10,6 +10,7 @@ from made_up import DESCRIPTION, DICE, rows_of
 from brainseg.__main__ import main
 from brainseg.files import write_table
 from brainseg.study.findings import Study
+from brainseg.study.pages import page
 from brainseg.study.report import MARKS, write_report
 from brainseg.study.score import COLUMNS, write_results
 
@@ -68,9 +69,11 @@ def test_a_study_without_its_summary_is_refused_in_a_sentence(study):
 def test_the_page_tells_what_a_reader_of_the_scores_must_know(study):
     note = "Not a fair test of unet-bce: it was trained on some of these patients."
     write_results(rows_of(DICE), study, {**DESCRIPTION, "note": note})
-    write_report(study, study.parents[1] / "README.md")
-    page = study.with_suffix(".md").read_text()
-    (told,) = [line for line in page.splitlines() if line.startswith("All scores that follow")]
+    (told,) = [
+        line
+        for line in page(Study(study)).splitlines()
+        if line.startswith("All scores that follow")
+    ]
     assert told.endswith(f" {note}") and "has seen" not in told
 
 
@@ -121,6 +124,17 @@ def test_claims_are_judged_on_models_of_equal_training_where_there_are_any(study
     page = study.with_suffix(".md").read_text()
     assert "| `unetpp-bce` | 0.600 |" in page and "each trained for 4 epochs" in page
     assert "| `unetpp-bce` | 0.850 |" in page  # the leaderboard is of those shipped
+    board = json.loads((study / "leaderboard.json").read_text())
+    assert "not all trained for equally long" in board["note"]
+    others = "some of those were trained for 3 epochs and for 5 epochs."
+    assert board["claims_note"].endswith(others) and f"{others} Their scores" in page
+    (study / "models.json").write_text(json.dumps(equal))
+    board = Study(study).leaderboard
+    assert board["note"] == "" and board["claims_note"].endswith("equally many epochs.")
+    equal["unet-bce"] = {**equal["unet-bce"], "total_epochs": 6}
+    (study / "equal" / "models.json").write_text(json.dumps(equal))
+    with pytest.raises(ValueError, match="4 epochs and for 6 epochs: expected equally many"):
+        write_report(study, study.parents[1] / "README.md")
 
 
 def test_losses_and_seeds_are_compared_at_equal_training(study):
@@ -184,6 +198,35 @@ def test_conclusions_are_sentences_by_hand_with_figures_from_the_scores(study):
     (study / "conclusions.toml").write_text(text.replace("sentence", "sentences"))
     with pytest.raises(ValueError, match="no list of conclusions"):
         write_report(study, readme)
+
+
+def test_what_fusions_read_is_said_of_all_only_where_all_read_the_same(study):
+    def told():
+        return page(Study(study)).split("learning to fuse beat averaging?")[1].split("\n")[0]
+
+    models = json.loads((study / "models.json").read_text())
+    assert told() == " `unetpp-bce` reads `unet-bce`."  # of one there is no mean
+    three = {"unet-bce": (0.8, 0.7, 0.9), "unet-dice": (0.7, 0.7, 0.8), "unet-hybrid": (0.6,) * 3}
+    write_results(rows_of({**DICE, **three, "unetpp-dice": (0.7, 0.8, 0.9)}), study, DESCRIPTION)
+    first = {**models["unetpp-bce"], "bases": ["unet-dice", "unet-bce"]}
+    alike = {"unet-bce": models["unet-bce"], "unetpp-bce": first, "unetpp-dice": first}
+    (study / "models.json").write_text(json.dumps(alike))
+    assert told() == " All read `unet-bce` and `unet-dice`."
+    other = {**first, "bases": ["unet-bce", "unet-hybrid"]}
+    (study / "models.json").write_text(json.dumps({**alike, "unetpp-dice": other}))
+    assert told() == (
+        " `unetpp-bce` reads `unet-bce` and `unet-dice`. "
+        "`unetpp-dice` reads `unet-bce` and `unet-hybrid`."
+    )
+
+
+def test_distances_are_told_as_they_were_taken(study):
+    flat = "HD95 and surface Dice are two-dimensional (tolerance 2 px), over slices in which both"
+    assert flat in page(Study(study))
+    rows = [{**row, "hd95_px": np.nan, "hd95_mm": 3.0} for row in rows_of(DICE)]
+    write_results(rows, study, DESCRIPTION)
+    solid = "three-dimensional (of one slice two; tolerance 2 mm), over scans in which both"
+    assert f"HD95 and surface Dice are {solid}" in page(Study(study))
 
 
 def test_it_is_said_why_an_interval_above_zero_confirms_nothing(study):
@@ -448,6 +491,7 @@ def test_calibration_leaks_and_choices_appear_when_they_are_there(study):
     assert "| `unetpp-bce` | stack_inputs predictions | **0.800** |" in page
     assert "| `unet-bce` | bce | 2.00 | 0.250 | 0.050 |" in page
     assert "by slice | 0.950 | 0.800 | 0.700 to 0.900" in page
+    assert "the fold it watched" in page and "fold 1" not in page  # any fold can be
     row = next(r for r in Study(study).leaderboard["rows"] if r["name"] == "unet-bce")
     assert (row["ece_before"], row["ece_after"]) == pytest.approx((0.25, 0.05))
 
