@@ -23,17 +23,33 @@ def leak_meter(runs: Path) -> dict:
     interval ``low``, ``high`` of the latter.
 
     Raises ValueError if no run below ``runs`` was made with ``--leak``, CheckpointError if a twin
-    or a run's test scores are missing.
+    or a run's test scores are missing, if a twin differs in more than the mistake, or if one of the
+    two was interrupted.
     """
     found, _ = find_checkpoints(runs)
     rows = []
     for leaking in (c for c in found if c.settings.run.leak):
-        config = leaking.settings.run
-        twin = replace(config, leak=None).run_folder(runs)
-        rows += [_row(read_checkpoint(twin)), _row(leaking)]
+        rows += [_row(_honest_twin(leaking, runs)), _row(leaking)]
     if not rows:
         raise ValueError(f"{runs} holds no run with a leak: make one with train.py --leak.")
     return {"rows": rows}
+
+
+def _honest_twin(leaking: Checkpoint, runs: Path) -> Checkpoint:
+    expected = replace(leaking.settings.run, leak=None)
+    twin = read_checkpoint(expected.run_folder(runs))
+    if differing := expected.differences(twin.settings.run):
+        raise CheckpointError(
+            f"{twin.folder} differs from {leaking.folder} in more than the mistake ({differing}): "
+            "train it with --overwrite by the same train.py command without --leak."
+        )
+    for one in (twin, leaking):
+        if one.settings.interrupted:
+            raise CheckpointError(
+                f"{one.folder} was interrupted: let its training end, by the same train.py command "
+                "with --resume."
+            )
+    return twin
 
 
 def _row(checkpoint: Checkpoint) -> dict:

@@ -1,13 +1,17 @@
 """Mistakes on purpose: what they train on, and the meter that compares them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import train as train_command
 from brainseg.__main__ import main
+from brainseg.checkpoints.folder import read_checkpoint, replace_settings
+from brainseg.checkpoints.settings import CheckpointError
 from brainseg.config import Config, ConfigError
+from brainseg.study.leak import leak_meter
 from brainseg.training import planning, runs, stacking
 from brainseg.training.learner import make_accelerator
 from brainseg.training.planning import Planned
@@ -35,6 +39,16 @@ def test_the_meter_sets_each_mistake_beside_its_honest_twin(tmp_path, capsys):
     assert leaking["believed"] == metrics["validation"]["mean_dice"]
     assert "fold" not in metrics["validation"]  # for it is of no fold
     assert leaking["true"] == metrics["test"]["dice"]["mean"]
+    honest = read_checkpoint(folder.with_name("without0+1-seed0"))
+    told = honest.settings
+    for changed, why in (
+        (replace(told, run=replace(told.run, epochs=30)), r"mistake \(epochs 30 instead of 1\)"),
+        (replace(told, interrupted=True), "without0.1-seed0 was interrupted"),
+    ):
+        replace_settings(honest, changed)
+        with pytest.raises(CheckpointError, match=why):
+            leak_meter(tmp_path / "runs")
+    replace_settings(honest, told)
     metrics["test"] = {"fold": 0}  # as where nobody is in it
     (folder / "metrics.json").write_text(json.dumps(metrics))
     capsys.readouterr()
