@@ -53,7 +53,8 @@ class StapleBeliefs:
 
 class Agreements:
     """Collects how far each model agrees with the others beside its Dice, once per scan; an
-    observer of ``evaluate``. Fusions are left out, because they are made of the models."""
+    observer of ``evaluate``. Fusions are left out, because they are made of the models, and so is
+    what has no Dice, or nothing to agree on: a healthy scan in which nothing was marked."""
 
     def __init__(self) -> None:
         self.models: tuple[str, ...] = ()
@@ -75,13 +76,16 @@ class Agreements:
         """Count the last scan."""
         if len(self._masks) > 1:
             self.models = tuple(self._masks)
-            self.patients.add(self._case.patient_id)
-            self.slices.append(len(self._case.mask))
-            self.datasets.add(self._case.dataset)
             table = pairwise_dice(list(self._masks.values()))
-            for position, mask in enumerate(self._masks.values()):
-                agreed = mean_agreement(table, position, range(len(table)))
-                self.pairs.append((agreed, dice(count(mask, self._case.mask))))
+            pairs = [
+                (mean_agreement(table, i, range(len(table))), dice(count(mask, self._case.mask)))
+                for i, mask in enumerate(self._masks.values())
+            ]
+            if known := [pair for pair in pairs if not np.isnan(pair).any()]:
+                self.pairs += known
+                self.patients.add(self._case.patient_id)
+                self.slices.append(len(self._case.mask))
+                self.datasets.add(self._case.dataset)
         self._case, self._masks = None, {}
 
     def write_estimate(self, path: Path) -> None:

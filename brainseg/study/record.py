@@ -47,8 +47,8 @@ def write_study(
     """
     on_validation, agreements = Calibration(), Agreements()
     rows = evaluate(predictors, validation_refs, observers=[on_validation, agreements])
-    agreements.write_estimate(out / estimate.FILE)
     write_table(out / "validation.csv", rows, COLUMNS)
+    agreements.write_estimate(out / estimate.FILE)
     write_table(out / "calibration.csv", calibration_rows(calibration, on_validation))
     if beliefs.rows:  # there are two models to fuse
         write_table(out / "staple.csv", beliefs.rows)

@@ -50,6 +50,22 @@ def test_an_estimate_needs_enough_patients(tmp_path):
     assert found["min_slices"] == 1 and found["dataset"] == "made up"
 
 
+def test_healthy_patients_in_whom_nothing_was_marked_are_none_to_fit_on(tmp_path):
+    seen = Agreements()
+    for number in range(12):
+        healthy = case(f"healthy {number}", "0000")
+        for name in ("a", "b"):
+            seen(healthy, result(name, "0000"))
+    seen.write_estimate(tmp_path / "estimate.json")
+    assert not (tmp_path / "estimate.json").exists() and not seen.patients
+    for number in range(10):
+        ill = case(f"ill {number}", "1100")
+        for name, text in (("a", "1110"), ("b", "1000" if number % 2 else "1100")):
+            seen(ill, result(name, text))
+    seen.write_estimate(tmp_path / "estimate.json")
+    assert json.loads((tmp_path / "estimate.json").read_text())["patients"] == 10
+
+
 def test_one_model_has_nobody_to_agree_with(tmp_path):
     seen = Agreements()
     seen(case("ann", "10"), result("a", "10"))
