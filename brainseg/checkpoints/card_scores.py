@@ -170,4 +170,6 @@ def mean_text(value: float, patients: int) -> str:
 
 
 def interval_text(figures: dict) -> str:
-    return f"{figures['low']:.3f} to {figures['high']:.3f}" if figures["patients"] > 1 else ""
+    """Of a score ``"0.800 to 0.895"``; "" of a single patient's, which has no interval."""
+    low, high = figures["low"], figures["high"]
+    return "" if math.isnan(low) else f"{low:.3f} to {high:.3f}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from brainseg.checkpoints.card_scores import interval_text, mean_text
 from brainseg.files import markdown_table
 from brainseg.metrics.classes import confusion, macro_recall
 from brainseg.metrics.statistics import summarise, summarise_groups
 from brainseg.study.findings import Study
-from brainseg.study.score import about_text, interval_text
+from brainseg.study.score import about_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -106,6 +107,4 @@ def _kinds(rows: DataFrame, classes: list[str]) -> list[str]:
 
 
 def _cells(score: dict) -> list[str]:
-    """A mean and its interval; a dash for what there is not."""
-    mean = "–" if score["mean"] != score["mean"] else f"{score['mean']:.3f}"
-    return [mean, "–" if score["low"] != score["low"] else interval_text(score)]
+    return [mean_text(score["mean"], score["patients"]), interval_text(score)]

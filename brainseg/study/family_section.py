@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from brainseg.checkpoints.card_scores import interval_text
 from brainseg.files import markdown_table
 from brainseg.inference.results import FUSIONS
 from brainseg.study.family import family, order_text
 from brainseg.study.findings import Study
-from brainseg.study.score import about_text, interval_text
+from brainseg.study.score import about_text
 
 
 def family_sections(study: Study) -> list[str]:
@@ -74,4 +75,7 @@ def _claims_table(group: dict) -> list[str]:
 
 
 def _cell(score: dict | None) -> str:
-    return f"{score['mean']:.3f} ({interval_text(score)})" if score else ""
+    if not score:
+        return ""
+    interval = interval_text(score)
+    return f"{score['mean']:.3f}" + (f" ({interval})" if interval else "")

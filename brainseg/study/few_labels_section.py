@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from brainseg.checkpoints.card_scores import interval_text
 from brainseg.files import markdown_table
 from brainseg.models.consistency import SEMI
 from brainseg.study.choices import choices_table
 from brainseg.study.few_labels import ASKED, SUPERVISED, counted, curve, verdict
 from brainseg.study.findings import Study
-from brainseg.study.score import gap_text, interval_text
+from brainseg.study.score import gap_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from brainseg.checkpoints.card_scores import interval_text
 from brainseg.files import markdown_table
 from brainseg.metrics.surface import TOLERANCE
 from brainseg.study.choices import choices_table
@@ -16,7 +17,7 @@ from brainseg.study.conclusions import in_short
 from brainseg.study.family_section import family_sections
 from brainseg.study.few_labels_section import few_labels_section
 from brainseg.study.findings import Study
-from brainseg.study.score import DICE_HEADINGS, dice_cells, dice_text, hd95_text, interval_text
+from brainseg.study.score import DICE_HEADINGS, dice_cells, dice_text, hd95_text
 from brainseg.study.trained_alike import (
     equal_table,
     longer_section,

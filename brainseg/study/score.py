@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from brainseg.checkpoints.card_scores import interval_text, mean_text
 from brainseg.checkpoints.folder import Checkpoint
 from brainseg.checkpoints.patients import has_seen, tells_patients
 from brainseg.checkpoints.settings import Settings
@@ -205,17 +206,13 @@ def _report_row(name: str, scores: dict) -> list:
 
 def dice_cells(dice: dict) -> list[str]:
     """Of a summary's Dice what goes below ``DICE_HEADINGS`` in a table."""
-    return [f"{dice['mean']:.3f}", interval_text(dice), f"{dice['median']:.3f}"]
+    mean, median = (mean_text(dice[key], dice["patients"]) for key in ("mean", "median"))
+    return [mean, interval_text(dice), median]
 
 
 def dice_text(dice: float | None) -> str:
     """``"0.800"``, or an empty cell where there is none."""
     return "" if dice is None else f"{dice:.3f}"
-
-
-def interval_text(score: dict) -> str:
-    """Of a score with an interval ``"0.800 to 0.895"``."""
-    return f"{score['low']:.3f} to {score['high']:.3f}"
 
 
 def about_text(about: dict) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from brainseg.study.family import HELD_OUT, OUT_OF_FOLD, READ_BY, family, order_text
+from brainseg.study.family_section import readme_family
 from brainseg.study.findings import Study
 from brainseg.study.report import FAMILY_MARKS, MARKS, write_report
 from brainseg.study.score import COLUMNS, write_results
@@ -155,6 +156,12 @@ def test_page_readme_and_conclusions_say_the_same(study):
         f"The claim “{DEEPLAB_CLAIM}” is refuted: p = "
     )
     assert write_report(study, readme, check=True) == []
+
+
+def test_the_table_shows_no_interval_of_one_patient(study):
+    write(study / "held-out" / "lgg", "lgg", {UNET: [0.9]})
+    table = readme_family(Study(study))
+    assert "| 0.900 |" in table and "nan" not in table
 
 
 def test_a_conclusion_is_on_the_same_patients(study):

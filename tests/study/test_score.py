@@ -19,10 +19,11 @@ from brainseg.data import phantom
 from brainseg.data.case import Case, CaseRef, DataError
 from brainseg.data.splits import fold_of
 from brainseg.inference.results import FUSIONS, Result
+from brainseg.metrics.statistics import summarise
 from brainseg.scans.notes import noting
 from brainseg.scans.scan import Scan
 from brainseg.study import score as evaluation
-from brainseg.study.score import evaluate, select_patients, summary, write_results
+from brainseg.study.score import dice_cells, evaluate, select_patients, summary, write_results
 
 DESCRIPTION = {
     "dataset": "made up",
@@ -228,6 +229,12 @@ def test_the_report_has_the_note_and_the_best_first(predictors, tmp_path):
 def test_the_report_without_a_note(predictors, tmp_path):
     write_results(evaluate(predictors, REFS), tmp_path, {**DESCRIPTION, "note": ""})
     assert (tmp_path / "report.md").read_text().count("\n\n\n") == 0
+
+
+def test_of_one_patient_there_is_no_interval():
+    assert dice_cells(summarise([0.8])) == ["0.800", "", "0.800"]
+    assert dice_cells(summarise([math.nan])) == ["undefined", "", "undefined"]
+    assert dice_cells(summarise([0.0, 1.0])) == ["0.500", "0.000 to 1.000", "0.500"]
 
 
 # ---------------------------------------------------------------- the command
