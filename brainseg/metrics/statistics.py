@@ -1,6 +1,6 @@
 """Means, differences and ranks over patients, with intervals.
 
-All intervals are SciPy's percentile bootstrap over patients, 10,000 resamples, seeded.
+Intervals are percentiles over 10,000 draws of the patients, seeded: of means by SciPy's bootstrap.
 """
 
 from __future__ import annotations
