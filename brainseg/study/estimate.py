@@ -63,7 +63,8 @@ def fit(
     dataset: str,
 ) -> Estimate:
     """Fit on pairs of agreement and Dice, one for each model and volume; pairs with a NaN are
-    left out. ``min_slices`` and ``dataset`` say what the volumes were.
+    left out, and where all agree alike the line is level. ``min_slices`` and ``dataset`` say what
+    the volumes were.
 
     Raises ValueError where there are fewer than ``MIN_PATIENTS`` patients.
     """
@@ -75,13 +76,11 @@ def fit(
             f"An estimate from {patients} patients and {len(x)} pairs says nothing: expected at "
             f"least {MIN_PATIENTS} of each. Fit it on a whole validation fold."
         )
-    spread = x - x.mean()
-    slope = float((spread * (y - y.mean())).sum() / max((spread**2).sum(), 1e-12))
-    intercept = float(y.mean() - slope * x.mean())
+    slope, intercept = np.polyfit(x, y, 1) if np.ptp(x) > 1e-6 else (0.0, y.mean())
     errors = y - (intercept + slope * x)
     tail = (1 - _COVERAGE) / 2
     low, high = np.quantile(errors, (tail, 1 - tail))
-    found = (intercept, slope, float(low), float(high))
+    found = map(float, (intercept, slope, low, high))
     return Estimate(*found, patients, tuple(models), min_slices, dataset)
 
 

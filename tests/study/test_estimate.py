@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import linregress
 
 from brainseg.study import estimate
 
@@ -24,6 +25,18 @@ def test_an_estimate_stays_a_dice_and_undefined_pairs_are_left_out():
     x = [*np.linspace(0, 1, 20), np.nan, 0.5]
     fitted = estimate.fit(x, [*np.linspace(0, 1, 20), 0.3, np.nan], 22, ["a", "b"], **KIND)
     assert fitted.dice(1.5) == {"dice": 1, "low": 1, "high": 1}
+
+
+def test_the_line_is_that_of_least_squares():
+    x, y = np.random.default_rng(0).random((2, 30))
+    expected, fitted = linregress(x, y), estimate.fit(x, y, 30, ["a", "b"], **KIND)
+    assert fitted.slope == pytest.approx(expected.slope)
+    assert fitted.intercept == pytest.approx(expected.intercept)
+
+
+def test_equal_agreements_have_a_level_line():
+    fitted = estimate.fit([1.0] * 12, np.linspace(0.2, 0.8, 12), 12, ["a", "b"], **KIND)
+    assert (fitted.slope, fitted.intercept) == pytest.approx((0, 0.5))
 
 
 def test_too_few_patients_say_nothing():
