@@ -88,8 +88,6 @@ def macro_recall(
     true: Sequence[int | None],
     found: Sequence[int | None],
     owners: Sequence[str] | None = None,
-    *,
-    seed: int = 0,
 ) -> dict:
     """How often the kind is right: the share of patients in each true kind, and then the mean over
     kinds, so that a rare one counts as much as a frequent one.
@@ -107,7 +105,7 @@ def macro_recall(
         if own is not None
     ]
     kinds, right, whose = zip(*rows, strict=True) if rows else ((), (), ())
-    return summarise_groups(right, kinds, whose, seed=seed)
+    return summarise_groups(right, kinds, whose)
 
 
 def _check(labels: np.ndarray, classes: int) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 from scipy.stats import bootstrap, rankdata, wilcoxon
 
 RESAMPLES = 10_000
+_SEED = 0  # the same scores have the same intervals
 
 
-def summarise(values: np.ndarray, *, seed: int = 0) -> dict:
+def summarise(values: np.ndarray) -> dict:
     """Mean, median and the 95 % bootstrap interval of the mean over patients.
 
     values: one score per patient, (n,); NaN are left out and counted. With fewer than two values
@@ -19,7 +20,7 @@ def summarise(values: np.ndarray, *, seed: int = 0) -> dict:
     """
     values = np.asarray(values, float)
     defined = values[~np.isnan(values)]
-    low, high = _interval((defined,), np.mean, seed)
+    low, high = _interval((defined,), np.mean)
     return {
         "mean": float(defined.mean()) if len(defined) else float("nan"),
         "low": low,
@@ -31,7 +32,7 @@ def summarise(values: np.ndarray, *, seed: int = 0) -> dict:
 
 
 def summarise_groups(
-    values: np.ndarray, groups: np.ndarray, owners: np.ndarray | None = None, *, seed: int = 0
+    values: np.ndarray, groups: np.ndarray, owners: np.ndarray | None = None
 ) -> dict:
     """Mean over groups of the mean in each, and its 95 % bootstrap interval over patients.
 
@@ -53,7 +54,7 @@ def summarise_groups(
             means = [a.sum(axis) / b.sum(axis) for a, b in zip(sums, counts, strict=True)]
         return np.nanmean(means, axis=0)
 
-    low, high = _interval((*sums, *counts), mean, seed) if own else (float("nan"),) * 2
+    low, high = _interval((*sums, *counts), mean) if own else (float("nan"),) * 2
     return {
         "mean": float(mean(*sums, *counts)) if own else float("nan"),
         "low": low,
@@ -62,7 +63,7 @@ def summarise_groups(
     }
 
 
-def paired_difference(first: np.ndarray, second: np.ndarray, *, seed: int = 0) -> dict:
+def paired_difference(first: np.ndarray, second: np.ndarray) -> dict:
     """Mean of ``first - second`` over the same patients, its interval, and Wilcoxon's p.
 
     first, second: one score per patient in the same order, (n,); patients for whom one of them is
@@ -71,7 +72,7 @@ def paired_difference(first: np.ndarray, second: np.ndarray, *, seed: int = 0) -
     """
     differences = np.asarray(first, float) - np.asarray(second, float)
     differences = differences[~np.isnan(differences)]
-    low, high = _interval((differences,), np.mean, seed)
+    low, high = _interval((differences,), np.mean)
     p = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
     return {
         "difference": float(differences.mean()) if len(differences) else float("nan"),
@@ -93,7 +94,7 @@ def holm(p_values: list[float]) -> list[float]:
     return corrected.tolist()
 
 
-def rank_stability(scores: dict[str, np.ndarray], *, seed: int = 0) -> dict[str, dict]:
+def rank_stability(scores: dict[str, np.ndarray]) -> dict[str, dict]:
     """How firm a ranking by mean score is when the patients are drawn anew.
 
     scores: by name, one score per patient in the same order, (n,); patients with a NaN are left
@@ -105,7 +106,7 @@ def rank_stability(scores: dict[str, np.ndarray], *, seed: int = 0) -> dict[str,
     if not table.size:
         nothing = {"first_share": float("nan"), "low": float("nan"), "high": float("nan")}
         return dict.fromkeys(scores, nothing)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_SEED)
     drawn = rng.integers(table.shape[1], size=(RESAMPLES, table.shape[1]))
     ranks = rankdata(-np.round(table[:, drawn].mean(-1), 12), axis=0)  # ties share their rank
     first = ranks == ranks.min(0)
@@ -117,11 +118,11 @@ def rank_stability(scores: dict[str, np.ndarray], *, seed: int = 0) -> dict[str,
     }
 
 
-def _interval(samples: tuple[np.ndarray, ...], statistic, seed: int) -> tuple[float, float]:
+def _interval(samples: tuple[np.ndarray, ...], statistic) -> tuple[float, float]:
     """Of a statistic of one or several arrays (n,) with an entry per patient."""
     if len(samples[0]) < 2:
         return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_SEED)
     found = bootstrap(
         samples, statistic, n_resamples=RESAMPLES, method="percentile", rng=rng, batch=1000,
         paired=len(samples) > 1,
