@@ -103,15 +103,6 @@ def load_usable(
     return predictors, skipped
 
 
-def open_checkpoint(checkpoint: Checkpoint, backend: str = REFERENCE) -> Predictor:
-    """A predictor of its own, which nobody else holds; the bases of a stack are shared."""
-    bases = [
-        _predictor(base, backend, may_be_int8=may_read_in_int8(checkpoint, base))
-        for base in (find_base(checkpoint, base) for base in checkpoint.bases)
-    ]
-    return Predictor(checkpoint, backend, bases)
-
-
 def open_together(checkpoints: Iterable[Checkpoint]) -> dict[str, Predictor]:
     """Predictors of their own by name, on PyTorch. Nobody else holds them or their bases, so that
     weights leave memory with them; a stack's bases are those given, where these are the same.
@@ -160,7 +151,12 @@ def _predictor(
 
 @functools.lru_cache(maxsize=256)  # more than a folder of runs has: with fewer all are read anew
 def _shared_predictor(folder: Path, modified_ns: tuple[int, ...], backend: str) -> Predictor:
-    return open_checkpoint(read_checkpoint(folder), backend)
+    checkpoint = read_checkpoint(folder)
+    bases = [
+        _predictor(base, backend, may_be_int8=may_read_in_int8(checkpoint, base))
+        for base in (find_base(checkpoint, base) for base in checkpoint.bases)
+    ]
+    return Predictor(checkpoint, backend, bases)
 
 
 # To another process a predictor travels as its checkpoint, to be opened there.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from brainseg.checkpoints.folder import Checkpoint, find_checkpoints
 from brainseg.data.case import CaseRef
-from brainseg.inference.loading import open_checkpoint
+from brainseg.inference.loading import open_together
 from brainseg.metrics.statistics import holm, paired_difference, summarise
 from brainseg.study.claims import LEVEL
 from brainseg.study.score import evaluate, select_patients
@@ -54,9 +54,8 @@ def score_runs(runs: Path, dataset: str, refs: Sequence[CaseRef]) -> list[dict]:
     _check_steps(found)
     rows = []
     for checkpoint in found:
-        predictor = open_checkpoint(checkpoint)
         own = select_patients(refs, fold=checkpoint.settings.fold)
-        scores = evaluate({predictor.name: predictor}, own, distances=False)
+        scores = evaluate(open_together([checkpoint]), own, distances=False)
         about = _about(checkpoint)
         rows += [{**about, "patient": row["patient"], "dice": row["dice"]} for row in scores]
     return rows

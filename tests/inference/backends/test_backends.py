@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from brainseg.checkpoints.folder import read_checkpoint
+from brainseg.checkpoints.folder import find_base, read_checkpoint
 from brainseg.checkpoints.settings import CheckpointError
 from brainseg.inference.backends import fastest, graphs, opening
 from brainseg.inference.backends.names import NAMES
-from brainseg.inference.loading import load_usable, open_checkpoint
+from brainseg.inference.loading import load_usable
 from brainseg.inference.predictor import Predictor, predict_all
 from brainseg.scans.preprocessing import prepare
 
@@ -72,9 +72,15 @@ def test_an_unknown_backend_lists_the_known(checkpoints):
         predictor.read_weights()
 
 
+def open_alone(checkpoint, backend):
+    """A predictor that nobody else holds, nor its bases."""
+    bases = [open_alone(find_base(checkpoint, base), backend) for base in checkpoint.bases]
+    return Predictor(checkpoint, backend, bases)
+
+
 def test_tuning_chooses_the_fastest_and_remembers(copied, tmp_path, monkeypatch):
     checkpoint = read_checkpoint(copied / "unetpp-bce")
-    predictor = open_checkpoint(checkpoint, "auto")
+    predictor = open_alone(checkpoint, "auto")
     planes = predictor.example_planes()
     before = predictor.forward(planes)
     assert predictor.backend == "auto" and not (tmp_path / "cache").exists()
@@ -89,7 +95,7 @@ def test_tuning_chooses_the_fastest_and_remembers(copied, tmp_path, monkeypatch)
     np.testing.assert_allclose(predictor.forward(planes), before, atol=0.05)
 
     monkeypatch.setattr(fastest, "measure", lambda *args: pytest.fail("measured again"))
-    again = open_checkpoint(checkpoint, "auto")
+    again = open_alone(checkpoint, "auto")
     again.tune()
     assert again.backend == known.backend
 

@@ -18,7 +18,7 @@ from brainseg.checkpoints.ranges import (
 )
 from brainseg.inference.backends import fastest, opening
 from brainseg.inference.backends.names import INT8
-from brainseg.inference.loading import load_all, open_checkpoint
+from brainseg.inference.loading import load_all
 from brainseg.inference.predictor import AUTO, AUTO_BUT_INT8, Predictor
 
 openvino = pytest.importorskip("openvino")
@@ -136,7 +136,7 @@ def test_masks_are_those_of_float32_and_the_choice_may_fall_on_it(copied, phanto
     both = (found.mask & expected.mask).sum()
     assert 2 * both / (found.mask.sum() + expected.mask.sum()) > 0.9
     assert not np.array_equal(found.probabilities, expected.probabilities)  # it does round
-    predictor = open_checkpoint(checkpoint, "auto")
+    predictor = Predictor(checkpoint, "auto")
     predictor.tune()
     known = fastest.remembered(checkpoint)
     assert before is None and INT8 in known.difference
