@@ -26,6 +26,7 @@ def to_patient_axes(
     name: str = "",
     is_placed: bool = True,
     has_spacing: bool = True,
+    is_identity: bool = False,
     others: tuple[np.ndarray, ...] = (),
     nifti: dict | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, dict]:
@@ -37,7 +38,8 @@ def to_patient_axes(
     it is None where the file states no place (``is_placed``). The source grid is what
     `restore_grid`, `voxel_for_voxel` and `apart_mm` need.
 
-    name: of the file, for messages. has_spacing: whether it states a voxel size. others: other
+    name: of the file, for messages. has_spacing: whether it states a voxel size. is_identity:
+    whether its place is the identity matrix, which programs write that know none. others: other
     places that it states, (4, 4), (column, row, slice, 1) as stored to LPS mm. nifti: its header's
     fields, kept for masks.
 
@@ -73,6 +75,7 @@ def to_patient_axes(
         "orientation": code,
         "view": view,
         "spacing_mm": parts[0].GetSpacing()[::-1] if has_spacing else None,
+        "is_identity": is_identity,
         "others": [other @ np.linalg.inv(stored) @ affine for other in others],
         "nifti": nifti,
     }
@@ -80,13 +83,21 @@ def to_patient_axes(
 
 
 def tell_unplaced(scan: Scan) -> None:
-    """Say how the axes of a file that states no place are taken to run, where no other file tells
+    """Say how the axes of a file that knows no place are taken to run, where no other file tells
     (``voxel_for_voxel``)."""
-    if scan.geometry and scan.affine is None:
-        runs = ", ".join(_RUNS[letter] for letter in scan.geometry["orientation"])
+    if not scan.geometry or _knows(scan) == 2:
+        return
+    runs = ", ".join(_RUNS[letter] for letter in scan.geometry["orientation"])
+    if scan.affine is None:
         note(
-            f"{scan.source} does not state how it lies in the patient: its axes are taken to run "
-            f"{runs}. If the pictures are turned or mirrored, state that in its header."
+            f"{scan.source} {_unknown(scan)}: its axes are taken to run {runs}. If the pictures "
+            "are turned or mirrored, state that in its header."
+        )
+    else:
+        note(
+            f"{scan.source} {_unknown(scan)}: its axes are taken to run {runs}, in steps of 1 mm. "
+            "If the pictures are upside down or mirrored, or volumes in ml wrong, give it the "
+            "header of its original."
         )
 
 
@@ -103,20 +114,18 @@ def restore_grid(mask: np.ndarray, grid: dict):
 
 
 def voxel_for_voxel(scan: Scan, reference: Scan) -> Scan:
-    """A scan as it lies on a reference where one of the two does not state how it lies in the
+    """A scan as it lies on a reference where one of the two does not know how it lies in the
     patient: stored voxel on stored voxel, and said. Others are given back as they are."""
     import SimpleITK as sitk
 
     one, other = scan.geometry, reference.geometry
-    if not (one and other) or (scan.affine is not None and reference.affine is not None):
+    if not (one and other) or one["size"] != other["size"] or _agree(scan, reference):
         return scan
-    if one["size"] != other["size"]:
-        return scan
-    if (scan.affine is None) != (reference.affine is None):
-        unplaced, placed = (scan, reference) if scan.affine is None else (reference, scan)
+    if _knows(scan) != _knows(reference):
+        unplaced, placed = sorted((scan, reference), key=_knows)
         note(
-            f"{unplaced.source} does not state how it lies in the patient: it is laid voxel for "
-            f"voxel on {placed.source}. If the two do not fit, state its place in its header."
+            f"{unplaced.source} {_unknown(unplaced)}: it is laid voxel for voxel on "
+            f"{placed.source}. If the two do not fit, state its place in its header."
         )
     if (one["orientation"], one["view"]) == (other["orientation"], other["view"]):
         return replace(scan, affine=reference.affine)
@@ -128,6 +137,25 @@ def voxel_for_voxel(scan: Scan, reference: Scan) -> Scan:
         planes.append(sitk.GetArrayFromImage(sitk.DICOMOrient(image, other["view"])))
     pixels = np.stack(planes, -1).astype(scan.pixels.dtype)
     return replace(scan, pixels=pixels, affine=reference.affine, geometry=other)
+
+
+def _knows(scan: Scan) -> int:
+    """How much a volume knows of its place: nothing (0), the identity that stands in for it (1) or
+    the place itself (2)."""
+    return 0 if scan.affine is None else 1 if scan.geometry["is_identity"] else 2
+
+
+def _unknown(scan: Scan) -> str:
+    if scan.affine is None:
+        return "does not state how it lies in the patient"
+    return "states the identity matrix as its place, as programs write that know none"
+
+
+def _agree(one: Scan, other: Scan) -> bool:
+    """Whether both state a place, and one that can be relied on, or the same."""
+    if one.affine is None or other.affine is None:
+        return False
+    return _knows(one) == _knows(other) or np.allclose(one.affine, other.affine, atol=0.01)
 
 
 def _as_stored(pixels: np.ndarray, grid: dict):

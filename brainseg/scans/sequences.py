@@ -14,6 +14,7 @@ from brainseg.scans.roles import TITLES, role_of
 from brainseg.scans.scan import Scan, ScanError
 
 _FEW_VALUES = 8  # fewer different values than a scan has
+_MOST_MISSING = 0.5  # of the grid, beyond which a sequence shows less of the head than it lacks
 
 
 def read_sequences(*, flair=None, t1=None, t1c=None) -> Scan:
@@ -22,9 +23,11 @@ def read_sequences(*, flair=None, t1=None, t1c=None) -> Scan:
     A missing sequence is replaced by FLAIR, or by the first given of (flair, t1, t1c), whose
     grid is also that of the result. Files on another grid are resampled onto it (linear,
     float32; outside their field of view their minimum) when both state their geometry; without
-    geometry the shapes must match. Raises ScanError otherwise, for a file that is a mask by its
-    name and values, and as `read_scan` does. A name that says another sequence, a file that looks
-    like a mask and one image given twice are noted.
+    geometry the shapes must match. Of one size, a file is laid voxel for voxel where it or the
+    first has the identity matrix as its place, which is noted. Raises ScanError otherwise, for a
+    file that covers less than half of the grid or is a mask by its name and values, and as
+    `read_scan` does. A name that says another sequence, a file that looks like a mask and one
+    image given twice are noted.
     """
     paths = {"flair": flair, "t1": t1, "t1c": t1c}
     scans = {key: read_stored(path) for key, path in paths.items() if path is not None}
@@ -114,15 +117,18 @@ def _resample(scan: Scan, plane: np.ndarray, reference: Scan, how: str) -> np.nd
         sitk.Resample(moving, grid, sitk.Transform(), sitk.sitkLinear, float("nan"))
     )
     outside = np.isnan(moved)
-    if outside.all():
+    missing = outside.mean()
+    if missing > _MOST_MISSING:
+        found = "do not overlap in space" if missing == 1 else f"overlap by {1 - missing:.0%} only"
         raise ScanError(
-            f"{scan.source} and {reference.source} do not overlap in space. "
-            "Give sequences of one examination with their original headers."
+            f"{scan.source} and {reference.source} {found} ({how}), expected at least half of the "
+            "latter's grid. Give sequences of one examination with their original headers."
         )
     moved[outside] = plane.min()
+    tell_unplaced(scan)
     note(
         f"{scan.source} lies on another grid than {reference.source} ({how}) and was resampled "
-        f"onto it, {outside.mean():.0%} of which it does not cover. If they are not of one "
+        f"onto it, {missing:.0%} of which it does not cover. If they are not of one "
         "examination, or the patient moved between them, register them first.",
         "resampled",
     )

@@ -172,6 +172,52 @@ def test_a_file_without_forms_lies_voxel_for_voxel_on_one_with(tmp_path, sform, 
     assert np.array_equal(both.pixels[..., 0] > 0, both.pixels[..., 1] > 200)
 
 
+OBLIQUE = [[-0.9, 0, 0, 30], [0, -1.1, 0, 40], [0, 0.1, 3, -20]]
+
+
+@pytest.mark.parametrize("sform", [LPS, OBLIQUE, [[0, 0, 1, 0], [1, 0, 0, 5], [0, -1, 0, 9]]])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_identity_lies_voxel_for_voxel_on_a_file_with_a_place(tmp_path, sform, is_first):
+    """As scripts leave it that save with numpy.eye(4) what they read from a file with a place."""
+    values = noise(3, 4, 5)
+    mask = (values > 200).astype(np.uint8)
+    scan = nifti(tmp_path / "scan.nii", values, sform=RAS if is_first else sform,
+                 sform_code=2 if is_first else 1)  # fmt: skip
+    drawn = nifti(tmp_path / "drawn.nii", mask, sform=sform if is_first else RAS,
+                  sform_code=1 if is_first else 2)  # fmt: skip
+    with noting() as notes:
+        read = read_mask(drawn, read_scan(scan))
+        both = read_sequences(flair=scan, t1=drawn)
+    assert np.array_equal(read, read_scan(scan).pixels[..., 0] > 200)
+    assert np.array_equal(both.pixels[..., 0] > 0, both.pixels[..., 1] > 200)
+    assert np.array_equal(both.affine, read_scan(scan).affine)
+    unknown, known = (scan, drawn) if is_first else (drawn, scan)
+    (said,) = (text for text in notes if "voxel for voxel" in text)
+    assert f"{unknown.name} states the identity" in said and f"on {known.name}." in said
+    assert any("axes are taken to run" in text for text in notes) == is_first
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_where_both_have_the_identity_nothing_is_said_of_the_second(tmp_path, code):
+    scan = nifti(tmp_path / "scan.nii", noise(3, 4, 5), sform=RAS, sform_code=2)
+    drawn = nifti(tmp_path / "drawn.nii", (noise(3, 4, 5) > 200) * np.uint8(1), sform=RAS,
+                  sform_code=code)  # fmt: skip
+    with noting() as notes:
+        read = read_mask(drawn, read_scan(scan))
+    assert np.array_equal(read, read_scan(scan).pixels[..., 0] > 200)
+    (said,) = notes
+    assert "scan.nii states the identity" in said and "axes are taken to run" in said
+
+
+def test_the_identity_of_another_size_is_told_where_it_is_resampled(tmp_path):
+    flair = nifti(tmp_path / "flair.nii", noise(3, 4, 5), sform=[*RAS[:2], [0, 0, 1, 1]])
+    t1 = nifti(tmp_path / "t1.nii", noise(4, 4, 5), sform=RAS, sform_code=2)
+    with noting() as notes:
+        read_sequences(flair=flair, t1=t1)
+    assert sum("t1.nii states the identity" in text for text in notes) == 1
+    assert any("was resampled" in text for text in notes)
+
+
 def test_pixel_sizes_of_0_or_below(tmp_path):
     place = {"qform": (0,) * 6}
     for pixdim, expected in (((1, 1, 0), (1, 1, 1)), ((-1, 2, 3), (3, 2, 1))):

@@ -68,6 +68,17 @@ def test_sequences_far_apart(tmp_path):
         read_sequences(flair=tmp_path / "flair.nii", t1=tmp_path / "t1.nii")
 
 
+@pytest.mark.parametrize(("moved", "is_read"), [(2, True), (3, False)])
+def test_a_sequence_that_leaves_most_of_the_grid_uncovered(tmp_path, moved, is_read):
+    volume(tmp_path / "flair.nii", noise(5, 4, 5))
+    volume(tmp_path / "t1.nii", noise(5, 4, 5), origin=(0.0, 0.0, float(moved)))
+    if is_read:
+        read_sequences(flair=tmp_path / "flair.nii", t1=tmp_path / "t1.nii")
+        return
+    with pytest.raises(ScanError, match=r"t1\.nii and flair\.nii overlap by 40% only \(up to 3 mm"):
+        read_sequences(flair=tmp_path / "flair.nii", t1=tmp_path / "t1.nii")
+
+
 def test_what_is_resampled_is_said(tmp_path):
     volume(tmp_path / "flair.nii", noise(4, 5, 6))
     for name, more, told in [

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from brainseg.scans.formats.nifti_header import mask_header, places, read_header, sides_mm
+from brainseg.scans.formats.nifti_header import (
+    is_identity,
+    mask_header,
+    places,
+    read_header,
+    sides_mm,
+)
 from brainseg.scans.notes import note
 from brainseg.scans.scan import ScanError, check_size
 
@@ -46,7 +52,7 @@ def read_nifti(file: Path, name: str, most: int | None = 4):
     else:
         voxels = _scaled(voxels.reshape(channels, *dims[::-1]), fields)
     image = sitk.GetImageFromArray(voxels if channels > 1 else voxels[0], isVector=False)
-    stated = {"name": name, "nifti": fields}
+    stated = {"name": name, "nifti": fields, "is_identity": is_identity(fields)}
     return _placed(image, fields, dims, name, stated), stated
 
 

@@ -89,17 +89,15 @@ def places(fields: dict, size: tuple[int, int, int], name: str) -> list[np.ndarr
         found = _in_order(found, size, name)
     if found:
         _compare_sides(*next(iter(found.items())), fields, size, name)
-        # As nibabel writes numpy.eye(4), which stands in for a place that nobody knew.
-        codes = fields["sform_code"][0], fields["qform_code"][0]
-        if codes == (2, 0) and np.array_equal(found.get("sform"), np.eye(4)):
-            note(
-                f"{name} states the identity matrix as its place, as programs write that know "
-                "none: its axes are taken to run from the patient's left to the right, from back "
-                "to front, from the feet up, in steps of 1 mm. If the pictures are upside down or "
-                "mirrored, or volumes in ml wrong, give it the header of its original."
-            )
     unit = _unit_mm(fields, name)
     return [np.diag([unit, unit, unit, 1.0]) @ _TO_LPS @ affine for affine in found.values()]
+
+
+def is_identity(fields: dict) -> bool:
+    """Whether a header states the identity matrix as nibabel writes numpy.eye(4), which stands in
+    for a place that nobody knew."""
+    codes = fields["sform_code"][0], fields["qform_code"][0]
+    return codes == (2, 0) and np.array_equal(_sform(fields), np.eye(4))
 
 
 def sides_mm(fields: dict, name: str) -> np.ndarray:

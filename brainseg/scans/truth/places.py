@@ -19,10 +19,12 @@ def placed(mask: Scan, scan: Scan) -> np.ndarray:
     """Tumour of a mask, bool (slices, height, width), on the grid of `scan.pixels`.
 
     mask: `pixels` bool (slices, height, width), on the mask's own grid; or its labels, uint8, which
-        stay such. Of the same size, it is
-    taken voxel by voxel; of another, it is placed by its geometry. Raises ScanError when the
-    geometries of one size differ by more than a voxel along an axis, when sizes differ and not
-    both state a place, and when more than a tenth of the tumour lies outside the scan.
+        stay such. Of the same size, it is taken voxel by voxel; of another, it is placed by its
+        geometry.
+
+    Raises ScanError when the geometries of one size differ by more than a voxel along an axis (the
+    identity matrix, which stands in for one, does not count), when sizes differ and not both state
+    a place, and when more than a tenth of the tumour lies outside the scan.
     """
     mask = voxel_for_voxel(replace(mask, pixels=mask.pixels[..., None]), scan)
     mask = replace(mask, pixels=mask.pixels[..., 0])
