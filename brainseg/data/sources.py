@@ -14,7 +14,16 @@ from brainseg.scans.formats.sniffing import VOLUMES, sniff_or_damaged
 from brainseg.scans.listing import folders_in, is_mask_folder, scan_files, stem_of
 from brainseg.scans.notes import listed, note
 from brainseg.scans.reading import read_scan
-from brainseg.scans.roles import SEQUENCES, TITLES, USED, by_role, names_a_mask, patients, roles_in
+from brainseg.scans.roles import (
+    SEQUENCES,
+    SERIES,
+    TITLES,
+    USED,
+    by_role,
+    names_a_mask,
+    patients,
+    roles_in,
+)
 from brainseg.scans.scan import Scan, ScanError, natural_key
 from brainseg.scans.sequences import read_sequences
 
@@ -124,6 +133,7 @@ def _of_volumes(folder: Path, files: list[Path], above: tuple[str, ...]) -> list
         return _of_nnunet(folder, files, names, above)
     _tell_nnunet(folder, files)
     groups = patients(files)
+    _tell_series(folder, files, groups, roles)
     sources = []
     if any(role in USED for role in roles.values()):
         maps = [group for group in groups if {roles[file] for file in group} == {"other"}]
@@ -210,6 +220,28 @@ def _tell_nnunet(folder: Path, files: list[Path]) -> None:
             f"{folder}: each file is read as a scan of its own, though {_names(first)} may be "
             "channels of one case. If they are, put its dataset.json there, or give them as "
             "--flair, --t1 and --t1c."
+        )
+
+
+def _tell_series(
+    folder: Path, files: list[Path], groups: list[list[Path]], roles: dict[Path, str]
+) -> None:
+    """Say what a number before each sequence was taken for, that of a series or of a patient."""
+    named = [file for file in files if roles[file] in SEQUENCES]
+    numbers = {re.split("[-_. ]", file.name)[0] for file in named}
+    are_series = len(numbers) == len(named) and all(map(SERIES.fullmatch, numbers))
+    if not are_series or len({roles[file] for file in named}) < 2:
+        return
+    if any(set(named) <= set(group) for group in groups):
+        note(
+            f"{folder}: {_names(named)} are read as sequences of one patient, the numbers before "
+            "them as those of series. If they are patients, give each file by name."
+        )
+    else:
+        note(
+            f"{folder}: each file is read as a scan of its own, though {_names(named)} may be "
+            "series of one patient. If they are, give one of each sequence as --flair, --t1 and "
+            "--t1c."
         )
 
 

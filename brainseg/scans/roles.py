@@ -28,12 +28,14 @@ TITLES = {
 USED = ("flair", "t1", "t1c")
 """The sequences that models read; the first there is stands for those that are missing."""
 SEQUENCES = (*USED, "t2")
+SERIES = re.compile(r"(?:s|se|ser|series)?\d{1,5}", re.IGNORECASE)
+"""A word that may be a series' number: 5_AX_FLAIR, s005_FLAIR; longer ones are dates."""
 
 _FLAIR = {"flair", "flr", "darkfluid"}
 _T1 = {"t1", "mprage", "mp2rage", "spgr", "fspgr", "bravo"}
 _T2 = {"t2"}
 _AGENT = {"contrast", "contraste", "contrasto", "kontrast", "gadol", "gd", "gad", "gado",
-          "gadolinium", "gadovist", "dotarem", "km"}  # fmt: skip
+          "gadolinium", "gadovist", "dotarem", "km", "mdc"}  # fmt: skip
 _CONTRAST = {*_AGENT, "ce", "enhanced"}
 _NOT = {"pre", "non", "no", "without", "wo", "before", "minus", "ohne", "vor", "sans", "avant",
         "sin", "antes", "sem", "senza", "zonder", "uten", "utan", "uden"}  # fmt: skip
@@ -80,6 +82,9 @@ _BOTH = re.compile(
 )
 _WITHOUT = re.compile(r"(?<![a-z])w(?:/|[-_ ])?o(?=[-_. ]|gd|gad|contrast|$)", re.IGNORECASE)
 _MINUS = re.compile(r"(?<=[-_. ])(?:c|ce|gd|gad|gado|km)-(?=[_. ]|$)", re.IGNORECASE)  # T1 C-
+_SUBTRACTED = re.compile(r"(t1.*[-_. ])sub(?![a-z\d]|[-_. ]\d)", re.IGNORECASE)  # no subject
+_DARK_FLUID = re.compile(r"dark-fluid|(?<![a-z])da-fl(?![a-z])")  # as Siemens calls FLAIR
+_PLUS = re.compile(r"(?<![^\W_])\+c(?![a-z])", re.IGNORECASE)  # +C_AX_T1
 _DIGIT = re.compile(r"\d")
 _MEASURE = re.compile(r"\d+(mm|px|t|d)")
 _SUFFIX = re.compile(r"\.(nii|nii\.gz|mha|mhd|nrrd|npy|dcm|tiff?|png|jpe?g)$", re.IGNORECASE)
@@ -163,7 +168,7 @@ def _earlier_steps(words: dict[Path, list[str]], fitting: dict[Path, set[str]]):
 
 def patients(files: Sequence[Path]) -> list[list[Path]]:
     """The files of one folder by patient, in order: what stands before the word of the sequence
-    is the same in all of a patient's names.
+    is the same in all of a patient's names, or the number of a series in each (5_AX_FLAIR, 3_T1).
 
     A file without such a word belongs to the patient of several sequences with whose name its own
     begins, or to nobody else's.
@@ -185,6 +190,8 @@ def patients(files: Sequence[Path]) -> list[list[Path]]:
         except ScanError:  # T1_P1, T1_P2, FLAIR_P1
             for file in groups.pop(()):
                 groups[_beside_role(words[file], before=False)].append(file)
+    if not skip and _are_series(groups, roles):
+        groups = {(): [file for own in groups.values() for file in own]}
     several = [
         key for key, own in groups.items() if len({roles[file] for file in own} & {*SEQUENCES}) > 1
     ]
@@ -197,6 +204,17 @@ def patients(files: Sequence[Path]) -> list[list[Path]]:
         (sorted(members, key=order.get) for members in groups.values()),
         key=lambda members: order[members[0]],
     )
+
+
+def _are_series(groups: dict[tuple[str, ...], list[Path]], roles: dict[Path, str]) -> bool:
+    """Whether numbers alone tell these groups apart, and they complete each other: one sequence
+    behind each at most, and of those that models read several, none twice."""
+    if not all(len(key) == 1 and SERIES.fullmatch(key[0]) for key in groups):
+        return False
+    behind = [[role for file in own if (role := roles[file]) in SEQUENCES]
+              for own in groups.values()]  # fmt: skip
+    used = [role for own in behind for role in own if role in USED]
+    return all(len(own) < 2 for own in behind) and len({*used}) == len(used) > 1
 
 
 def name_others(one: str, other: str) -> bool:
@@ -252,7 +270,7 @@ def _words(name: str) -> list[str]:
     """Lower-case words of a name, in order; what is written in one is taken apart where every part
     is known ("T1wCE", "tumorMask"), and is else one word."""
     name = _BOTH.sub(" ", _SUFFIX.sub("", name))
-    name = _MINUS.sub("native ", _WITHOUT.sub("without ", name))
+    name = _SUBTRACTED.sub(r"\1subtraction", _MINUS.sub("native ", _WITHOUT.sub("without ", name)))
     words: list[str] = []
     place = 0
     for entity in _ENTITY.finditer(name):
@@ -266,7 +284,8 @@ def _split(text: str, before: list[str]) -> list[str]:
     words: list[str] = []
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)  # tumorMask
     text = re.sub(r"(?<=t1)(w?)\+(?!\s*c)", r"\1 contrast ", text, flags=re.IGNORECASE)  # T1+
-    for run in re.findall(r"[^\W_]+", text.lower().replace("dark-fluid", "darkfluid")):
+    text = _DARK_FLUID.sub("darkfluid", _PLUS.sub(" contrast ", text).lower())
+    for run in re.findall(r"[^\W_]+", text):
         atoms = list(_atoms(run) or (run,))
         said = [word for word in (*before, *words) if word not in _PLAIN]
         # One letter says something beside T1 or T2 only: CT1, T1C, T1+C, t1n, t2f.

@@ -138,6 +138,26 @@ def test_two_files_for_one_sequence_are_a_problem_of_that_patient(tmp_path, word
         one.read()
 
 
+def test_series_of_one_patient_by_numbers_in_front(tmp_path):
+    for name in ("5_AX_FLAIR", "3_AX_T1", "9_AX_T1_POST", "2_AX_T2"):
+        save(tmp_path / "P1" / f"{name}.nii.gz")
+    found, told = meant(tmp_path / "P1")
+    assert found == {
+        "P1": {
+            "flair": "5_AX_FLAIR.nii.gz", "t1": "3_AX_T1.nii.gz", "t1c": "9_AX_T1_POST.nii.gz",
+        }
+    }  # fmt: skip
+    assert "are read as sequences of one patient" in told and "3_AX_T1.nii.gz" in told
+    save(tmp_path / "P1" / "10_COR_T1_POST.nii.gz")
+    found, told = meant(tmp_path / "P1")
+    assert len(found) == 5 and "may be series of one patient" in told and "--t1c" in told
+    for name in ("001_FLAIR", "002_FLAIR"):
+        save(tmp_path / "flairs" / f"{name}.nii.gz")
+    assert meant(tmp_path / "flairs") == (
+        {"001_FLAIR": "001_FLAIR.nii.gz", "002_FLAIR": "002_FLAIR.nii.gz"}, ""
+    )  # fmt: skip
+
+
 def test_plain_folders_are_as_before(tmp_path):
     for name in ("a_1.png", "a_2.png", "a_2_mask.png", "P_flair.png", "P_t1.png"):
         save(tmp_path / "pictures" / name)

@@ -17,6 +17,7 @@ NAMES = {
         "flair2t1.nii", "axFLAIR.nii", "rFLAIR.nii", "FLAIR_post.nii",
         "HD_FLAIR_r2s_bet_reg.nii.gz",
         "P_flair_masked.nii.gz", "t2_spc_dark-fluid_sag.nii", "T1study_flair.nii",
+        "t2_spc_da-fl_irprep_sag_p2_iso", "FLAIR_+C",
     ),
     "t1": (
         "T1.nii.gz", "T1w", "t1n.nii", "BraTS-MET-1-000-t1n.nii.gz", "T1-weighted.nii",
@@ -29,7 +30,7 @@ NAMES = {
         "AX_T1_WO_CONTRAST.nii.gz", "T1_wo_contrast", "T1_w-o_contrast", "T1_woGd", "T1_C-",
         "T1 C-.nii", "T1_Gd-", "T1_minus_Gd", "T1_vor_KM", "T1_sin_contraste",
         "T1 sans contraste.nii", "T1_senza_contrasto", "T1_sem_contraste", "T1_avant_gado",
-        "T1_zonder_contrast", "T1_uten_kontrast",
+        "T1_zonder_contrast", "T1_uten_kontrast", "T1_senza_mdc", "sub_01_T1", "T1_sub_01",
     ),
     "t1c": (
         "T1_CE.nii", "T1-post", "T1_Gd", "sub-1_ce-gadolinium_T1w.nii.gz", "CT1.nii.gz", "T1GD",
@@ -38,7 +39,7 @@ NAMES = {
         "T1wCE", "T1w_post", "t1post.nii", "PostContrast.nii", "T1-weighted post-contrast",
         "T1 contrast enhanced.nii", "T1_gadolinium", "TCGA-CS-4941_1996.09.09_t1Gd.nii.gz",
         "T1_MPRAGE_+C.nii", "T1+.nii", "t1_se_c.nii", "T1W_3D_TFE_post", "T1 plus C", "T1_C+",
-        "T1 con contraste.nii",
+        "T1 con contraste.nii", "T1_mdc.nii.gz", "+C_AX_T1", "AX_T1_+C", "T1c_subtrMeanDivStd.nii",
         "MRI_BRAIN_W_WO_CONTRAST_AX_T1_POST.nii", "MRI_BRAIN_W_WO_CONTRAST_AX_T1_GD",
         "BRAIN_W-WO_CONTRAST_T1_POST.nii", "BRAIN_W_AND_WO_CONTRAST_T1_POST", "T1-CE--2mm.nii",
         "MRI BRAIN W/WO T1 POST", "BRAIN_WO_W_CONTRAST_T1_CE.nii",
@@ -58,7 +59,8 @@ NAMES = {
         "UCSF-1_brain_parenchyma_segmentation.nii.gz", "sub-1_desc-brain_mask.nii.gz",
         "mask_brain.nii", "skull-strip_mask", "sub-1_space-T1w_desc-brain_mask.nii.gz",
     ),
-    "other": ("P_ADC.nii", "DWI.nii.gz", "SWI", "P_rCBV.nii", "T1_map.nii", "T1map.nii", "CT.nii"),
+    "other": ("P_ADC.nii", "DWI.nii.gz", "SWI", "P_rCBV.nii", "T1_map.nii", "T1map.nii", "CT.nii",
+              "T1_SUB", "T1_POST_SUB_AX.nii.gz"),
     "": ("scan.nii.gz", "P001.nii", "T1study.nii", "patient_7", "T1_FLAIR.nii", "T1T2.nii",
          "c1.nii"),
 }  # fmt: skip
@@ -184,6 +186,39 @@ def test_patients_of_one_folder_are_told_apart_by_what_stands_before_the_sequenc
     assert grouped("FLAIR_5.nii", "T1_7.nii") == [["FLAIR_5.nii", "T1_7.nii"]]
     bids = [f"sub-{n}_{s}.nii.gz" for n in "12" for s in ("FLAIR", "ce-gd_T1w")]
     assert grouped(*bids) == [sorted(bids[:2]), sorted(bids[2:])]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("1_localizer", "3_AX_T1", "5_AX_FLAIR", "7_DWI", "8_ADC", "9_AX_T1_POST"),
+        ("301_T1W_TSE", "401_FLAIR", "501_T2_TSE", "601_COR_T2_TSE"),
+        ("s003_T1", "s005_FLAIR"),
+        ("1_flair", "2_t1"),
+    ],
+)
+def test_numbers_of_series_in_front_are_of_one_patient(names):
+    assert grouped(*names) == [sorted(names)]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("001_FLAIR", "002_FLAIR"),
+        ("001_FLAIR", "002_FLAIR", "003_T1"),
+        ("20200101_FLAIR", "20200801_T1"),
+        ("P1_FLAIR", "P2_T1"),
+        ("Patient_1_FLAIR", "Patient_2_T1"),
+        ("5_FLAIR", "T1"),
+        ("5_a", "6_b"),
+    ],
+)
+def test_numbers_in_front_that_may_be_patients(names):
+    assert grouped(*names) == [[name] for name in names]
+
+
+def test_a_number_with_several_sequences_is_a_patient():
+    assert grouped("5_FLAIR", "5_T1", "6_T1c") == [["5_FLAIR", "5_T1"], ["6_T1c"]]
 
 
 def test_sorting_out_says_nothing_where_nothing_is_assumed():
