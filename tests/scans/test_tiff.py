@@ -11,7 +11,7 @@ from PIL import Image
 from brainseg.scans.masks import mask_suffix
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
-from tests.scans.scan_files import noise, refused
+from tests.scans.scan_files import noise, refused, says
 
 DTYPES = [np.uint8, np.uint16, np.float32]
 
@@ -212,6 +212,15 @@ def test_arrays_by_tifffile(tmp_path):
     refused(path, "(2, 3, 20, 24)")
     path = write(tmp_path / "c.tif", pages[:1], json.dumps({"shape": [6, 20, 24]}))
     refused(path, "6 slices", "1 page")
+
+
+def test_pages_whose_shape_suggests_another_axis_of_slices(tmp_path):
+    pages = noise(40, 36, 24)
+    pixels, notes = read(write(tmp_path / "a.tif", pages, json.dumps({"shape": [40, 36, 24]})))
+    assert np.array_equal(pixels[..., 0], pages)
+    says(notes, "a.tif", "40 slices of 36 x 24", "slices lie along another axis")
+    assert read(write(tmp_path / "b.tif", pages.transpose(2, 0, 1)))[1] == []
+    assert read(write(tmp_path / "c.tif", pages[:1]))[1] == []
 
 
 @pytest.mark.parametrize("text", ["ImageJ=", "<OME broken", '{"shape": 3}', "[1]", "a scan, 2 x 3"])

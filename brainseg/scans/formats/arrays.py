@@ -23,7 +23,7 @@ def read_npy(file: Path, name: str) -> np.ndarray:
     if stored.ndim == 3:
         if stored.shape[-1] in (*_CHANNELS, 2):  # two channels are refused as such
             return stored[None]
-        _note_slices(stored.shape, name)
+        note_slices(stored.shape, name)
         return stored[..., None]
     if stored.ndim == 4:
         return _with_channels(stored, name)
@@ -55,7 +55,7 @@ def _with_channels(stored: np.ndarray, name: str) -> np.ndarray:
     """Four axes, with the channels moved to the end where they must lie elsewhere."""
     shape = stored.shape
     if shape[-1] in _CHANNELS or min(shape[2:]) < _SIDE:
-        _note_slices(shape, name)
+        note_slices(shape, name)
         return stored
     axis = next((axis for axis in (1, 0) if shape[axis] in _CHANNELS), None)
     if axis is None:
@@ -68,7 +68,9 @@ def _with_channels(stored: np.ndarray, name: str) -> np.ndarray:
     return np.moveaxis(stored, axis, -1)
 
 
-def _note_slices(shape: tuple, name: str) -> None:
+def note_slices(shape: tuple, name: str) -> None:
+    """Say how an array of (slices, height, width) or (slices, height, width, channels) was read,
+    where its shape suggests that the axes may be others."""
     slices, height, width = shape[:3]
     found = f"{name} has shape {shape} and was read as {slices} slices of {height} x {width}."
     are_thin = width < _SIDE <= min(slices, height)  # no head is so narrow

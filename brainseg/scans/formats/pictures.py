@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from brainseg.scans.formats import tiff
+from brainseg.scans.formats.arrays import note_slices
 from brainseg.scans.formats.sniffing import PICTURES, read_head
 from brainseg.scans.formats.transparency import flatten
 from brainseg.scans.notes import note
@@ -157,7 +158,9 @@ def _read_tiff(file: Path, name: str) -> np.ndarray:
                 "be truncated, or compressed in a way that is not read; export it again."
             )
         frames = [_deep_frame(frames[number], pages[number], name) for number in numbers]
-    return tiff.in_order(_stack(frames, name), slices[0], name)
+    pixels = tiff.in_order(_stack(frames, name), slices[0], name)
+    note_slices(pixels.shape, name)  # programs write arrays as pages, whichever axis is the first
+    return pixels
 
 
 def _deep_frame(frame: np.ndarray, page: dict, name: str) -> np.ndarray:
