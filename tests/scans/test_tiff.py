@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg.scans.masks import mask_suffix
+from brainseg.scans.masks import mask_suffix, read_mask
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from tests.scans.scan_files import noise, refused, says
@@ -174,6 +174,26 @@ def test_time_points(tmp_path):
     assert np.array_equal(pixels[..., 0], pages) and "4 time points" in notes[0]
     path = write(tmp_path / "b.tif", pages, imagej(images=4, slices=2, frames=2))
     refused(path, "2 slices x 2 time points", "single time point")
+
+
+@pytest.mark.parametrize(
+    "said", [imagej(images=20, channels=20, hyperstack="true"), ome("XYCZT", C=20, Z=1, T=1)]
+)
+def test_many_channels_are_slices(tmp_path, said):
+    """As tifffile.imwrite(volume, imagej=True) and ome=True describe a volume of 20 slices."""
+    pages = noise(20, 24, 24)
+    path = write(tmp_path / "a.tif", pages, said)
+    pixels, notes = read(path)
+    assert np.array_equal(pixels[..., 0], pages)
+    says(notes, "20 channels of one slice", "read as the slices of one volume")
+    mask = (pages > 200) & (np.arange(24) < 4)
+    drawn = write(tmp_path / "m.tif", mask * np.uint8(255), said)
+    assert np.array_equal(read_mask(drawn, read_scan(path)), mask)
+
+
+def test_several_slices_of_many_channels_are_none(tmp_path):
+    path = write(tmp_path / "a.tif", noise(10, 24, 24), imagej(images=10, channels=5, slices=2))
+    refused(path, "5 channels", "one sequence per file")
 
 
 def test_imagej_keeps_large_stacks_behind_one_page(tmp_path):

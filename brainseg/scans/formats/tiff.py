@@ -13,6 +13,7 @@ from brainseg.scans.notes import note
 from brainseg.scans.scan import ScanError
 
 _DEFLATE = (8, 32946)  # Compression
+_MOST_CHANNELS = 4  # that a scan may have
 
 
 def read_pages(file: Path) -> list[dict]:
@@ -183,6 +184,12 @@ def in_order(pixels: np.ndarray, page: dict, name: str) -> np.ndarray:
             "If they are not, save a single one."
         )
     if sizes["C"] == 1:
+        return pixels
+    if sizes["C"] > _MOST_CHANNELS and sizes["Z"] == sizes["T"] == 1:
+        note(  # tifffile calls the first of three axes so, unless it is told their names
+            f"{name} states {sizes['C']} channels of one slice, which were read as the slices of "
+            "one volume. If they are not, save one sequence per file."
+        )
         return pixels
     if samples > 1:
         raise ScanError(
