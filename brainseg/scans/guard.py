@@ -29,6 +29,11 @@ _THICK_MM = 7.5
 # Axial slices follow the base of the skull or the commissures, up to some 20 degrees off the
 # scanner's axes; what lies further off shows other anatomy than the models were trained on.
 _OBLIQUE_DEGREES = 25
+# Pixels are square as scanners take them, or nearly: what is so wide and so far from it was put
+# together from thick slices of another plane.
+_COARSE_MM = 2
+_UNEVEN = 2
+_ACQUIRED = ("sagittally", "coronally", "axially")  # by the patient's axis across the slices
 _SHORT = {"t1": "T1", "flair": "FLAIR", "t1c": "T1c"}
 _SMALLEST = 16  # pixels along an edge; no head can be told from anything else in fewer
 
@@ -108,6 +113,10 @@ def _of_slices(scan: Scan) -> list[Finding]:
     found = []
     if len(scan.pixels) > 1 and scan.spacing_mm is not None and scan.spacing_mm[0] > _THICK_MM:
         found.append(_thick(scan.spacing_mm[0]))
+    if scan.spacing_mm is not None:
+        sides = scan.spacing_mm[1:]
+        if max(sides) > max(_COARSE_MM, _UNEVEN * min(sides)):
+            found.append(_another_plane(scan))
     if scan.affine is not None:
         upright = abs(scan.affine[2, 2]) / np.linalg.norm(scan.affine[:3, 2])
         degrees = float(np.degrees(np.arccos(min(upright, 1.0))))
@@ -199,6 +208,21 @@ def _thick(distance_mm: float) -> Finding:
         f"The slices lie {distance_mm:.3g} mm apart, further than in LGG, on which most models "
         f"were trained (some {_THICK_MM:g} mm at most, by its numbers of slices): each "
         "blurs more of the head into one picture, and small tumours may lie between two.",
+    )
+
+
+def _another_plane(scan: Scan) -> Finding:
+    height, width = scan.spacing_mm[1:]
+    how = "in another plane"
+    if scan.affine is not None:
+        across = scan.affine[:3, 0 if width > height else 1]
+        how = _ACQUIRED[np.abs(across).argmax()]
+    return Finding(
+        "another plane",
+        False,
+        f"The pixels of these slices are {width:.3g} mm wide and {height:.3g} mm high: the scan "
+        f"seems to have been acquired {how}, in slices {max(height, width):.3g} mm apart, from "
+        "which those shown are put together. The models know fine, square pixels.",
     )
 
 

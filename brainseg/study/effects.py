@@ -44,6 +44,7 @@ EFFECTS = {
     "text": _NOT_MEASURED,
     "thick slices": _NOT_MEASURED,
     "oblique slices": _NOT_MEASURED,
+    "another plane": _NOT_MEASURED,
     "resampled": (
         f"{_NOT_MEASURED} It blurs a little, and where the grid does not fit, heads lie apart."
     ),

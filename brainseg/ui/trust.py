@@ -56,7 +56,7 @@ def _checked(scan: Scan) -> str:
     if scan.spacing_mm is None or scan.affine is None:
         unknown = " (how slices lie, and how thick, this file does not say)"
         return _CHECKED.format(geometry=unknown)
-    return _CHECKED.format(geometry=", slices that are thick or oblique")
+    return _CHECKED.format(geometry=", slices that are thick or oblique or of another plane")
 
 
 def _label(finding: Finding) -> str:

@@ -75,11 +75,16 @@ def test_the_scale_of_the_values_does_not_matter(volume, dtype, scale):
 
 
 @pytest.mark.parametrize("axis", [1, 2])
-def test_a_head_in_thick_slices_from_the_side_passes(volume, axis):
+def test_a_head_in_thick_slices_from_the_side_passes_with_a_hint(volume, axis):
     """One pixel of 5 mm for five of 1 mm: a head only to whoever knows."""
     thick = np.take(volume.pixels, np.arange(2, 128, 5), axis)
     spacing_mm = (5.0, 5.0, 1.0) if axis == 1 else (5.0, 1.0, 5.0)
-    assert guard.inspect(Scan(thick, spacing_mm)) == []
+    (found,) = guard.inspect(Scan(thick, spacing_mm))
+    assert found.code == "another plane" and not found.stops
+    assert "seems to have been acquired in another plane, in slices 5 mm apart" in found.text
+    placed = Scan(thick, spacing_mm, np.diag([*spacing_mm[::-1], 1.0]))
+    (found,) = guard.inspect(placed)
+    assert f"acquired {'coronally' if axis == 1 else 'sagittally'}," in found.text
     assert guard.inspect(Scan(thick))[0].code == "not a brain MRI"
 
 
@@ -90,6 +95,15 @@ def test_slices_thicker_than_those_of_training_are_a_hint(volume, distance, is_t
     assert all(not f.stops and "8 mm apart" in f.text for f in found)
     one = replace(volume, pixels=volume.pixels[4:5], spacing_mm=(distance, 1.0, 1.0))
     assert guard.inspect(one) == []  # nobody says what its neighbours would be
+
+
+@pytest.mark.parametrize(
+    "height, width, is_told", [(1, 3, True), (3, 1, True), (1, 2, False), (3, 3, False)]
+)
+def test_pixels_that_are_far_from_square_are_a_hint(volume, height, width, is_told):
+    scan = Scan(volume.pixels[:, ::height, ::width], (5.0, float(height), float(width)))
+    assert ("another plane" in [f.code for f in guard.inspect(scan)]) == is_told
+    assert not any(f.stops for f in guard.inspect(scan))
 
 
 @pytest.mark.parametrize("degrees, is_oblique", [(0, False), (20, False), (30, True), (-30, True)])

@@ -20,7 +20,8 @@ def test_each_figure_stands_in_the_document_it_is_from():
 
 
 def test_every_finding_that_lets_a_scan_pass_has_its_effect():
-    known = {"text", "one sequence", "same image", "thick slices", "oblique slices", "resampled"}
+    known = {"text", "one sequence", "same image", "thick slices", "oblique slices", "resampled",
+             "another plane"}  # fmt: skip
     known |= {f"{name} missing" for name in ("T1", "FLAIR", "T1c")}
     known |= {f.code for f in vars(guard).values() if isinstance(f, guard.Finding) and not f.stops}
     assert known - {"colour"} == set(EFFECTS)  # of colours the reader speaks
