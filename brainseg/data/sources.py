@@ -10,7 +10,8 @@ from pathlib import Path
 
 from brainseg.data.examinations import NOT_ANATOMY
 from brainseg.scans.channels import channel_names, roles_of_channels
-from brainseg.scans.formats.sniffing import VOLUMES, sniff_or_damaged
+from brainseg.scans.formats.dicom import files_below, has_image
+from brainseg.scans.formats.sniffing import PICTURES, VOLUMES, sniff_or_damaged
 from brainseg.scans.listing import folders_in, is_mask_folder, scan_files, stem_of
 from brainseg.scans.notes import listed, note
 from brainseg.scans.reading import read_scan
@@ -90,6 +91,7 @@ def _in_folder(folder: Path, as_volume: bool, above: tuple[str, ...]) -> list[So
     name = "_".join(above) or folder.resolve().name
     files = scan_files(folder)
     kinds = {file: kind for file in files if (kind := sniff_or_damaged(file))}
+    kinds = _without_company(folder, kinds)
     if not kinds and (folders := _folders(folder)) and len(above) < _DEEPEST:
         return [
             source
@@ -107,6 +109,20 @@ def _in_folder(folder: Path, as_volume: bool, above: tuple[str, ...]) -> list[So
     others = _without_masks(folder, [file for file in kinds if file not in volumes])
     found = [_file(file, above) for file in others] + _of_volumes(folder, volumes, above)
     return sorted(found, key=lambda source: natural_key(source.path.name))
+
+
+def _without_company(folder: Path, kinds: dict[Path, str]) -> dict[Path, str]:
+    """Without DICOM files that hold no image, such as a report, beside scans of other formats, and
+    without a viewer's picture above the folders of a DICOM medium."""
+    dicom = [file for file, kind in kinds.items() if kind == "dicom"]
+    is_beside = dicom and len(dicom) < len(kinds) and not has_image(dicom)
+    is_above = len(kinds) == 1 and {*kinds.values()} <= {*PICTURES} and files_below(folder)
+    if not (is_beside or is_above):
+        return kinds
+    left_out = dicom or list(kinds)
+    what = "DICOM files without an image" if dicom else "a picture above DICOM files"
+    note(f"{folder}: left out as {what}: {_names(left_out)}.")
+    return {file: kind for file, kind in kinds.items() if file not in left_out}
 
 
 def _without_masks(folder: Path, pictures: list[Path]) -> list[Path]:

@@ -8,12 +8,15 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from brainseg.scans.formats.sniffing import kind_of
 from brainseg.scans.listing import is_clutter_within, is_mask_folder
 from brainseg.scans.notes import listed, note
 from brainseg.scans.scan import MAX_PIXELS, ScanError, natural_key
 
 MAX_UNPACKED_BYTES = 8 * MAX_PIXELS
 """Largest total size of the files in a .zip."""
+_LONGEST_NAME = 200  # bytes, of which most file systems take 255
+_LONGEST_TAIL = 50  # characters, of up to four bytes each
 _PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 
 
@@ -45,28 +48,31 @@ def unpacked(path: Path, name: str, *, masks: bool = False):
                 f"{name} is a .npz archive of {len(arrays)} arrays ({listed(arrays)}), expected "
                 "one. Save the scan's pixels alone, with numpy.save as .npy."
             )
-        entries = _of_one_folder(entries, name, masks)
+        entries = _of_one_folder(archive, entries, name, masks)
         left = MAX_UNPACKED_BYTES
         entries.sort(key=lambda entry: natural_key(entry.filename))
-        for number, entry in enumerate(entries):
-            inner = _path(entry)
-            # Flat, plain names: nothing in the archive decides where its files go.
-            plain = re.sub(r"[^\w.-]", "_", inner.name)
-            plain = plain if len(plain) <= 80 else f"n{plain[-79:]}"  # what was cut may leave a dot
-            target = Path(folder) / plain
-            if target.exists():
-                target = target.with_name(f"{number}-{target.name}")
+        for entry, plain in zip(entries, _plain_names(entries), strict=True):
             with archive.open(entry) as packed:
-                left -= _copy(packed, target, left, name)
+                left -= _copy(packed, Path(folder) / plain, left, name)
         yield Path(folder)
 
 
+def _plain_names(entries: list[zipfile.ZipInfo]) -> list[str]:
+    """Flat, plain names, since nothing in an archive may decide where its files go. Where one has
+    to be cut, or two are alike, all are numbered, so that they stay in this order."""
+    names = [re.sub(r"[^\w.-]", "_", _path(entry).name) for entry in entries]
+    are_short = all(len(os.fsencode(name)) <= _LONGEST_NAME for name in names)
+    if are_short and len({name.casefold() for name in names}) == len(names):
+        return names
+    return [f"{number:06}_{name[-_LONGEST_TAIL:]}" for number, name in enumerate(names)]
+
+
 def _of_one_folder(
-    entries: list[zipfile.ZipInfo], name: str, of_masks: bool
+    archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], name: str, of_masks: bool
 ) -> list[zipfile.ZipInfo]:
     """The entries, without pictures in folders of masks, or of scans where it is masks that are
-    wanted. Raises ScanError where pictures lie in several folders: those of one are the slices of
-    one scan."""
+    wanted; of pictures beside DICOM files, such as a viewer's own, none. Raises ScanError where
+    pictures lie in several folders: those of one are the slices of one scan."""
     homes: dict[PurePosixPath, list[zipfile.ZipInfo]] = {}
     for entry in entries:
         inner = _path(entry)
@@ -75,6 +81,8 @@ def _of_one_folder(
     others = [home for home in homes if is_mask_folder(home.name) != of_masks]
     if len(homes) < 2:
         return entries
+    if any(_is_dicom(archive, entry) for entry in entries):
+        return [entry for entry in entries if _path(entry).suffix.lower() not in _PICTURES]
     if len(homes) - len(others) != 1:
         raise ScanError(
             f"{name} holds pictures in several folders ({listed(map(str, homes), 4)}), expected "
@@ -84,6 +92,11 @@ def _of_one_folder(
     note(f"{name}: folders left out as {what} by their names: {listed(map(str, others), 4)}.")
     left_out = {entry.filename for home in others for entry in homes[home]}
     return [entry for entry in entries if entry.filename not in left_out]
+
+
+def _is_dicom(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
+    with archive.open(entry) as packed:
+        return kind_of(packed.read(512)) == "dicom"
 
 
 def _check_kind(files: set[str], name: str) -> None:

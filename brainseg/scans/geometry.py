@@ -27,6 +27,7 @@ def to_patient_axes(
     is_placed: bool = True,
     has_spacing: bool = True,
     is_identity: bool = False,
+    counts_down: bool = False,
     others: tuple[np.ndarray, ...] = (),
     nifti: dict | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, dict]:
@@ -39,7 +40,8 @@ def to_patient_axes(
     `restore_grid`, `voxel_for_voxel` and `apart_mm` need.
 
     name: of the file, for messages. has_spacing: whether it states a voxel size. is_identity:
-    whether its place is the identity matrix, which programs write that know none. others: other
+    whether its place is the identity matrix, which programs write that know none. counts_down:
+    whether it numbers its slices against their order here. others: other
     places that it states, (4, 4), (column, row, slice, 1) as stored to LPS mm. nifti: its header's
     fields, kept for masks.
 
@@ -76,6 +78,7 @@ def to_patient_axes(
         "view": view,
         "spacing_mm": parts[0].GetSpacing()[::-1] if has_spacing else None,
         "is_identity": is_identity,
+        "counts_down": counts_down,
         "others": [other @ np.linalg.inv(stored) @ affine for other in others],
         "nifti": nifti,
     }

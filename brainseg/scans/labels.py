@@ -51,7 +51,7 @@ def write_labels(labels: np.ndarray, classes: Sequence[str], scan: Scan, path) -
     suffix = suffix_for(labels, scan, path)
     with whole_file(path, suffix) as aside:
         if suffix in PICTURE_SUFFIXES:
-            write_pages([_coloured(page, len(classes)) for page in labels], aside)
+            write_pages([_coloured(page, len(classes)) for page in labels], scan, aside)
         else:
             write_values(labels, scan, aside, suffix)
     return path

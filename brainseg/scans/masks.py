@@ -49,7 +49,8 @@ def write_mask(mask: np.ndarray, scan: Scan, path) -> Path:
     """Write a mask so that it overlays the scan's source, and return the path.
 
     mask: bool (slices, height, width), on the grid of `scan.pixels`. The suffix of `path` sets
-    the format: .png (one slice), .tif or .tiff (a page per slice) with 0 and 255; .npy (slices,
+    the format: .png (one slice), .tif or .tiff (a page per slice, of DICOM in the order of its
+    numbers) with 0 and 255; .npy (slices,
     height, width), .nii, .nii.gz, .mha or .nrrd with 0 and 1, uint8. Medical formats get the
     source's own size, orientation, spacing and origin; a NIfTI mask of a NIfTI scan both its forms,
     sform and qform, as they are. The file appears whole or not at all.
@@ -120,14 +121,17 @@ def _write(mask: np.ndarray, scan: Scan, path: Path, suffix: str) -> None:
     if suffix in PICTURE_SUFFIXES:
         from PIL import Image
 
-        write_pages([Image.fromarray(page.astype(np.uint8) * 255) for page in mask], path)
+        pages = [Image.fromarray(page.astype(np.uint8) * 255) for page in mask]
+        write_pages(pages, scan, path)
     else:
         write_values(mask.astype(np.uint8), scan, path, suffix)
 
 
-def write_pages(pages: list, path: Path) -> None:
-    """Write Pillow's pictures as the pages of a TIFF, or the only one as a PNG."""
-    first, *rest = pages
+def write_pages(pages: list, scan: Scan, path: Path) -> None:
+    """Write Pillow's pictures of a scan's slices as the pages of a TIFF, those of DICOM in the
+    order of its numbers, as `read_mask` takes them; or the only one as a PNG."""
+    counts_down = (scan.geometry or {}).get("counts_down")
+    first, *rest = pages[::-1] if counts_down else pages
     if path.suffix == ".png":
         first.save(path)
     else:

@@ -133,13 +133,20 @@ def _read_folder(folder: Path, name: str) -> Scan:
         with decoding(file):  # names the one that is damaged
             kinds[file] = sniff(file)
     dicom = [file for file in files if kinds[file] == "dicom"]
-    scans = [file for file in files if kinds[file] in (*VOLUMES, *PICTURES, "npy", "zip")]
+    kinds_of_others = {*VOLUMES, *PICTURES, "npy", "zip"} - {"dicom"}
+    scans = [file for file in files if kinds[file] in kinds_of_others]
     pictures = [file for file in scans if kinds[file] in PICTURES]
-    # A medium keeps its images in folders below, beside a table of contents.
-    if (dicom and not has_image(dicom)) or not scans:
+    # A medium keeps its images in folders below, beside a table of contents or a viewer's picture.
+    if not has_image(dicom) and (dicom or len(scans) == len(pictures) <= 1):
         dicom += files_below(folder)
-    if dicom:
+    if dicom and (has_image(dicom) or not scans):
+        if pictures:
+            note(
+                f"{name} holds DICOM files, and pictures, which were left out: {_names(pictures)}."
+            )
         return _checked(*_volume_parts(dicom, name, "dicom"))
+    if dicom:
+        note(f"{name} also holds DICOM files without an image, left out: {_names(dicom)}.")
     if not scans:
         raise ScanError(
             f"{name} holds no scan among its {len(files)} files, expected {READABLE}. "
@@ -151,12 +158,15 @@ def _read_folder(folder: Path, name: str) -> Scan:
         inner = f"{name}/{scans[0].name}"
         return replace(_read_file(scans[0], inner, kinds[scans[0]]), source=name)
     if len(pictures) < len(scans):
-        names = listed(file.name for file in scans)
         raise ScanError(
-            f"{name} holds {len(scans)} scans, expected one: {names}. Give one of them, or the "
-            "sequences of one patient each in its place (FLAIR, T1, T1c; --flair, --t1, --t1c)."
+            f"{name} holds {len(scans)} scans, expected one: {_names(scans)}. Give one of them, or "
+            "the sequences of one patient each in its place (FLAIR, T1, T1c; --flair, --t1, --t1c)."
         )
     return _checked(read_stack(pictures, kinds, name), name, kinds[pictures[0]])
+
+
+def _names(files: list[Path]) -> str:
+    return listed(file.name for file in files)
 
 
 def _without_masks(scans: list[Path], name: str) -> list[Path]:

@@ -45,12 +45,14 @@ class Scan:
     geometry: dict | None = None
 
 
+NUMBER = re.compile(r"((?:(?<=[_ ])-)?\d+)")
+"""A number in a name: of `slice_-5` it is -5, of `slice-5` 5."""
+
+
 def natural_key(name) -> list:
-    """Sort key that puts `slice_2` before `slice_10`."""
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part.lower())
-        for part in re.split(r"(\d+)", str(name))
-    ]
+    """Sort key that puts `slice_2` before `slice_10`, and `slice_-5` before both."""
+    texts_and_numbers = NUMBER.split(str(name).lower())  # in turn
+    return [int(part) if i % 2 else part for i, part in enumerate(texts_and_numbers)]
 
 
 def check_size(samples: int, name: str) -> None:

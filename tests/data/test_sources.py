@@ -11,6 +11,7 @@ from brainseg.__main__ import main
 from brainseg.data.sources import expand
 from brainseg.scans.notes import noting
 from brainseg.scans.scan import ScanError
+from tests.scans.dicom_files import STORAGE, dicom_file, series
 
 
 def save(path, value=7):
@@ -305,3 +306,17 @@ def test_folders_beside_files_are_not_passed_over_in_silence(tmp_path):
         (only,) = expand([tmp_path])
     assert only.path.name == "overview.png"
     assert "files lie beside folders, which are not read: p1, p2" in notes[0]
+
+
+def test_reports_beside_volumes_and_a_picture_above_dicom_are_left_out(tmp_path):
+    folder = patient(tmp_path / "p", "flair", "t1")
+    dicom_file(folder / "report.dcm", {"sop_class": f"{STORAGE}88.11", "series": "1.2"})
+    found, notes = meant(folder)
+    assert found == {"p": {"flair": "p_flair.nii.gz", "t1": "p_t1.nii.gz"}}
+    assert notes == f"{folder}: left out as DICOM files without an image: report.dcm."
+    medium = tmp_path / "cd"
+    series(medium / "S1", np.zeros((2, 8, 8), np.int16))
+    save(medium / "splash.png")
+    found, notes = meant(medium)
+    assert found == {"S1": "S1"}
+    assert notes == f"{medium}: left out as a picture above DICOM files: splash.png."

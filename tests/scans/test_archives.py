@@ -97,9 +97,22 @@ def test_pictures_of_several_folders_are_no_volume(tmp_path):
 
 def test_long_names_lose_no_slice(tmp_path):
     uid = "1.2.840.113619.2.408." + "5" * 55
-    pictures = [cv2.imencode(".png", noise(20, 16))[1].tobytes() for _ in range(95, 111)]
-    files = {f"{uid}.{i}.png": picture for i, picture in enumerate(pictures, start=95)}
-    assert len(read_scan(archive(tmp_path / "a.zip", files)).pixels) == 16
+    pictures = [cv2.imencode(".png", page)[1].tobytes() for page in noise(16, 20, 16)]
+    for form in (f"{uid}.{{}}.png", f"{{}}-{uid}{uid}{uid}.png", f"s_{{}}_{uid}{uid}{uid}.png"):
+        files = {form.format(i): picture for i, picture in enumerate(pictures, start=95)}
+        with noting() as notes:
+            pixels = read_scan(archive(tmp_path / "a.zip", files)).pixels
+        assert np.array_equal(pixels[..., 0], noise(16, 20, 16)) and not notes
+
+
+def test_a_medium_with_a_viewers_pictures(tmp_path):
+    array = noise(3, 5, 6, dtype=np.int16)
+    folder = dicom_series(tmp_path / "s", array)
+    logo = cv2.imencode(".png", noise(20, 16))[1].tobytes()
+    files = {f"DICOM/S1/{file.name}": file.read_bytes() for file in folder.iterdir()}
+    files |= {"Viewer/img/logo.png": logo, "Viewer/help/step.png": logo, "splash.png": logo}
+    scan = read_scan(archive(tmp_path / "cd.zip", files))
+    assert np.array_equal(scan.pixels[..., 0], array)
 
 
 def test_what_a_mac_packs_beside_an_array_is_none(tmp_path):

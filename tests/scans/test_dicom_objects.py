@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from tests.scans.dicom_files import STORAGE, dicom_file, series, slice_file
-from tests.scans.scan_files import noise, refused
+from tests.scans.scan_files import noise, refused, says, volume
 
 ARRAY = noise(4, 5, 6, dtype=np.uint16)
 DIRECTORY = "1.2.840.10008.1.3.10"
@@ -62,6 +63,25 @@ def test_dicomdir_beside_its_files(tmp_path):
     with noting() as notes:
         scan = read_scan(folder)
     assert np.array_equal(scan.pixels[..., 0], ARRAY) and notes == []
+
+
+def test_a_report_beside_another_format(tmp_path):
+    (tmp_path / "p").mkdir()
+    volume(tmp_path / "p" / "flair.nii.gz", ARRAY.astype(np.int16))
+    thing(tmp_path / "p" / "report.dcm", f"{STORAGE}88.11")
+    with noting() as notes:
+        scan = read_scan(tmp_path / "p")
+    assert np.array_equal(scan.pixels[..., 0], ARRAY)
+    says(notes, "p also holds DICOM files without an image, left out: report.dcm")
+
+
+def test_a_picture_above_the_folders_of_a_medium(tmp_path):
+    folder = series(tmp_path / "cd" / "IMAGES", ARRAY).parent
+    Image.fromarray(noise(9, 8)).save(folder / "splash.png")
+    with noting() as notes:
+        scan = read_scan(folder)
+    assert np.array_equal(scan.pixels[..., 0], ARRAY)
+    says(notes, "cd holds DICOM files, and pictures, which were left out: splash.png")
 
 
 def test_mosaics_and_video(tmp_path):

@@ -35,6 +35,12 @@ def test_evenly_numbered_slices_need_no_note(tmp_path):
     assert read(folder_of(tmp_path, dict(zip(names, PAGES, strict=True))))[1] == []
 
 
+def test_numbers_below_0_come_first(tmp_path):
+    names = [f"slice_{place}.png" for place in range(-15, 15, 5)]
+    pixels, notes = read(folder_of(tmp_path, dict(zip(names, PAGES, strict=True))))
+    assert np.array_equal(pixels[..., 0], PAGES) and notes == []
+
+
 def test_numbers_behind_a_dot_are_no_suffix(tmp_path):
     folder = folder_of(tmp_path, {f"I{number}.png": PAGES[number] for number in range(3)})
     for number in range(3):

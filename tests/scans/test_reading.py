@@ -61,6 +61,8 @@ def test_folder_of_pictures_in_natural_order(tmp_path):
 def test_natural_key():
     names = ["a_10", "a_2", "A_1", "2", "10", "b"]
     assert sorted(names, key=natural_key) == ["2", "10", "A_1", "a_2", "a_10", "b"]
+    signed = ["z_5", "z_-5", "z_-10", "z-7", "z-30"]  # between words a dash is no sign
+    assert sorted(signed, key=natural_key) == ["z-7", "z-30", "z_-10", "z_-5", "z_5"]
 
 
 def test_what_is_no_scan(tmp_path):

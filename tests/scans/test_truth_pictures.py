@@ -137,6 +137,27 @@ def test_colours(tmp_path):
     not_read(save(tmp_path / "w.png", coloured(ground=(255, 255, 255))), "100% of a.png", "black")
 
 
+@pytest.mark.parametrize("last", [2, 3, 4])
+def test_labels_spread_over_the_greys(tmp_path, last):
+    """As a program shows labels 0, 1, ...: 0, 127, 255, or 0, 85, 170, 255, or in five greys."""
+    labels = GREY * last
+    for label in range(1, last):
+        labels[26 + 4 * label : 30 + 4 * label, 20:26] = label
+    mask, notes = read(save(tmp_path / "m.png", (labels * (255 / last)).astype(np.uint8)))
+    assert np.array_equal(mask, labels > 0)
+    says(notes, "grey values 0, ", "taken for labels")
+
+
+def test_a_mask_in_two_colours(tmp_path):
+    """As matplotlib draws one: what is at the border is background, whichever is brighter."""
+    violet, yellow = (68, 1, 84), (253, 231, 36)
+    for ground, colour in ((violet, yellow), (yellow, violet)):
+        picture = np.where(GREY[..., None] > 0, np.uint8(colour), np.uint8(ground))
+        mask, notes = read(save(tmp_path / "m.png", picture))
+        assert np.array_equal(mask, TUMOUR)
+        says(notes, "m.png", "two colours", "border")
+
+
 def test_soft_and_compressed_pictures(tmp_path):
     blurred = Image.fromarray(GREY * 255).filter(ImageFilter.GaussianBlur(0.6))
     mask, notes = read(save(tmp_path / "m.png", blurred))

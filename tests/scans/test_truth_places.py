@@ -11,6 +11,7 @@ from brainseg.scans.masks import read_labels, read_mask, write_mask
 from brainseg.scans.notes import noting
 from brainseg.scans.reading import read_scan
 from brainseg.scans.scan import Scan
+from tests.scans.dicom_files import series
 from tests.scans.scan_files import ball, dicom_series, noise, refused, says, volume
 
 SIZE = (8, 30, 24)
@@ -239,6 +240,31 @@ def test_write_mask_comes_back_without_a_word(tmp_path, scan):
     for suffix in (".nii.gz", ".mha", ".nrrd", ".npy", ".tif"):
         mask, notes = read(write_mask(TUMOUR, scan, tmp_path / f"m{suffix}"), scan)
         assert np.array_equal(mask, TUMOUR) and not notes
+
+
+def test_pictures_follow_the_numbers_of_a_series_from_the_head_down(tmp_path):
+    pixels = noise(*SIZE, dtype=np.int16)
+    numbers = {"instance_number": lambda number: 8 - number}
+    series(tmp_path / "up", pixels)
+    series(tmp_path / "down", pixels, each=lambda n: {k: f(n) for k, f in numbers.items()})
+    (tmp_path / "m").mkdir()
+    for number, page in enumerate(TUMOUR):  # drawn on one instance after the other
+        Image.fromarray(page.astype(np.uint8) * 255).save(tmp_path / "m" / f"IM{number}.png")
+    up, down = (read_scan(tmp_path / name) for name in ("up", "down"))
+    assert np.array_equal(up.pixels, down.pixels)
+    mask, notes = read(tmp_path / "m", up)
+    assert np.array_equal(mask, TUMOUR)
+    says(notes, "from the feet up")
+    mask, notes = read(tmp_path / "m", down)
+    assert np.array_equal(mask, TUMOUR[::-1])
+    says(notes, "down numbers its slices from the head down", "m is taken to do so too")
+    stacked = write_mask(TUMOUR, down, tmp_path / "m.tif")
+    with Image.open(stacked) as pages:
+        assert np.array_equal(np.asarray(pages) > 0, TUMOUR[-1])
+    assert np.array_equal(read(stacked, down)[0], TUMOUR)
+    np.save(tmp_path / "m.npy", TUMOUR)  # as read_scan gives the pixels
+    mask, notes = read(tmp_path / "m.npy", down)
+    assert np.array_equal(mask, TUMOUR) and not notes
 
 
 def test_a_header_without_a_place_places_nothing(tmp_path, scan):

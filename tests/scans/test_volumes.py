@@ -204,6 +204,13 @@ def mha(path, lines):
         return read_scan(path), notes
 
 
+def test_the_word_for_voxels_in_the_same_file_is_read_in_any_case(tmp_path):
+    path = tmp_path / "a.mha"
+    mha(path, [])
+    path.write_bytes(path.read_bytes().replace(b"LOCAL", b"Local"))
+    assert np.array_equal(read_scan(path).pixels[..., 0], ARRAY)
+
+
 def placed(first):
     affine = np.diag([1.0, 2, 3, 1])
     affine[:3, 3] = first

@@ -48,12 +48,15 @@ class Slice(NamedTuple):
 
 class Grid(NamedTuple):
     """Where a stack lies: (column, row, slice) spacing in mm, origin in LPS mm, and direction, the
-    nine cosines as SimpleITK has them. is_placed: whether its slices state a place at all."""
+    nine cosines as SimpleITK has them. is_placed: whether its slices state a place at all.
+    counts_down: whether their numbers fall where their places rise, as of scans from the head down.
+    """
 
     spacing: tuple[float, float, float]
     origin: tuple[float, float, float]
     direction: tuple[float, ...]
     is_placed: bool = True
+    counts_down: bool = False
 
 
 def stack(slices: list[Slice], name: str) -> tuple[list[Slice], Grid]:
@@ -85,7 +88,10 @@ def stack(slices: list[Slice], name: str) -> tuple[list[Slice], Grid]:
     places = np.array([one.header["position"] for one in slices], float)
     step = _even_step(slices, places, normal, name)
     _check_straight(places, across, down, max(spacing), name)
-    return slices, Grid((*spacing, step), tuple(places[0].tolist()), direction)
+    numbers = [(*one.header.get("instance_number", ()), one.frame) for one in slices]
+    counts_down = numbers == sorted(numbers, reverse=True)
+    origin = tuple(places[0].tolist())
+    return slices, Grid((*spacing, step), origin, direction, counts_down=counts_down)
 
 
 def _check_alike(slices, name, *keys, what, form="{:.4g}") -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from brainseg.scans.formats.pictures import read_picture
 from brainseg.scans.notes import note
 from brainseg.scans.roles import names_a_mask
-from brainseg.scans.scan import ScanError, check_size
+from brainseg.scans.scan import NUMBER, ScanError, check_size
 
 _SEQUENCE = re.compile(r"(?<![a-z0-9])(flair|t1(?:n|w|c|ce|gd)?|t2(?:f|w)?)(?![a-z0-9])")
 
@@ -75,14 +75,14 @@ def _note_order(slices: list[Path], name: str) -> None:
         f"{len(slices)} slices of one volume, from {slices[0].name} to {slices[-1].name} in the "
         "order of their names"
     )
-    texts = {re.sub(r"\d+", "#", _stem(file).lower()) for file in slices}
+    texts = {NUMBER.sub("#", _stem(file).lower()) for file in slices}
     if len(texts) > 1 or "#" not in min(texts):
         note(
             f"The pictures in {name} are not numbered alike, and were read as {said}. If that is "
             "wrong, number them."
         )
         return
-    columns = zip(*(map(int, re.findall(r"\d+", _stem(file))) for file in slices), strict=True)
+    columns = zip(*(map(int, NUMBER.findall(_stem(file))) for file in slices), strict=True)
     changing = [column for column in columns if len(set(column)) > 1]
     if not all(one < other for column in changing for one, other in pairwise(column)):
         note(

@@ -25,7 +25,7 @@ def stated_place(file: Path, name: str, kind: str) -> dict:
     if kind == "mha":
         files = set(re.findall(rb"ElementDataFile" + _SIGN + rb"(\S+)", head))
         head = head.partition(b"ElementDataFile")[0]
-        is_attached = files == {b"LOCAL"}
+        is_attached = {file.upper() for file in files} == {b"LOCAL"}
     else:
         head, *voxels = re.split(rb"\r?\n\r?\n", head, maxsplit=1)
         _check_lines(head, name)
@@ -67,7 +67,7 @@ def check_compressed(file: Path, name: str, kind: str, size: int) -> None:
     with file.open("rb") as stream:
         head = stream.read(2**20)
         if kind == "mha":
-            found = re.search(rb"ElementDataFile" + _SIGN + rb"LOCAL[^\n]*\n", head)
+            found = re.search(rb"ElementDataFile" + _SIGN + rb"(?i:LOCAL)[^\n]*\n", head)
             is_packed = re.search(rb"(?im)^[ \t]{0,99}CompressedData" + _SIGN + rb"True", head)
         else:
             found = re.search(rb"\r?\n\r?\n", head)

@@ -43,7 +43,8 @@ def read_image(files: list[Path], name: str, kind: str, most: int | None = 4) ->
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     if kind == "dicom":
         slices, grid = series_slices(files, name)
-        return read_series(slices, grid, name), {"name": name, "is_placed": grid.is_placed}
+        stated = {"is_placed": grid.is_placed, "counts_down": grid.counts_down}
+        return read_series(slices, grid, name), {"name": name, **stated}
     if kind == "nifti":
         return read_nifti(files[0], name, most)
     stated = stated_place(files[0], name, kind)

@@ -119,6 +119,12 @@ def _of_grey(values: np.ndarray, name: str, is_lossy: bool) -> np.ndarray:
     if len(levels) <= 2:
         return values > top / 2
     if _looks_grey(values, has_few_levels=not is_lossy and len(levels) <= 8):
+        if not is_lossy and _are_even_steps(levels) and (border_of(values) == 0).mean() > 0.5:
+            note(
+                f"{name} holds the grey values {listed(levels)}, which are taken for labels, and "
+                "all but 0 for tumour. If only some are, save those white and the rest black."
+            )
+            return values > 0
         raise ScanError(
             f"{name} is not a mask: it holds {len(levels)} grey values, expected 0 and one other. "
             f"{_REMEDY}"
@@ -136,6 +142,8 @@ def _of_colours(pixels: np.ndarray, name: str, is_lossy: bool) -> np.ndarray:
         codes = pixels.astype(np.uint64) @ np.array([2**32, 2**16, 1], np.uint64)
         colours = np.unique(codes)
         labels = np.unique(codes[even_patches(codes) & (codes > 0)])
+        if len(colours) == 2 and not _is_grey_among(pixels):
+            return _of_two_colours(codes, name)
         on_black = (border_of(values) == 0).mean() > 0.5
         if on_black and len(colours) <= MOST_LABELS and len(labels) > 1:
             note(
@@ -152,6 +160,29 @@ def _of_colours(pixels: np.ndarray, name: str, is_lossy: bool) -> np.ndarray:
     if len(_levels(values)) > 2:
         _note_soft(name)
     return values > values.max() / 2
+
+
+def _of_two_colours(codes: np.ndarray, name: str) -> np.ndarray:
+    """Tumour of a picture in two colours, of which that of most of the border is background."""
+    one, other = np.unique(codes)
+    border = border_of(codes)
+    ground = one if (border == one).mean() > 0.5 else other
+    note(
+        f"{name} is drawn in two colours, of which that of its border is taken for background. If "
+        "that is wrong, save it with tumour white and the rest black."
+    )
+    return codes != ground
+
+
+def _is_grey_among(pixels: np.ndarray) -> bool:
+    """Whether a coloured picture has grey pixels too, black and white included."""
+    return bool((pixels == pixels[..., :1]).all(axis=-1).any())
+
+
+def _are_even_steps(levels: np.ndarray) -> bool:
+    """Whether grey values are two to four labels, spread evenly from 0 to the brightest."""
+    even = np.linspace(0, levels[-1], len(levels))
+    return 3 <= len(levels) <= 5 and bool(np.abs(levels - even).max() <= 1)
 
 
 def _levels(values: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ def placed(mask: Scan, scan: Scan) -> np.ndarray:
     """
     mask = voxel_for_voxel(replace(mask, pixels=mask.pixels[..., None]), scan)
     mask = replace(mask, pixels=mask.pixels[..., 0])
-    _note_unknown_orientation(mask, scan)
+    mask = _as_numbered(mask, scan)
     if scan.geometry is None:
         tell_unplaced(mask)
     found, expected = mask.pixels.shape, scan.pixels.shape[:3]
@@ -200,18 +200,38 @@ def _resampled(mask: Scan, scan: Scan) -> np.ndarray:
     return sitk.GetArrayFromImage(nearest).astype(mask.pixels.dtype)
 
 
-def _note_unknown_orientation(mask: Scan, scan: Scan) -> None:
-    """Say what was assumed where one side knows how it lies in the patient and the other not."""
-    for knows, other in ((scan, mask), (mask, scan)):
-        grid = knows.geometry or {}
-        turned = grid.get("orientation") != grid.get("view")
-        if other.geometry is None and turned and mask.pixels.any():
-            note(
-                f"{other.source} states no orientation, {knows.source} does "
-                f"({grid['orientation']}): {other.source} is taken to be in the order that "
-                f"brainseg works in ({grid['view']}), not in that of {knows.source}'s file. If "
-                "that is wrong, give both as NIfTI."
-            )
+def _as_numbered(mask: Scan, scan: Scan) -> Scan:
+    """A mask in the order of its scan's slices where one of the two knows how it lies in the
+    patient and the other does not, with a note on what was assumed.
+
+    Pictures are drawn one by one on the slices of a series, and numbered as it numbers these.
+    """
+    knows, other = (scan, mask) if mask.geometry is None else (mask, scan)
+    if knows.geometry is None or other.geometry is not None or not mask.pixels.any():
+        return mask
+    grid = knows.geometry
+    said = f"{other.source} states no orientation, {knows.source} does ({grid['orientation']}): "
+    if grid["orientation"] != grid["view"]:
+        note(
+            f"{said}{other.source} is taken to be in the order that brainseg works in "
+            f"({grid['view']}), not in that of {knows.source}'s file. If that is wrong, give both "
+            "as NIfTI."
+        )
+    elif other is scan or len(mask.pixels) == 1:
+        return mask
+    elif grid["counts_down"] and mask.format in PICTURES:
+        note(
+            f"{said}{knows.source} numbers its slices from the head down, and {other.source} is "
+            "taken to do so too. If that is wrong, give both as NIfTI."
+        )
+        return replace(mask, pixels=mask.pixels[::-1])
+    elif mask.format in PICTURES and mask.format != "tiff":  # as write_mask has it
+        note(
+            f"{said}{other.source} is taken to run from the feet up, its rows from front to back "
+            "and its columns from the patient's right to the left. If that is wrong, give both as "
+            "NIfTI."
+        )
+    return mask
 
 
 def _is_outline(tumour: np.ndarray) -> bool:
