@@ -35,6 +35,7 @@ _COARSE_MM = 2
 _UNEVEN = 2
 _ACQUIRED = ("sagittally", "coronally", "axially")  # by the patient's axis across the slices
 _SHORT = {"t1": "T1", "flair": "FLAIR", "t1c": "T1c"}
+_AIR = -900  # Hounsfield units, and what a CT scanner gives less than air has
 _SMALLEST = 16  # pixels along an edge; no head can be told from anything else in fewer
 
 
@@ -63,13 +64,15 @@ def inspect(scan: Scan, given: Collection[str] = ()) -> list[Finding]:
     if _half(planes, _is_inverted):
         return [_INVERTED]
     findings = []
+    if scan.format != "dicom" and (chosen < _AIR).mean() > 0.1:  # DICOM says what it is
+        findings.append(_CT)
     if not _half(planes, _is_head):
         findings.append(_NOT_A_HEAD)
     if _is_colourful(scan.pixels):
         findings.append(_COLOUR)
     if _half(planes, _has_text):
         findings.append(_TEXT)
-    if not findings:
+    if not {*findings} - {_CT}:
         findings += _of_sequences(scan.pixels, given)
         findings += _of_heads(chosen, scan.spacing_mm, given)
     if not any(finding.stops for finding in findings):
@@ -194,6 +197,13 @@ _DIFFERENT_HEADS = Finding(
     "The heads in T1, FLAIR and T1c are not the same: they differ in outline or place, or one "
     "sequence covers little of the head. Check that all are of one patient and one visit, and "
     "register them.",
+)
+
+_CT = Finding(
+    "CT numbers",
+    False,
+    "Much of it has values below -900, as air has in CT. The models know MRI only, so their masks "
+    "mean nothing in CT.",
 )
 
 

@@ -42,6 +42,7 @@ EFFECTS = {
     ),
     "different heads": f"{_NOT_MEASURED} Masks of two heads at once mean little.",
     "text": _NOT_MEASURED,
+    "CT numbers": _NOT_MEASURED,
     "thick slices": _NOT_MEASURED,
     "oblique slices": _NOT_MEASURED,
     "another plane": _NOT_MEASURED,

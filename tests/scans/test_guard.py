@@ -88,6 +88,18 @@ def test_a_head_in_thick_slices_from_the_side_passes_with_a_hint(volume, axis):
     assert guard.inspect(Scan(thick))[0].code == "not a brain MRI"
 
 
+def test_the_values_of_air_in_ct_are_a_hint(volume):
+    air = volume.pixels.astype(np.int16) * 4
+    air[volume.pixels == 0] = -1000
+    found = {f.code: f for f in guard.inspect(replace(volume, pixels=air, format="nifti"))}
+    assert not found["CT numbers"].stops
+    dicom = replace(volume, pixels=air, format="dicom")  # which a note tells
+    assert "CT numbers" not in [f.code for f in guard.inspect(dicom)]
+    padded = volume.pixels.astype(np.int16)
+    padded[:, :8] = -1000  # a rim that a program filled
+    assert "CT numbers" not in [f.code for f in guard.inspect(replace(volume, pixels=padded))]
+
+
 @pytest.mark.parametrize("distance, is_thick", [(1.0, False), (7.5, False), (8.0, True)])
 def test_slices_thicker_than_those_of_training_are_a_hint(volume, distance, is_thick):
     found = guard.inspect(replace(volume, spacing_mm=(distance, *volume.spacing_mm[1:])))
