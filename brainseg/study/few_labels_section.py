@@ -69,8 +69,8 @@ def _asked(table: DataFrame, tried: dict) -> str:
         parts.append(f"{_title(method)}{whose}: {settings}")
     if not parts:
         return ""
-    whence = "were chosen as below" if tried else "are first guesses that nobody has tuned yet"
-    return f" ({'; '.join(parts)}); these settings {whence}"
+    whence = ", but for those tried below" if tried else " that nobody has tuned yet"
+    return f" ({'; '.join(parts)}); these settings are first guesses{whence}"
 
 
 def _row(point: dict) -> list:

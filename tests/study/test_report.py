@@ -377,7 +377,7 @@ def test_few_masks_have_a_section_and_a_figure_once_their_runs_are_scored(study)
     (study / "few-labels-tried.json").write_text(json.dumps({"rows": tries}))
     write_report(study, readme)
     page = study.with_suffix(".md").read_text()
-    assert told + "were chosen as below." in page
+    assert told + "are first guesses, but for those tried below." in page
     eight = "| `unet-bce`, masks of 8 |"
     assert f"{eight} semi fixmatch | **0.600** |\n{eight} semi none | 0.500 |" in page
 
