@@ -244,27 +244,31 @@ def test_write_mask_comes_back_without_a_word(tmp_path, scan):
 
 def test_pictures_follow_the_numbers_of_a_series_from_the_head_down(tmp_path):
     pixels = noise(*SIZE, dtype=np.int16)
+    drawn = TUMOUR.copy()
+    drawn[5:] = False  # not the same from either end
     numbers = {"instance_number": lambda number: 8 - number}
     series(tmp_path / "up", pixels)
     series(tmp_path / "down", pixels, each=lambda n: {k: f(n) for k, f in numbers.items()})
     (tmp_path / "m").mkdir()
-    for number, page in enumerate(TUMOUR):  # drawn on one instance after the other
+    for number, page in enumerate(drawn):  # drawn on one instance after the other
         Image.fromarray(page.astype(np.uint8) * 255).save(tmp_path / "m" / f"IM{number}.png")
     up, down = (read_scan(tmp_path / name) for name in ("up", "down"))
     assert np.array_equal(up.pixels, down.pixels)
     mask, notes = read(tmp_path / "m", up)
-    assert np.array_equal(mask, TUMOUR)
+    assert np.array_equal(mask, drawn)
     says(notes, "from the feet up")
     mask, notes = read(tmp_path / "m", down)
-    assert np.array_equal(mask, TUMOUR[::-1])
+    assert np.array_equal(mask, drawn[::-1])
     says(notes, "down numbers its slices from the head down", "m is taken to do so too")
-    stacked = write_mask(TUMOUR, down, tmp_path / "m.tif")
+    series(tmp_path / "unnumbered", pixels, instance_number=None)
+    assert np.array_equal(read(tmp_path / "m", read_scan(tmp_path / "unnumbered"))[0], drawn)
+    stacked = write_mask(drawn, down, tmp_path / "m.tif")
     with Image.open(stacked) as pages:
-        assert np.array_equal(np.asarray(pages) > 0, TUMOUR[-1])
-    assert np.array_equal(read(stacked, down)[0], TUMOUR)
-    np.save(tmp_path / "m.npy", TUMOUR)  # as read_scan gives the pixels
+        assert np.array_equal(np.asarray(pages) > 0, drawn[-1])
+    assert np.array_equal(read(stacked, down)[0], drawn)
+    np.save(tmp_path / "m.npy", drawn)  # as read_scan gives the pixels
     mask, notes = read(tmp_path / "m.npy", down)
-    assert np.array_equal(mask, TUMOUR) and not notes
+    assert np.array_equal(mask, drawn) and not notes
 
 
 def test_a_header_without_a_place_places_nothing(tmp_path, scan):

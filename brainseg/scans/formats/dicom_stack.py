@@ -6,6 +6,7 @@ gives it, with what is said of its frame put on top.
 
 import math
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ def stack(slices: list[Slice], name: str) -> tuple[list[Slice], Grid]:
     step = _even_step(slices, places, normal, name)
     _check_straight(places, across, down, max(spacing), name)
     numbers = [(*one.header.get("instance_number", ()), one.frame) for one in slices]
-    counts_down = numbers == sorted(numbers, reverse=True)
+    counts_down = all(below > above for below, above in pairwise(numbers))
     origin = tuple(places[0].tolist())
     return slices, Grid((*spacing, step), origin, direction, counts_down=counts_down)
 

@@ -141,9 +141,9 @@ def _of_colours(pixels: np.ndarray, name: str, is_lossy: bool) -> np.ndarray:
             return tumour_of_channels(high, name)
         codes = pixels.astype(np.uint64) @ np.array([2**32, 2**16, 1], np.uint64)
         colours = np.unique(codes)
-        labels = np.unique(codes[even_patches(codes) & (codes > 0)])
         if len(colours) == 2 and not _is_grey_among(pixels):
-            return _of_two_colours(codes, name)
+            return _of_two_colours(codes, colours, name)
+        labels = np.unique(codes[even_patches(codes) & (codes > 0)])
         on_black = (border_of(values) == 0).mean() > 0.5
         if on_black and len(colours) <= MOST_LABELS and len(labels) > 1:
             note(
@@ -162,9 +162,9 @@ def _of_colours(pixels: np.ndarray, name: str, is_lossy: bool) -> np.ndarray:
     return values > values.max() / 2
 
 
-def _of_two_colours(codes: np.ndarray, name: str) -> np.ndarray:
+def _of_two_colours(codes: np.ndarray, colours: np.ndarray, name: str) -> np.ndarray:
     """Tumour of a picture in two colours, of which that of most of the border is background."""
-    one, other = np.unique(codes)
+    one, other = colours
     border = border_of(codes)
     ground = one if (border == one).mean() > 0.5 else other
     note(
