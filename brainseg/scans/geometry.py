@@ -41,9 +41,9 @@ def to_patient_axes(
 
     name: of the file, for messages. has_spacing: whether it states a voxel size. is_identity:
     whether its place is the identity matrix, which programs write that know none. counts_down:
-    whether it numbers its slices against their order here. others: other
-    places that it states, (4, 4), (column, row, slice, 1) as stored to LPS mm. nifti: its header's
-    fields, kept for masks.
+    whether its slices are numbered against their order, which is kept where they stay slices.
+    others: other places that it states, (4, 4), (column, row, slice, 1) as stored to LPS mm. nifti:
+    its header's fields, kept for masks.
 
     A lean of the axes that moves no voxel by half its size is straightened, and said; ScanError
     for more.
@@ -78,7 +78,7 @@ def to_patient_axes(
         "view": view,
         "spacing_mm": parts[0].GetSpacing()[::-1] if has_spacing else None,
         "is_identity": is_identity,
-        "counts_down": counts_down,
+        "counts_down": counts_down and code == view,
         "others": [other @ np.linalg.inv(stored) @ affine for other in others],
         "nifti": nifti,
     }

@@ -271,6 +271,22 @@ def test_pictures_follow_the_numbers_of_a_series_from_the_head_down(tmp_path):
     assert np.array_equal(mask, drawn) and not notes
 
 
+def test_pages_come_back_where_a_series_was_turned(tmp_path):
+    sagittal = {"orientation": (0, 1, 0, 0, 0, -1)}
+    series(
+        tmp_path / "s",
+        noise(*SIZE, dtype=np.int16),
+        each=lambda n: {"position": (-3.0 * n, 0, 0), "instance_number": 8 - n},
+        **sagittal,
+    )
+    scan = read_scan(tmp_path / "s")
+    drawn = np.zeros(scan.pixels.shape[:3], bool)
+    drawn[2:5, 6:9, 1:4] = True
+    mask, notes = read(write_mask(drawn, scan, tmp_path / "m.tif"), scan)
+    assert np.array_equal(mask, drawn)
+    assert "taken to be in the order that brainseg works in" in notes[-1]
+
+
 def test_a_header_without_a_place_places_nothing(tmp_path, scan):
     path = tmp_path / "m.nii.gz"
     image = truth(TUMOUR[2:7])
